@@ -1,0 +1,38 @@
+# The contributor's menu. `make demo` and `make test` are all that a fresh machine needs.
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean docs
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "KARL needs Python 3.11 or newer (PYTHON=$(PYTHON)); set PYTHON=/path/to/python3.11"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## run a scripted agent through the whole line and show its scored sessions
+	$(BIN)/karl demo
+
+test: $(STAMP) check ## everything CI runs: lint, types, import contracts, tests
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP) ## lint, types and import contracts alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(STAMP) ## measure the hook, the shipper, the line and the ledger (benchmarks/README.md)
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP) ## write docs/commands.md and docs/settings.md anew from the code
+	$(BIN)/python -m karl.cli.reference
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -1,0 +1,1 @@
+"""The roof: parse, one call, render."""

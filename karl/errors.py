@@ -1,0 +1,79 @@
+"""Every error that KARL raises on purpose.
+
+KarlError
+    SettingsError       a setting is unknown, malformed or contradicts another
+    Unreadable          an event or a record can not be understood; carries the reason
+    LineDown            Redis can not be reached, or refuses what the line needs
+    LeaseLost           somebody else holds the lease now, or ours ran out
+    LedgerError
+        LedgerDamaged   bytes of the ledger are not what was written; says where
+        LedgerHeld      another process writes this ledger's folder
+        FsyncFailed     the disk did not confirm; the process must end
+    NotFound            nothing has this id
+    Refused             a command would harm something; says what to do instead
+
+Messages are for the person on duty: what happened, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class KarlError(Exception):
+    """The root; the command line prints its message and exits 1."""
+
+
+class SettingsError(KarlError):
+    """Raised when a setting is unknown, malformed or contradicts another; the exit code is 2."""
+
+
+class Unreadable(KarlError):
+    """Raised when bytes can not be understood as what they should be; `reason` names why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class LineDown(KarlError):
+    """Raised when Redis can not be reached, or refuses what the line needs."""
+
+
+class LeaseLost(KarlError):
+    """Raised when work was attempted under a lease that is not ours any more."""
+
+    def __init__(self, name: str, owner: str | None = None) -> None:
+        super().__init__(
+            f"the lease on {name} is not ours any more" + (f": {owner} holds it" if owner else "")
+        )
+        self.name = name
+        self.owner = owner
+
+
+class LedgerError(KarlError):
+    """The root of what can go wrong between us and the ledger's folder."""
+
+
+class LedgerDamaged(LedgerError):
+    """Raised when the ledger's bytes are not what was written."""
+
+    def __init__(self, segment: str, offset: int, reason: str) -> None:
+        super().__init__(f"{segment} at byte {offset}: {reason}; run `karl verify` for the whole picture")
+        self.segment = segment
+        self.offset = offset
+        self.reason = reason
+
+
+class LedgerHeld(LedgerError):
+    """Raised when another process writes this ledger's folder."""
+
+
+class FsyncFailed(LedgerError):
+    """Raised when the disk did not confirm a write. Never retried: what is on disk is unknown."""
+
+
+class NotFound(KarlError):
+    """Raised when nothing has this id."""
+
+
+class Refused(KarlError):
+    """Raised when a command would harm something; the message says what to do instead."""

@@ -1,0 +1,1 @@
+"""The append-only truth: one format, one writer, many readers."""

@@ -1,0 +1,1 @@
+"""Pure: six behavioural signals, one file a version, and one baseline."""

@@ -1,0 +1,1 @@
+"""The ground: the shapes of what travels, and nothing that computes."""

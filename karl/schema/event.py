@@ -1,0 +1,114 @@
+"""Event: what an agent's hook said, in the envelope that the shipper gave it.
+
+Invariants:
+- `id` is made by the producer and is the same each time that the same fact is sent again.
+- `payload` is one JSON object on one line, redacted and capped, otherwise as the agent wrote it.
+- Bytes that decode as an Event re-encode to the same bytes: the ledger keeps what the stream held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from karl.errors import Unreadable
+
+#: Sent by an importer after a session's last event: whoever folds it need not wait for more.
+IMPORT_END = "ImportEnd"
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fact about one agent session.
+
+    `kind` is the agent's own `hook_event_name`, kept as it came even when we do not know it.
+    `time_ms` is Unix time in milliseconds, null when the source has no clock (imported payloads).
+    `redactions` counts what was taken out, by rule id; `cuts` counts shortened strings.
+    """
+
+    id: str
+    kind: str
+    session: str
+    payload: msgspec.Raw
+    time_ms: int | None = None
+    source: str = "hook"
+    fleet: str = "default"
+    node: str = ""
+    agent: str = "claude-code"
+    agent_version: str | None = None
+    project: str = ""
+    redactions: dict[str, int] = {}
+    cuts: int = 0
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """The fields of a hook payload that KARL understands; anything else stays in the bytes.
+
+    Types are as loose as the agents are: a field of an unexpected shape must not make the event
+    unreadable, so whoever reads one checks it. Source: Claude Code's hooks reference.
+    """
+
+    hook_event_name: object = None
+    session_id: object = None
+    cwd: object = None
+    permission_mode: object = None
+    prompt_id: object = None
+    prompt: object = None
+    tool_name: object = None
+    tool_input: object = None
+    tool_response: object = None
+    tool_use_id: object = None
+    duration_ms: object = None
+    error: object = None
+    is_interrupt: object = None
+    reason: object = None
+    source: object = None
+    model: object = None
+    agent_id: object = None
+    agent_type: object = None
+    last_assistant_message: object = None
+    background_tasks: object = None
+    stop_hook_active: object = None
+    command_name: object = None
+    expansion_type: object = None
+    logged_at: object = None
+    timestamp: object = None
+
+
+_event_decoder = msgspec.json.Decoder(Event)
+_payload_decoder = msgspec.json.Decoder(Payload)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_event(data: bytes) -> Event:
+    """Read an envelope. Raises Unreadable with the reason."""
+    try:
+        return _event_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"not an event envelope: {error}") from error
+
+
+def encode_event(event: Event) -> bytes:
+    """Write an envelope as one line of JSON without a line end."""
+    return _encoder.encode(event)
+
+
+def decode_payload(event: Event) -> Payload:
+    """Read the known fields of an event's payload. Raises Unreadable with the reason."""
+    try:
+        return _payload_decoder.decode(event.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"not a payload object: {error}") from error
+
+
+def event_id(*parts: str | bytes) -> str:
+    """Name a fact by what makes it that fact: the same parts give the same 24-character id.
+
+    Parts are length-prefixed before hashing, so no two different lists run together.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return "ev" + digest.hexdigest()[:22]

@@ -1,0 +1,92 @@
+"""Record: what a ledger line says, by kind. The line's own format is `karl.ledger.frame`.
+
+Every event that entered the stream is in the `events` of exactly one record body, either a
+`trajectory` (it belongs to a turn) or an `events` record (it belongs to none: a notification
+between turns, a result that came after its turn had closed). Nothing is ever changed: what is
+learned later about a trajectory is a new record that names it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
+
+#: The kinds of record that workers write; `segment` is the ledger's own (its segment headers).
+RecordKind = Literal["trajectory", "events", "annotation", "score", "segment"]
+
+
+class Score(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reward in [0, 1] with its six signals in [0, 1] and their components.
+
+    Signals are unrounded, so that a change of one outcome gives the very score that a full
+    re-score would; `reward` is rounded to four decimals. `version` names the code that made it.
+    """
+
+    version: str
+    reward: float
+    signals: dict[str, float]
+    components: dict[str, float]
+    weights: dict[str, float]
+
+
+class TrajectoryBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A closed turn: facts (`events`, each an encoded Event), our reading of them, and its score.
+
+    `turn` counts from 0 within the session. `closed_by` says what ended the turn.
+    """
+
+    id: str
+    session: str
+    turn: int
+    closed_by: ClosedBy
+    fleet: str
+    node: str
+    agent: str
+    project: str
+    time_ms: int
+    trajectory: Trajectory
+    score: Score
+    events: list[msgspec.Raw]
+    agent_version: str | None = None
+    model: str | None = None
+
+
+class EventsBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Facts that belong to no turn. `after` is the last trajectory before them, if any.
+
+    `ended` says that the agent's session ended with them.
+    """
+
+    session: str
+    fleet: str
+    node: str
+    agent: str
+    project: str
+    time_ms: int
+    events: list[msgspec.Raw]
+    after: str | None = None
+    ended: bool = False
+
+
+class AnnotationBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a later event said about an earlier trajectory, and the score that follows from it."""
+
+    trajectory: str
+    session: str
+    by: str
+    detector: str
+    outcome: Outcome
+    score: Score
+    time_ms: int
+
+
+class ScoreBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A re-score of one trajectory, by another version or after a change of weights."""
+
+    trajectory: str
+    session: str
+    score: Score
+    time_ms: int

@@ -1,0 +1,1 @@
+"""Pure: events become sessions, sessions become trajectories (schema v2)."""

@@ -1,0 +1,218 @@
+"""Every setting, read once at a front door from the environment and passed down as plain values.
+
+Invariants:
+- Each `KARL_*` variable is one row of SETTINGS: name, type, default and meaning stand together.
+- An unknown `KARL_*` variable is an error, and so is a value that does not fit: a typo never
+  falls back to a default in silence.
+- Secrets do not show in `repr`, in `karl config` or in an error message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from karl.errors import SettingsError
+
+_URL_PASSWORD = re.compile(r"(//[^:@/]*:)[^@/]+@")
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _flag(value: str) -> bool:
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"", "0", "false", "no", "off"}:
+        return False
+    raise ValueError("expected 1 or 0")
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("expected a whole number of at least 1")
+    return number
+
+
+def _seconds(value: str) -> float:
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError("expected a number of seconds above 0")
+    return number
+
+
+def _share(value: str) -> float:
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
+
+
+def _redis_url(value: str) -> str:
+    if value and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("expected a URL that starts with redis://, rediss:// or unix://")
+    return value
+
+
+def _setting(parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
+    metadata = {"parse": parse, "meaning": meaning, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says; build it with `read_settings`."""
+
+    data_dir: Path = _setting(
+        _path, lambda: Path.home() / ".karl", "Folder of everything KARL keeps on this machine."
+    )
+    spool_dir: Path | None = _setting(
+        _path, None, "Folder the hook writes to; `spool` in the data folder when not set."
+    )
+    redis_url: str = _setting(
+        _redis_url,
+        "",
+        "Redis 7.0 or newer, or Valkey; when not set, the server that `karl up` starts in the data folder.",
+        secret=True,
+    )
+    fleet: str = _setting(_text, "default", "Name of the fleet that this machine's agents belong to.")
+    node: str = _setting(_text, socket.gethostname, "Name of this machine in events and records.")
+    disable: bool = _setting(_flag, False, "1 turns the hook off for every agent started from here.")
+    test_data: str = _setting(
+        _text, "", "Folder of real sessions for the tests; they skip what needs it when absent."
+    )
+    log_level: str = _setting(
+        _text, "INFO", "What the processes say on stderr: DEBUG, INFO, WARNING or ERROR."
+    )
+
+    spool_max_mb: int = _setting(
+        _count, 1024, "Spool size in MiB above which the hook stops accepting events, with a loud warning."
+    )
+    string_max_chars: int = _setting(
+        _count, 8192, "Longest string kept of a payload; a longer one keeps head, tail, length and hash."
+    )
+    entry_max_kb: int = _setting(
+        _count, 64, "Largest stream entry in KiB; strings of a larger one are cut shorter."
+    )
+    stream_max_entries: int = _setting(
+        _count,
+        20_000,
+        "Entries in one partition's stream above which shippers keep events in the spool.",
+    )
+
+    idle_timeout_s: float = _setting(
+        _seconds, 1800.0, "Silence after which an open turn is closed without its Stop."
+    )
+    turn_max_events: int = _setting(
+        _count, 2000, "Events after which a turn is closed, to go on in a new one."
+    )
+    turn_max_mb: int = _setting(_count, 8, "MiB of events after which a turn is closed likewise.")
+    open_max_events: int = _setting(
+        _count, 10_000, "Events of open turns in one partition above which its longest turn is closed."
+    )
+    session_ttl_days: int = _setting(
+        _count,
+        35,
+        "Days after its last turn in which a session can go on and a re-sent event is known.",
+    )
+
+    lease_ttl_s: float = _setting(_seconds, 5.0, "Seconds after which a silent lease holder counts as gone.")
+    segment_max_mb: int = _setting(_count, 64, "Size in MiB at which the ledger starts a new segment file.")
+
+    reward_version: str = _setting(_text, "1", "Version of the reward that new trajectories are scored with.")
+    reward_w_outcome: float = _setting(_share, 0.25, "Weight of the outcome signal; the six must sum to 1.")
+    reward_w_process: float = _setting(_share, 0.22, "Weight of the process signal.")
+    reward_w_efficiency: float = _setting(_share, 0.13, "Weight of the efficiency signal.")
+    reward_w_verification: float = _setting(_share, 0.13, "Weight of the verification signal.")
+    reward_w_consistency: float = _setting(_share, 0.13, "Weight of the consistency signal.")
+    reward_w_motion: float = _setting(_share, 0.14, "Weight of the motion signal.")
+
+    def __post_init__(self) -> None:
+        """Check what no single value can know. Raises SettingsError."""
+        total = math.fsum(self.reward_weights.values())
+        if abs(total - 1) > 1e-6:
+            raise SettingsError(f"the six KARL_REWARD_W_* weights must sum to 1; they sum to {total:g}")
+        if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise SettingsError(f"KARL_LOG_LEVEL={self.log_level}: expected DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def reward_weights(self) -> dict[str, float]:
+        """The weight of each signal by its name."""
+        names = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
+        return {name: getattr(self, f"reward_w_{name}") for name in names}
+
+    @property
+    def spool(self) -> Path:
+        """The folder that the hook writes to."""
+        return self.spool_dir or self.data_dir / "spool"
+
+    @property
+    def ledger(self) -> Path:
+        """The folder of the ledger's segments."""
+        return self.data_dir / "ledger"
+
+    @property
+    def views(self) -> Path:
+        """The SQLite file of the views."""
+        return self.data_dir / "views" / "views.sqlite"
+
+
+def variable(name: str) -> str:
+    """Give the environment variable of a field of Settings."""
+    return f"KARL_{name.upper()}"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read all settings. Raises SettingsError naming the variable, the value and what was expected."""
+    known = {variable(item.name): item for item in fields(Settings)}
+    unknown = sorted(name for name in environ if name.startswith("KARL_") and name not in known)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; `karl config` lists all settings"
+        raise SettingsError(f"{unknown[0]} is not a setting of KARL{hint}")
+    values: dict[str, Any] = {}
+    for name, item in known.items():
+        if name not in environ:
+            continue
+        try:
+            values[item.name] = item.metadata["parse"](environ[name])
+        except ValueError as error:
+            shown = "…" if item.metadata["secret"] else environ[name]
+            raise SettingsError(f"{name}={shown}: {error}") from None
+    return Settings(**values)
+
+
+def hide_password(url: str) -> str:
+    """Give a URL as it may be shown."""
+    return _URL_PASSWORD.sub(r"\1***@", url)
+
+
+def describe(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, Any]]:
+    """List every setting: variable, value as it may be shown, whether it was set, and its meaning."""
+    rows = []
+    for item in fields(Settings):
+        value = getattr(settings, item.name)
+        shown = hide_password(value) if item.metadata["secret"] else value
+        rows.append(
+            {
+                "variable": variable(item.name),
+                "value": str(shown) if isinstance(shown, Path) else shown,
+                "set": variable(item.name) in environ,
+                "meaning": item.metadata["meaning"],
+            }
+        )
+    return rows

@@ -1,0 +1,1 @@
+"""Redis: every key, every connection and every lease goes through here."""

@@ -1,0 +1,65 @@
+"""Every Redis key that KARL writes, with its type and its lifetime.
+
+Keys of one partition share a hash tag, so that one script may touch them on a cluster too.
+`{p}` is the partition number, 0 to 63; `{s}` a session id.
+
+    karl:{p}:events      stream   events on their way to a session; one field `d`, an encoded Event;
+                                  trimmed by the sessions worker behind the oldest open turn
+    karl:{p}:records     stream   record bodies on their way to the ledger; fields `k` (kind), `b` (body);
+                                  trimmed by the ledger worker after fsync
+    karl:{p}:lease       string   who folds this partition; expires with the lease
+    karl:{p}:session:{s} string   what a session's next turn must know (JSON); KARL_SESSION_TTL_DAYS
+    karl:{p}:seen:{s}    string   ids of a session's ledgered events, 8 bytes each; expires likewise
+    karl:dead            stream   what could not be understood; fields `d`, `reason`, `where`, `node`
+    karl:ledger:lease    string   who writes the ledger; expires with the lease
+    karl:ledger:term     string   the last term given out; never expires, only grows
+    karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
+    karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
+"""
+
+from __future__ import annotations
+
+import zlib
+
+#: A constant of the system: changing it would move sessions between partitions.
+PARTITIONS = 64
+
+#: The consumer group on every events stream, and its only consumer: the holder of the lease.
+GROUP = "sessions"
+CONSUMER = "lease-holder"
+
+DEAD = "karl:dead"
+LEDGER_LEASE = "karl:ledger:lease"
+LEDGER_TERM = "karl:ledger:term"
+WORKERS = "karl:workers"
+NODES = "karl:nodes"
+
+
+def partition_of(session: str) -> int:
+    """Say which partition a session lives in: crc32 of its id, modulo 64."""
+    return zlib.crc32(session.encode("utf-8", "surrogatepass")) % PARTITIONS
+
+
+def events_key(partition: int) -> str:
+    """Name the stream of events of one partition."""
+    return f"karl:{{{partition}}}:events"
+
+
+def records_key(partition: int) -> str:
+    """Name the stream of records of one partition."""
+    return f"karl:{{{partition}}}:records"
+
+
+def lease_key(partition: int) -> str:
+    """Name the lease of one partition."""
+    return f"karl:{{{partition}}}:lease"
+
+
+def session_key(partition: int, session: str) -> str:
+    """Name what is carried from one turn of a session to the next."""
+    return f"karl:{{{partition}}}:session:{session}"
+
+
+def seen_key(partition: int, session: str) -> str:
+    """Name the ids of a session's events that are in records already."""
+    return f"karl:{{{partition}}}:seen:{session}"

@@ -1,0 +1,1 @@
+"""What people ask of the ledger, kept in SQLite; deletable, rebuilt from the ledger."""
