@@ -8,6 +8,7 @@ KarlError
     LedgerError
         LedgerDamaged   bytes of the ledger are not what was written; says where
         LedgerHeld      another process writes this ledger's folder
+        LedgerRewound   what was read before is not part of the ledger any more
         FsyncFailed     the disk did not confirm; the process must end
     NotFound            nothing has this id
     Refused             a command would harm something; says what to do instead
@@ -65,6 +66,19 @@ class LedgerDamaged(LedgerError):
 
 class LedgerHeld(LedgerError):
     """Raised when another process writes this ledger's folder."""
+
+
+class LedgerRewound(LedgerError):
+    """Raised when what was read before is not part of the ledger any more; what was made of it must go."""
+
+    def __init__(self, segment: str, offset: int, reason: str) -> None:
+        super().__init__(
+            f"what was read up to {segment} at byte {offset} is not part of the ledger any more: {reason}; "
+            "`karl rebuild` makes the views anew"
+        )
+        self.segment = segment
+        self.offset = offset
+        self.reason = reason
 
 
 class FsyncFailed(LedgerError):

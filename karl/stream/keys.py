@@ -10,7 +10,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
     karl:{p}:lease       string   who folds this partition; expires with the lease
     karl:{p}:session:{s} string   what a session's next turn must know (JSON); KARL_SESSION_TTL_DAYS
     karl:{p}:seen:{s}    string   ids of a session's ledgered events, 8 bytes each; expires likewise
-    karl:dead            stream   what could not be understood; fields `d`, `reason`, `where`, `node`
+    karl:{p}:dead        stream   what could not be understood; fields `d`, `reason`, `where`, `node`; kept
+                                  until dropped or replayed; what names no session goes to partition 0
     karl:ledger:lease    string   who writes the ledger; expires with the lease
     karl:ledger:term     string   the last term given out; never expires, only grows
     karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
@@ -28,7 +29,6 @@ PARTITIONS = 64
 GROUP = "sessions"
 CONSUMER = "lease-holder"
 
-DEAD = "karl:dead"
 LEDGER_LEASE = "karl:ledger:lease"
 LEDGER_TERM = "karl:ledger:term"
 WORKERS = "karl:workers"
@@ -48,6 +48,11 @@ def events_key(partition: int) -> str:
 def records_key(partition: int) -> str:
     """Name the stream of records of one partition."""
     return f"karl:{{{partition}}}:records"
+
+
+def dead_key(partition: int) -> str:
+    """Name the stream of dead letters of one partition."""
+    return f"karl:{{{partition}}}:dead"
 
 
 def lease_key(partition: int) -> str:

@@ -1,0 +1,63 @@
+"""The line's processes, one command each; `karl up` starts them all on one machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from karl.cli.main import pass_settings
+from karl.settings import Settings
+
+
+def _supervised(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--supervised", is_flag=True, hidden=True, help="End when stdin closes.")(function)
+
+
+@click.command()
+@_supervised
+@pass_settings
+def ship(settings: Settings, *, supervised: bool) -> None:
+    """Send this machine's events to the stream: spool, redact, XADD.
+
+    Runs until it is stopped. While Redis is away, or a stream is above its high-water mark, events
+    stay in the spool. One shipper a spool.
+    """
+    from producers.start import run_shipper  # noqa: PLC0415 - Redis and the rules load with the process
+
+    sys.exit(run_shipper(settings, supervised=supervised))
+
+
+@click.command()
+@_supervised
+@pass_settings
+def sessions(settings: Settings, *, supervised: bool) -> None:
+    """Build sessions from events, score each closed turn, and hand the records on.
+
+    Any number may run, on any machine that reaches Redis; they share the 64 partitions.
+    """
+    from workers.start import run_sessions  # noqa: PLC0415
+
+    sys.exit(run_sessions(settings, supervised=supervised))
+
+
+@click.command()
+@_supervised
+@pass_settings
+def ledger(settings: Settings, *, supervised: bool) -> None:
+    """Write the ledger in the data folder; a second one stands by for the lease."""
+    from workers.start import run_ledger  # noqa: PLC0415
+
+    sys.exit(run_ledger(settings, supervised=supervised))
+
+
+@click.command()
+@_supervised
+@pass_settings
+def views(settings: Settings, *, supervised: bool) -> None:
+    """Keep the SQLite views up to date with the ledger; runs beside it."""
+    from workers.start import run_views  # noqa: PLC0415
+
+    sys.exit(run_views(settings, supervised=supervised))

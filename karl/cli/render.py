@@ -1,0 +1,55 @@
+"""What commands print: one table, one JSON form, and text that can not drive the terminal.
+
+Nothing recorded reaches the terminal unescaped: an agent's output may hold control sequences, and a
+person who looks at it must not be attacked by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: object) -> str:
+    """Give text whose control and direction characters are shown as escapes."""
+    return _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", str(text))
+
+
+def one_line(text: object, width: int) -> str:
+    """Give text on one line of at most `width` characters."""
+    flat = plain(" ".join(str(text).split()))
+    return flat if len(flat) <= width else flat[: max(0, width - 1)] + "…"
+
+
+def print_json(data: object) -> None:
+    """Print one JSON document, indented, as ASCII-safe UTF-8."""
+    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
+    """Print rows under headings; numbers stand to the right."""
+    from rich.console import Console  # noqa: PLC0415 - 50 ms that --json must not pay
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(title=title or None, box=None, pad_edge=False, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    Console(highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return plain(value)

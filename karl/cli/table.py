@@ -1,0 +1,53 @@
+"""Every command, once: its name, the group it is listed under, whether it changes anything, where it is.
+
+Help, completion and docs/commands.md are made from this table; a module is imported only when one of
+its commands runs, so `karl --help` stays cheap.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One command. `name` has a space where the command is part of a group (`hooks install`)."""
+
+    name: str
+    group: str
+    reads: bool
+    where: str
+    help: str
+
+
+#: The groups in the order in which help lists them, with a heading each.
+GROUPS = {
+    "start": "Start here",
+    "capture": "Capture",
+    "look": "Look",
+    "ledger": "Ledger",
+    "line": "The line's processes",
+    "settings": "Settings",
+}
+
+COMMANDS = (
+    Row("demo", "start", False, "karl.cli.start:demo", "Run a scripted agent through the whole line."),
+    Row("up", "start", False, "karl.cli.start:up", "Run the whole line on this machine."),
+    Row("hooks install", "capture", False, "karl.cli.hooks:install", "Record an agent: add KARL's hook to its settings."),
+    Row("hooks uninstall", "capture", False, "karl.cli.hooks:uninstall", "Take KARL's hook out again."),
+    Row("hooks status", "capture", True, "karl.cli.hooks:status", "Say where the hook is installed and whether it works."),
+    Row("enable", "capture", False, "karl.cli.hooks:enable", "Record again after `karl disable`."),
+    Row("disable", "capture", False, "karl.cli.hooks:disable", "Stop recording on this machine; settings stay as they are."),
+    Row("import hooks", "capture", False, "karl.cli.capture:import_hooks", "Read files of raw hook payloads."),
+    Row("ship", "line", False, "karl.cli.line:ship", "Send this machine's events to the stream."),
+    Row("worker sessions", "line", False, "karl.cli.line:sessions", "Build sessions from events, score them, hand them on."),
+    Row("worker ledger", "line", False, "karl.cli.line:ledger", "Write the ledger; a second one stands by."),
+    Row("worker views", "line", False, "karl.cli.line:views", "Keep the views up to date with the ledger."),
+    Row("status", "look", True, "karl.cli.look:status", "Show what the line holds and whether it moves."),
+    Row("sessions", "look", True, "karl.cli.look:sessions", "List sessions, newest first."),
+    Row("show", "look", True, "karl.cli.look:show", "Show one session or trajectory: turns, calls, signals."),
+    Row("verify", "ledger", True, "karl.cli.ledger:verify", "Check every byte of the ledger; say what, where and how much."),
+    Row("rebuild", "ledger", False, "karl.cli.ledger:rebuild", "Make the views anew from the ledger."),
+    Row("normalize", "ledger", True, "karl.cli.ledger:normalize", "Read records of older forms as schema v2."),
+    Row("config", "settings", True, "karl.cli.settings:config", "List every setting with its value and meaning."),
+    Row("help", "settings", True, "karl.cli.settings:help_", "List all commands in groups."),
+)  # fmt: skip

@@ -1,0 +1,159 @@
+"""What the fold takes in and gives out: held entries, the carry, and what leaves an open session.
+
+Plain values, without I/O. The ids here are deterministic: the same turn, and the same event, has
+the same id on every worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from karl.schema.event import Event
+from karl.schema.record import Score
+from karl.schema.trajectory import ClosedBy, Outcome
+
+_SHORT = 8
+
+#: Other agents' names for the same moments, where the fields are Claude Code's too.
+_SAME_AS = {
+    "BeforeAgent": "UserPromptSubmit",
+    "AfterAgent": "Stop",
+    "BeforeTool": "PreToolUse",
+    "AfterTool": "PostToolUse",
+    "beforeSubmitPrompt": "UserPromptSubmit",
+    "userPromptSubmitted": "UserPromptSubmit",
+    "userPromptSubmit": "UserPromptSubmit",
+    "preToolUse": "PreToolUse",
+    "postToolUse": "PostToolUse",
+    "postToolUseFailure": "PostToolUseFailure",
+    "permissionRequest": "PermissionRequest",
+    "subagentStart": "SubagentStart",
+    "subagentStop": "SubagentStop",
+    "sessionStart": "SessionStart",
+    "sessionEnd": "SessionEnd",
+    "agentStop": "Stop",
+    "stop": "Stop",
+}
+#: The moments that say how a call ended.
+RESULTS = frozenset({"PostToolUse", "PostToolUseFailure", "PermissionDenied"})
+
+
+def moment(kind: str) -> str:
+    """Give Claude Code's name for an event kind; a kind that we do not know is its own name."""
+    return _SAME_AS.get(kind, kind)
+
+
+class Held(NamedTuple):
+    """An event with the stream entry that it came in. `raw` is the encoded Event as it came."""
+
+    entry: str | bytes
+    raw: bytes
+    event: Event
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """When an open turn is closed without its end: silence in milliseconds, events, bytes."""
+
+    idle_ms: int = 1_800_000
+    turn_max_events: int = 2000
+    turn_max_bytes: int = 8 * 1024 * 1024
+
+
+class Carry(msgspec.Struct, omit_defaults=True):
+    """What a session's next turn must know of the earlier ones. Plain JSON by msgspec.
+
+    `turn` is the next turn's number. `open_calls` are ids of calls whose turn closed before their
+    result came. `remarked` is the last prompt event that gave a Remark. The worker fills
+    `last_score` and `last_outcome` for `last_trajectory`; the fold clears them with each new turn.
+    """
+
+    turn: int = 0
+    last_trajectory: str | None = None
+    last_prompt: str | None = None
+    last_closed_by: ClosedBy | None = None
+    last_time_ms: int | None = None
+    last_score: Score | None = None
+    last_outcome: Outcome | None = None
+    model: str | None = None
+    agent_version: str | None = None
+    permission_mode: str | None = None
+    open_calls: list[str] = []
+    remarked: str | None = None
+    ended: bool = False
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A closed turn. `model`, `agent_version` and `permission_mode` are what was known when it closed
+    or, failing that, before it. `time_ms` is its last event's time, else the caller's clock.
+    """
+
+    id: str
+    session: str
+    number: int
+    closed_by: ClosedBy
+    held: tuple[Held, ...]
+    time_ms: int
+    model: str | None = None
+    agent_version: str | None = None
+    permission_mode: str | None = None
+
+
+class Strays(msgspec.Struct, frozen=True):
+    """Entries that belong to no turn. `after` is the last trajectory before them."""
+
+    session: str
+    held: tuple[Held, ...]
+    time_ms: int
+    after: str | None = None
+    ended: bool = False
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """What a typed prompt (`by`, an event id) says about the turn before it. Holds no entries."""
+
+    session: str
+    trajectory: str
+    by: str
+    correction_detected: bool
+    redo_detected: bool
+    time_ms: int
+    session_continued: bool = True
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """An entry whose event is open or ledgered already: acknowledge it, nothing else."""
+
+    entry: str | bytes
+    event: str
+
+
+Emission = Turn | Strays | Remark | Duplicate
+
+
+def short_id(event_id: str) -> bytes:
+    """Give the 8 bytes by which a ledgered event is remembered."""
+    return hashlib.blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=_SHORT).digest()
+
+
+def short_ids(held: Iterable[Held]) -> bytes:
+    """Give the short ids of entries, one after the other, as `seen_of` reads them back."""
+    return b"".join(short_id(item.event.id) for item in held)
+
+
+def seen_of(data: bytes) -> set[bytes]:
+    """Take joined short ids apart; a torn last one is ignored."""
+    return {data[at : at + _SHORT] for at in range(0, len(data) - _SHORT + 1, _SHORT)}
+
+
+def trajectory_id(session: str, first_event: str) -> str:
+    """Name a turn by its session and its first event: the same turn has the same id on any worker."""
+    digest = hashlib.sha256()
+    for part in (session, first_event):
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return "traj_" + digest.hexdigest()[:16]

@@ -1,0 +1,107 @@
+"""From what the fold lets go to record bodies: normalise, score, encode. Pure; no I/O.
+
+This is where the two pure rooms meet: `karl.session` knows nothing of rewards, `karl.reward` nothing
+of sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from karl.reward.score import rescore_outcome, score
+from karl.schema.record import AnnotationBody, EventsBody, TrajectoryBody
+from karl.schema.trajectory import Outcome
+from karl.session.corrections import DETECTOR
+from karl.session.fold import Carry, Duplicate, Emission, Remark, Strays, Turn
+from karl.session.turn import normalize_turn
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Composer:
+    """Makes record bodies under one reward version with one set of weights."""
+
+    def __init__(self, version: str, weights: Mapping[str, float]) -> None:
+        self._version = version
+        self._weights = weights
+
+    def compose(self, carry: Carry, emission: Emission) -> tuple[str, bytes] | None:
+        """Give the kind and the encoded body of an emission's record; a duplicate has none.
+
+        Changes `carry`: what a later remark about this turn needs is put there.
+        """
+        match emission:
+            case Turn():
+                return "trajectory", self._trajectory(carry, emission)
+            case Strays():
+                return "events", _events(emission)
+            case Remark():
+                return _annotation(carry, emission)
+            case Duplicate():
+                return None
+
+    def _trajectory(self, carry: Carry, turn: Turn) -> bytes:
+        trajectory = normalize_turn(turn)
+        scored = score(trajectory, version=self._version, weights=self._weights)
+        carry.last_score, carry.last_outcome = scored, trajectory.outcome
+        first = turn.held[0].event
+        return _encode(
+            TrajectoryBody(
+                id=turn.id,
+                session=turn.session,
+                turn=turn.number,
+                closed_by=turn.closed_by,
+                fleet=first.fleet,
+                node=first.node,
+                agent=first.agent,
+                project=next((h.event.project for h in turn.held if h.event.project), ""),
+                time_ms=turn.time_ms,
+                trajectory=trajectory,
+                score=scored,
+                events=[msgspec.Raw(held.raw) for held in turn.held],
+                agent_version=turn.agent_version,
+                model=turn.model,
+            )
+        )
+
+
+def _events(strays: Strays) -> bytes:
+    first = strays.held[0].event
+    return _encode(
+        EventsBody(
+            session=strays.session,
+            fleet=first.fleet,
+            node=first.node,
+            agent=first.agent,
+            project=first.project,
+            time_ms=strays.time_ms,
+            events=[msgspec.Raw(held.raw) for held in strays.held],
+            after=strays.after,
+            ended=strays.ended,
+        )
+    )
+
+
+def _annotation(carry: Carry, remark: Remark) -> tuple[str, bytes] | None:
+    if carry.last_score is None:  # an earlier version of the carry: the turn can not be re-scored from here
+        return None
+    outcome = msgspec.structs.replace(
+        carry.last_outcome or Outcome(),
+        annotation_status="annotated",
+        correction_detected=remark.correction_detected,
+        redo_detected=remark.redo_detected,
+        session_continued=remark.session_continued,
+    )
+    carry.last_outcome, carry.last_score = outcome, rescore_outcome(carry.last_score, outcome)
+    body = AnnotationBody(
+        trajectory=remark.trajectory,
+        session=remark.session,
+        by=remark.by,
+        detector=DETECTOR,
+        outcome=outcome,
+        score=carry.last_score,
+        time_ms=remark.time_ms,
+    )
+    return "annotation", _encode(body)

@@ -1,0 +1,179 @@
+"""The ledger worker: the one process that appends, as long as it holds the lease.
+
+    standing by --- lease acquired ---> writing --- lease lost / stopped ---> standing by / ended
+
+Invariants:
+- It reads the records streams from the ledger's own watermarks, never from a place kept elsewhere:
+  what the ledger has is not written twice, what it lacks is still in the stream.
+- A stream is trimmed only after fsync, and only while the lease is ours (checked inside Redis).
+- Nothing is appended when our own clock can not vouch for the lease any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from karl.errors import LeaseLost
+from karl.ledger.writer import Draft, Writer, newest_term
+from karl.stream import keys
+from karl.stream.connect import command
+from karl.stream.lease import Lease
+from karl.stream.pace import Pace
+from workers.loop import every
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Bytes of records that one group commit may hold, about.
+BATCH_BYTES = 16 * 1024 * 1024
+#: How long a read waits for the first record.
+BLOCK_MS = 1000
+
+_TRIM = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LEASELOST') end
+for i = 2, #KEYS do redis.call('XTRIM', KEYS[i], 'MINID', '=', ARGV[i]) end
+return #KEYS - 1
+"""
+
+_log = logging.getLogger("karl")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LedgerWorker:
+    """Writes the ledger in `folder` from the records streams of `redis`."""
+
+    name = "ledger"
+
+    def __init__(
+        self,
+        redis: Redis,
+        folder: Path,
+        *,
+        owner: str,
+        lease_ttl_s: float,
+        segment_max_bytes: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._redis = redis
+        self._folder = folder
+        self._segment_max_bytes = segment_max_bytes
+        self._clock = clock
+        self._lease = Lease(
+            redis,
+            key=keys.LEDGER_LEASE,
+            term_key=keys.LEDGER_TERM,
+            owner=owner,
+            ttl_s=lease_ttl_s,
+            clock=monotonic,
+        )
+        self._lease_ttl_s = lease_ttl_s
+        self._renewal_due = every(lease_ttl_s / 3, monotonic)
+        self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
+        self._writer: Writer | None = None
+        self._standing_by = ""
+
+    def run_once(self, stop: threading.Event) -> None:
+        """Stand by, or write one batch."""
+        writer = self._writer or self._take_over(stop)
+        if writer is None:
+            return
+        if self._renewal_due():
+            self._lease.renew()
+        if batch := self._read(writer, BLOCK_MS):
+            self._append(writer, batch)
+
+    def forget(self) -> None:
+        """Stop writing; the lease is left to expire if Redis can not be told."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def close(self) -> None:
+        """Write what waits, then hand the lease over at once."""
+        if self._writer is None:
+            return
+        try:
+            while batch := self._read(self._writer):
+                self._append(self._writer, batch)
+        finally:
+            self.forget()
+        self._lease.release()
+        _log.info("ledger: released term %d", self._lease.term)
+
+    def _take_over(self, stop: threading.Event) -> Writer | None:
+        holder = self._lease.acquire(newest_term(self._folder))
+        if holder is not None:
+            if holder != self._standing_by:
+                _log.info("ledger: standing by; %s holds the lease", holder)
+                self._standing_by = holder
+            stop.wait(self._lease_ttl_s / 10)
+            return None
+        self._standing_by = ""
+        writer = Writer.open(
+            self._folder,
+            term=self._lease.term,
+            clock=self._clock,
+            segment_max_bytes=self._segment_max_bytes,
+            trusted=self._lease.trusted,
+        )
+        self._writer = writer
+        if writer.recovery is not None:
+            _log.warning("ledger: %s", writer.recovery)
+        self._lift_ids(writer.watermarks)
+        _log.info("ledger: writing term %d from record %d on", self._lease.term, writer.next_seq)
+        return writer
+
+    def _lift_ids(self, watermarks: dict[int, str]) -> None:
+        """Make sure that ids given out from now on lie above what the ledger has.
+
+        A server that lost its data, with a clock behind the old one's, would number new records below
+        the watermark, and they would pass for old ones.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for partition, last in watermarks.items():
+            pipe.xgroup_create(keys.records_key(partition), "ledger", id="$", mkstream=True)
+            command(pipe, "XSETID", keys.records_key(partition), last)
+        # Errors here are the normal case: the group exists, or the stream is ahead already.
+        pipe.execute(raise_on_error=False)
+
+    def _read(self, writer: Writer, block_ms: int | None = None) -> list[Draft]:
+        after = writer.watermarks
+        names = {keys.records_key(p).encode(): p for p in range(keys.PARTITIONS)}
+        block = [] if block_ms is None else ["BLOCK", block_ms]
+        ids = [after.get(p, "0") for p in names.values()]
+        reply = command(self._redis, "XREAD", "COUNT", self._pace.count, *block, "STREAMS", *names, *ids)
+        drafts = [
+            Draft(flat[1].decode(), flat[3], names[stream], entry.decode())
+            for stream, entries in reply or ()
+            for entry, flat in entries
+        ]
+        self._pace.saw(len(reply or ()), len(drafts), sum(len(draft.body) for draft in drafts))
+        return drafts
+
+    def _append(self, writer: Writer, batch: list[Draft]) -> None:
+        writer.append(batch)
+        upto: dict[int, str] = {d.partition: str(d.stream_id) for d in batch if d.partition is not None}
+        names = [keys.LEDGER_LEASE, *(keys.records_key(p) for p in upto)]
+        bounds = [self._lease.token, *(_after(entry) for entry in upto.values())]
+        try:
+            self._redis.eval(_TRIM, len(names), *names, *bounds)
+        except Exception as error:
+            if "LEASELOST" in str(error):
+                raise LeaseLost(keys.LEDGER_LEASE) from error
+            raise
+
+
+def _after(entry: str) -> str:
+    """Give the smallest id above an entry's."""
+    ms, _, n = entry.partition("-")
+    return f"{ms}-{int(n) + 1}"

@@ -1,0 +1,289 @@
+"""The sessions worker: events of the partitions it holds become scored trajectories.
+
+Invariants:
+- An event is acknowledged in the same step that puts the record holding it on its way to the ledger,
+  never before: a worker that dies loses nothing, and the next one finds every open turn's events
+  pending, in order.
+- What is in memory is a copy: dropping it and reading the backlog again gives the same records.
+- An entry that can not be understood goes to the dead letters with its reason, in that same step.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+from redis.exceptions import RedisError
+
+from karl.errors import Unreadable
+from karl.schema.event import decode_event
+from karl.session.fold import (
+    Carry,
+    Duplicate,
+    Emission,
+    Held,
+    Limits,
+    OpenSession,
+    Remark,
+    seen_of,
+    short_ids,
+)
+from karl.stream import keys
+from karl.stream.pace import Pace
+from karl.stream.partitions import Carried, Entry, HandOn, Partitions
+from workers.compose import Composer
+from workers.loop import every
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Bytes of events that one round may read, about.
+BATCH_BYTES = 16 * 1024 * 1024
+#: How long a read waits for the first event.
+BLOCK_MS = 500
+#: Records waiting for the ledger above which no more events are read.
+RECORDS_WAITING_MAX = 20_000
+
+_log = logging.getLogger("karl")
+
+_encode_carry = msgspec.json.Encoder().encode
+_decode_carry = msgspec.json.Decoder(Carry).decode
+
+
+@dataclass(slots=True)
+class _Partition:
+    """The open sessions of one partition, the last entry read, and where its stream was trimmed."""
+
+    sessions: dict[str, OpenSession] = field(default_factory=dict)
+    last: bytes = b""
+    trimmed: bytes = b""
+
+    def first_needed(self) -> bytes:
+        """Give the id before which no entry is needed any more."""
+        firsts = [s.first_entry for s in self.sessions.values() if s.first_entry is not None]
+        first = min(map(_order, firsts)) if firsts else _after(_order(self.last))
+        return b"%d-%d" % first
+
+
+class SessionsWorker:
+    """Folds the events of leased partitions; `now` gives Unix time in milliseconds."""
+
+    name = "sessions"
+
+    def __init__(
+        self,
+        redis: Redis,
+        composer: Composer,
+        limits: Limits,
+        *,
+        owner: str,
+        lease_ttl_s: float,
+        carry_ttl_ms: int,
+        open_max_events: int,
+        node: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._redis = redis
+        self._composer = composer
+        self._limits = limits
+        self._open_max_events = open_max_events
+        self._node = node
+        self._now = now
+        self._partitions = Partitions(redis, owner, lease_ttl_s, monotonic)
+        self._partitions.carry_ttl_ms = carry_ttl_ms
+        self._balance_due = every(lease_ttl_s / 3, monotonic)
+        self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
+        self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
+        self._held: dict[int, _Partition] = {}
+        self._paused = False
+
+    def run_once(self, stop: threading.Event) -> None:
+        """Balance when due, read a batch, fold it, hand on what closed."""
+        if self._balance_due():
+            self._balance()
+        for partition in self._partitions.owned:
+            if partition not in self._held:
+                self._load(partition)
+        if self._paused:
+            stop.wait(BLOCK_MS / 1000)
+        else:
+            entries = self._partitions.read(self._pace.count, BLOCK_MS)
+            self._saw(entries)
+            self._fold(entries)
+        if self._sweep_due():
+            self._sweep()
+
+    def forget(self) -> None:
+        """Drop all open sessions; they are read again from the stream."""
+        self._held.clear()
+
+    def close(self) -> None:
+        """Release the partitions; open turns stay in the stream for the next holder."""
+        self._held.clear()
+        self._partitions.leave()
+
+    def _balance(self) -> None:
+        gained, lost = self._partitions.balance()
+        for partition in lost:
+            self._held.pop(partition, None)
+        if gained or lost:
+            _log.info("sessions: %d partitions gained, %d given up", len(gained), len(lost))
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in self._partitions.owned:
+            pipe.xlen(keys.records_key(partition))
+        waiting = sum(pipe.execute())
+        if self._paused != (waiting > RECORDS_WAITING_MAX):
+            self._paused = not self._paused
+            _log.warning(
+                "sessions: %d records wait for the ledger; %s",
+                waiting,
+                "pausing" if self._paused else "going on",
+            )
+
+    def _load(self, partition: int) -> None:
+        """Fold what an earlier holder left unfinished."""
+        self._held[partition] = _Partition()
+        for entries in self._partitions.backlog(partition):
+            self._fold({partition: entries})
+            if partition not in self._held:  # lost while loading
+                return
+
+    def _saw(self, entries: dict[int, list[Entry]]) -> None:
+        batches = entries.values()
+        size = sum(len(entry.data or b"") for batch in batches for entry in batch)
+        self._pace.saw(len(entries), sum(map(len, batches)), size)
+
+    def _fold(self, batch: dict[int, list[Entry]]) -> None:
+        if not batch:
+            return
+        work: dict[int, HandOn] = {}
+        readable = {
+            p: list(self._readable(p, entries, work)) for p, entries in batch.items() if p in self._held
+        }
+        self._open_sessions(readable)
+        now = self._now()
+        for partition, events in readable.items():
+            held = self._held[partition]
+            touched: dict[str, bytearray] = {}
+            leaving = work.setdefault(partition, HandOn())
+            for one in events:
+                session = held.sessions[one.event.session]
+                self._collect(session, session.add(one, now), leaving, touched)
+            self._relieve(held, leaving, touched)
+            self._carry(held, leaving, touched)
+            held.last = batch[partition][-1].id
+        self._hand_on(work)
+
+    def _readable(self, partition: int, entries: Iterable[Entry], work: dict[int, HandOn]) -> Iterable[Held]:
+        for entry in entries:
+            if entry.data is None:  # trimmed while pending: nothing is left to fold
+                work.setdefault(partition, HandOn()).done.append(entry.id)
+                continue
+            try:
+                event = decode_event(entry.data)
+            except Unreadable as error:
+                leaving = work.setdefault(partition, HandOn())
+                leaving.dead.append((entry.data, error.reason, "sessions", self._node))
+                leaving.done.append(entry.id)
+                continue
+            yield Held(entry.id, entry.data, event)
+
+    def _open_sessions(self, batch: dict[int, list[Held]]) -> None:
+        """Fetch what new sessions carry from earlier turns, all in one round trip."""
+        wanted = list(
+            dict.fromkeys(
+                (partition, held.event.session)
+                for partition, events in batch.items()
+                for held in events
+                if held.event.session not in self._held[partition].sessions
+            )
+        )
+        if not wanted:
+            return
+        for (partition, session), (carry, seen) in zip(wanted, self._partitions.carried(wanted), strict=True):
+            self._held[partition].sessions[session] = OpenSession(
+                session, _decode_carry(carry) if carry else Carry(), seen_of(seen), self._limits
+            )
+
+    def _collect(
+        self,
+        session: OpenSession,
+        emissions: Iterable[Emission],
+        leaving: HandOn,
+        touched: dict[str, bytearray],
+    ) -> None:
+        """Turn what a session let go into what leaves the partition."""
+        for emission in emissions:
+            if isinstance(emission, Duplicate):
+                leaving.done.append(emission.entry)
+                continue
+            seen = touched.setdefault(session.session, bytearray())
+            if record := self._composer.compose(session.carry, emission):
+                leaving.records.append(record)
+            if not isinstance(emission, Remark):
+                leaving.done += (held.entry for held in emission.held)
+                seen += short_ids(emission.held)
+
+    def _relieve(self, held: _Partition, leaving: HandOn, touched: dict[str, bytearray]) -> None:
+        """Close the longest open turns when a partition holds too many events: memory is bounded."""
+        total = sum(s.open_events for s in held.sessions.values())
+        while total > self._open_max_events:
+            longest = max(held.sessions.values(), key=lambda s: s.open_events)
+            total -= longest.open_events
+            self._collect(longest, longest.close("size"), leaving, touched)
+
+    def _carry(self, held: _Partition, leaving: HandOn, touched: dict[str, bytearray]) -> None:
+        for name, seen in touched.items():
+            session = held.sessions[name]
+            leaving.carried.append(Carried(name, _encode_carry(session.carry), bytes(seen)))
+            if session.is_empty:
+                del held.sessions[name]
+
+    def _sweep(self) -> None:
+        """Close what has been silent for too long, and trim what nobody needs."""
+        now = self._now()
+        work: dict[int, HandOn] = {}
+        for partition, held in self._held.items():
+            leaving = HandOn()
+            touched: dict[str, bytearray] = {}
+            for session in list(held.sessions.values()):
+                self._collect(session, session.idle(now), leaving, touched)
+            self._carry(held, leaving, touched)
+            if held.last:
+                work[partition] = leaving
+        self._hand_on(work, trim=True)
+
+    def _hand_on(self, work: dict[int, HandOn], *, trim: bool = False) -> None:
+        for partition, leaving in work.items() if trim else ():
+            held = self._held[partition]
+            bound = held.first_needed()
+            if bound != held.trimmed:
+                leaving.trim = held.trimmed = bound
+        something = {p: w for p, w in work.items() if w.done or w.trim}
+        if not something:
+            return
+        try:
+            lost = self._partitions.hand_on(something)
+        except RedisError:
+            # Whether it happened is unknown: the stream knows, so what we hold is dropped and read again.
+            for partition in something:
+                self._held.pop(partition, None)
+            raise
+        for partition in lost:
+            _log.warning("sessions: partition %d was taken over by another worker", partition)
+            self._held.pop(partition, None)
+
+
+def _order(entry: str | bytes) -> tuple[int, int]:
+    ms, n = entry.split("-") if isinstance(entry, str) else entry.split(b"-")
+    return int(ms), int(n)
+
+
+def _after(entry: tuple[int, int]) -> tuple[int, int]:
+    return entry[0], entry[1] + 1

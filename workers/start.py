@@ -1,0 +1,57 @@
+"""The one composition root: settings in, running processes out.
+
+Each function builds one process of the line from plain values and runs it until it is told to stop.
+"""
+
+from __future__ import annotations
+
+from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, unique_name
+from karl.session.fold import Limits
+from karl.settings import Settings
+from karl.stream.connect import connect
+from karl.stream.server import line_url
+from workers.compose import Composer
+from workers.ledger import LedgerWorker
+from workers.loop import Worker, run
+from workers.sessions import SessionsWorker
+
+MIB = 1024 * 1024
+
+
+def run_sessions(settings: Settings, *, supervised: bool = False) -> int:
+    """Run a sessions worker; gives the exit code."""
+    worker = SessionsWorker(
+        connect(line_url(settings.redis_url, settings.data_dir), name="karl-sessions"),
+        Composer(settings.reward_version, settings.reward_weights),
+        Limits(
+            idle_ms=int(settings.idle_timeout_s * 1000),
+            turn_max_events=settings.turn_max_events,
+            turn_max_bytes=settings.turn_max_mb * MIB,
+        ),
+        owner=unique_name(settings.node),
+        lease_ttl_s=settings.lease_ttl_s,
+        carry_ttl_ms=settings.session_ttl_days * 86_400_000,
+        open_max_events=settings.open_max_events,
+        node=settings.node,
+    )
+    return _run(worker, settings, supervised=supervised)
+
+
+def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
+    """Run a ledger worker, or stand by for one; gives the exit code."""
+    worker = LedgerWorker(
+        connect(line_url(settings.redis_url, settings.data_dir), name="karl-ledger"),
+        settings.ledger,
+        owner=unique_name(settings.node),
+        lease_ttl_s=settings.lease_ttl_s,
+        segment_max_bytes=settings.segment_max_mb * MIB,
+    )
+    return _run(worker, settings, supervised=supervised)
+
+
+def _run(worker: Worker, settings: Settings, *, supervised: bool) -> int:
+    log_to_stderr(settings.log_level)
+    stop = stop_on_signals()
+    if supervised:
+        stop_without_parent(stop)
+    return run(worker, stop)
