@@ -14,7 +14,7 @@ from karl.reward.score import rescore_outcome, score
 from karl.schema.record import AnnotationBody, EventsBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.session.corrections import DETECTOR
-from karl.session.fold import Carry, Duplicate, Emission, Remark, Strays, Turn
+from karl.session.emissions import Carry, Duplicate, Emission, Remark, Strays, Turn
 from karl.session.turn import normalize_turn
 
 _encode = msgspec.json.Encoder().encode

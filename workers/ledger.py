@@ -130,6 +130,7 @@ class LedgerWorker:
         if writer.recovery is not None:
             _log.warning("ledger: %s", writer.recovery)
         self._lift_ids(writer.watermarks)
+        self._trim(writer.watermarks)  # what an earlier writer had ledgered, and died before it could trim
         _log.info("ledger: writing term %d from record %d on", self._lease.term, writer.next_seq)
         return writer
 
@@ -162,7 +163,10 @@ class LedgerWorker:
 
     def _append(self, writer: Writer, batch: list[Draft]) -> None:
         writer.append(batch)
-        upto: dict[int, str] = {d.partition: str(d.stream_id) for d in batch if d.partition is not None}
+        self._trim({d.partition: str(d.stream_id) for d in batch if d.partition is not None})
+
+    def _trim(self, upto: dict[int, str]) -> None:
+        """Take out of the records streams what is on disk. Raises LeaseLost if the lease is not ours."""
         names = [keys.LEDGER_LEASE, *(keys.records_key(p) for p in upto)]
         bounds = [self._lease.token, *(_after(entry) for entry in upto.values())]
         try:

@@ -22,17 +22,8 @@ from redis.exceptions import RedisError
 
 from karl.errors import Unreadable
 from karl.schema.event import decode_event
-from karl.session.fold import (
-    Carry,
-    Duplicate,
-    Emission,
-    Held,
-    Limits,
-    OpenSession,
-    Remark,
-    seen_of,
-    short_ids,
-)
+from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, seen_of, short_ids
+from karl.session.fold import OpenSession
 from karl.stream import keys
 from karl.stream.pace import Pace
 from karl.stream.partitions import Carried, Entry, HandOn, Partitions

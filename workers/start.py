@@ -6,7 +6,7 @@ Each function builds one process of the line from plain values and runs it until
 from __future__ import annotations
 
 from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, unique_name
-from karl.session.fold import Limits
+from karl.session.emissions import Limits
 from karl.settings import Settings
 from karl.stream.connect import connect
 from karl.stream.server import line_url

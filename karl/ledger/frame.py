@@ -157,7 +157,9 @@ def check_body(body: bytes) -> None:
 
 
 def check_kind(kind: str) -> None:
-    """Refuse a kind that is not a plain word. Raises Unreadable."""
+    """Refuse a kind that is not a plain word, or the ledger's own. Raises Unreadable."""
+    if kind == SEGMENT:
+        raise Unreadable("only the ledger itself writes records of kind segment")
     if not _KIND.fullmatch(kind):
         raise Unreadable(f"a record's kind is a word of a to z and _, not {kind!r}")
 

@@ -79,8 +79,8 @@ def _settle(path: Path) -> int:
 def _scan(path: Path, size: int) -> tuple[Header | None, State, int]:
     """Read a segment: its header, the state after its last valid line, and where that ends.
 
-    No header when no line of it is valid. Raises LedgerDamaged when a valid line comes after bytes
-    that are none, or does not fit to the one before it.
+    No header when the segment is empty or its only line is not valid: it was never begun. Raises
+    LedgerDamaged when a valid line comes after bytes that are none, or does not fit to the one before.
     """
     header: Header | None = None
     last: Line | None = None
@@ -103,6 +103,8 @@ def _scan(path: Path, size: int) -> tuple[Header | None, State, int]:
             marks[line.source[0]] = read_stream_id(line.source[1])
         last = line
     if header is None or last is None:
+        if bad and offset:
+            raise LedgerDamaged(path.name, *bad)  # a header is on disk before lines follow it
         return None, EMPTY, 0
     records = header.body.records + last.seq - header.line.seq
     return header, State(last.seq, last.hash, records, marks, None), last.end

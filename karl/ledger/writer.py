@@ -311,14 +311,18 @@ def _check(draft: Draft) -> tuple[int, StreamId] | None:
     try:
         check_kind(draft.kind)
         check_body(draft.body)
-        if draft.stream_id is None:
-            return None
-        if draft.partition is None or not 0 <= draft.partition < PARTITIONS:
-            raise Unreadable(f"a partition is 0 to {PARTITIONS - 1}, not {draft.partition}")
-        return draft.partition, read_stream_id(draft.stream_id)
+        return _source(draft)
     except Unreadable as error:
         origin = f"record {draft.stream_id!r} of partition {draft.partition}"
         raise Unreadable(f"{origin}: {error.reason}") from error
+
+
+def _source(draft: Draft) -> tuple[int, StreamId] | None:
+    if draft.stream_id is None:
+        return None
+    if draft.partition is None or not 0 <= draft.partition < PARTITIONS:
+        raise Unreadable(f"a partition is 0 to {PARTITIONS - 1}, not {draft.partition}")
+    return draft.partition, read_stream_id(draft.stream_id)
 
 
 def _stamp(time: datetime) -> str:

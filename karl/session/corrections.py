@@ -23,6 +23,7 @@ DETECTOR = "phrases-1"
 PromptKind = Literal["human", "report", "note", "machine"]
 
 _LOOKED_AT = 300
+_CONTEXTS_MAX = 8
 _CONTEXT_TAGS = ("system-reminder", "ide_opened_file", "ide_selection", "ide_diagnostics")
 
 _REPORT = re.compile(
@@ -68,7 +69,7 @@ def human_typed(prompt: object, payload: Payload) -> bool:
 def _without_context(prompt: str) -> str:
     """Drop what an editor put in front of a person's words; all of it is kept when nothing follows."""
     text = prompt.lstrip()
-    while text.startswith("<"):
+    for _ in range(_CONTEXTS_MAX):
         tag = next((tag for tag in _CONTEXT_TAGS if text.startswith(f"<{tag}>")), None)
         end = text.find(f"</{tag}>") if tag else -1
         rest = text[end + len(tag or "") + 3 :].lstrip() if end >= 0 else ""
@@ -89,12 +90,12 @@ _PARTS = {
     "SURELY": r"(?:just|still|also|all|completely|totally|simply)",
     "THATS": r"(?:that|this)(?:'s| is|s)",
     "ITS": r"(?:it|that|this)(?:'s| is)?",
-    "WILL": r"forget|worr|hesitat|need|have\b|think|know|understand|see|get\b|mind|want|like|care|be |(?:you|we|i)\b",
+    "WILL": r"forget|worr|hesitat|need|have\b|think|know|understand|see|get|mind|want|like|(?:you|we|i)\b",
     "FINE": r"(?:that's|that is|it's|this is|all) (?:all|fine|it|good|ok|great|perfect|right|enough)",
     "HARMLESS": r"problem|worr|need|thank|rush|issue|hurry|idea|more|objection|go ahead|looks|proceed",
     "UNSURE": r"sure|bad|yet|now|only|really|much|urgent|necessarily|a |too|so |everything|all",
     "WORDS": r"[\w./-]+(?: [\w./-]+){0,4}",
-    "THING": r"(?:file|branch|folder|directory|repo|place|one|function|line|test|approach|way|version|page|path)",
+    "THING": r"(?:file|branch|folder|directory|repo|one|function|line|test|way|version|page|path)",
 }
 
 #: One phrase a line; these count at the start of the prompt only.
@@ -135,7 +136,7 @@ _ANYWHERE = r"""
 (?<!if )(?<!case )(?<!unless )\byou (?:didn't|did not|haven't|still haven't) (?!need|have to|already)
 \bstop (?:doing|trying|adding|using|changing|making|guessing|ignoring|it)\b
 \bNEVER do (?:that|this|it|so)\b
-\b(?:NEVER|stop)\b.{1,60}\b(?:again|any ?more)\b
+(?<!i )(?<!we )(?<!you )(?<!they )\b(?:NEVER|stop)\b.{1,60}\b(?:again|any ?more)\b
 \bstill (?:failing|fails?\b|broken|wrong|crash|happen|throw|getting\b|NOT \w)
 \bstill the same (?:error|issue|problem|result)
 \bstill not (?:working|right|fixed|correct|there|passing|showing)\b
@@ -200,10 +201,14 @@ def _near_equal(prompt: str, previous: str) -> bool:
     limit = min(len(prompt), len(previous), 500)
     if max(len(prompt[:500]), len(previous)) > 1.25 * limit:
         return False
-    ours, theirs = set(prompt[:500].lower().split()), set(previous[:500].lower().split())
+    ours, theirs = _words(prompt[:500]), _words(previous[:500])
     if min(len(ours), len(theirs)) < 4 or _names_in(ours) != _names_in(theirs):
         return False
     return len(ours & theirs) >= 0.85 * len(ours | theirs)
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:!?") for word in text.lower().split()}
 
 
 def _names_in(words: set[str]) -> set[str]:

@@ -18,34 +18,6 @@ from karl.schema.trajectory import ClosedBy, Outcome
 
 _SHORT = 8
 
-#: Other agents' names for the same moments, where the fields are Claude Code's too.
-_SAME_AS = {
-    "BeforeAgent": "UserPromptSubmit",
-    "AfterAgent": "Stop",
-    "BeforeTool": "PreToolUse",
-    "AfterTool": "PostToolUse",
-    "beforeSubmitPrompt": "UserPromptSubmit",
-    "userPromptSubmitted": "UserPromptSubmit",
-    "userPromptSubmit": "UserPromptSubmit",
-    "preToolUse": "PreToolUse",
-    "postToolUse": "PostToolUse",
-    "postToolUseFailure": "PostToolUseFailure",
-    "permissionRequest": "PermissionRequest",
-    "subagentStart": "SubagentStart",
-    "subagentStop": "SubagentStop",
-    "sessionStart": "SessionStart",
-    "sessionEnd": "SessionEnd",
-    "agentStop": "Stop",
-    "stop": "Stop",
-}
-#: The moments that say how a call ended.
-RESULTS = frozenset({"PostToolUse", "PostToolUseFailure", "PermissionDenied"})
-
-
-def moment(kind: str) -> str:
-    """Give Claude Code's name for an event kind; a kind that we do not know is its own name."""
-    return _SAME_AS.get(kind, kind)
-
 
 class Held(NamedTuple):
     """An event with the stream entry that it came in. `raw` is the encoded Event as it came."""

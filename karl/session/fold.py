@@ -32,7 +32,6 @@ from karl.schema.event import IMPORT_END, Event, Payload
 from karl.schema.trajectory import ClosedBy
 from karl.session.corrections import is_correction, is_redo, prompt_kind
 from karl.session.emissions import (
-    RESULTS,
     Carry,
     Duplicate,
     Emission,
@@ -41,12 +40,12 @@ from karl.session.emissions import (
     Remark,
     Strays,
     Turn,
-    moment,
     seen_of,
     short_id,
     short_ids,
     trajectory_id,
 )
+from karl.session.moments import RESULTS, moment
 
 __all__ = [
     "Carry",
@@ -58,7 +57,6 @@ __all__ = [
     "Remark",
     "Strays",
     "Turn",
-    "moment",
     "seen_of",
     "short_id",
     "short_ids",
@@ -67,6 +65,7 @@ __all__ = [
 
 PROMPT_MAX = 500
 OPEN_CALLS_MAX = 64
+CALL_ID_MAX = 256
 _NEW_PROCESS = frozenset({"startup", "resume", "clear", "fork"})
 _OVER = frozenset({"completed", "done", "failed", "error", "killed", "stopped", "cancelled", "canceled"})
 
@@ -298,7 +297,7 @@ class OpenSession:
             carry.agent_version = item.event.agent_version or carry.agent_version
             seen = _glance(item.event)
             step = moment(item.event.kind)
-            if isinstance(seen.tool_use_id, str) and seen.tool_use_id:
+            if isinstance(seen.tool_use_id, str) and 0 < len(seen.tool_use_id) <= CALL_ID_MAX:
                 if step == "PreToolUse":
                     calls[seen.tool_use_id] = None
                 elif step in RESULTS:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from redis.exceptions import NoScriptError, ResponseError
+
 from karl.errors import LineDown
 from karl.stream import keys
 from karl.stream.connect import command
@@ -170,7 +172,7 @@ class Partitions:
         for partition, leaving in work.items():
             pipe.evalsha(self._hand_on_sha, *self._arguments(partition, leaving))
         replies = dict(zip(work, pipe.execute(raise_on_error=False), strict=True))
-        forgotten = {p: work[p] for p, reply in replies.items() if "NOSCRIPT" in str(reply)}
+        forgotten = {p: work[p] for p, reply in replies.items() if isinstance(reply, NoScriptError)}
         if forgotten:  # the server restarted and lost the script; it did not run
             self._hand_on_sha = ""
             return self.hand_on(forgotten) + self._lost(replies, set(forgotten))
@@ -272,7 +274,7 @@ class Partitions:
                 self._redis, "XREADGROUP", "GROUP", keys.GROUP, keys.CONSUMER, "COUNT", count, *block,
                 "STREAMS", *names, *after.values(),
             )  # fmt: skip
-        except Exception as error:
+        except ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             # The server lost its data, groups included: what it has now was not delivered to anybody.

@@ -368,3 +368,12 @@ def test_the_line_is_one_line_of_plain_ascii() -> None:
     command = hook_command(Path("/home/u/.karl/spool"), "claude-code")
     assert command.isascii()
     assert command.isprintable()
+
+
+def test_the_benchmark_measures_a_hook_that_keeps_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.hook import measure
+
+    monkeypatch.setenv("KARL_DISABLE", "1")
+    figures = measure(rounds=2)
+    assert figures["1 KB"]["/bin/true"]["ratio"] == 1
+    assert all(row["median_ms"] > 0 for cases in figures.values() for row in cases.values())

@@ -1,0 +1,1 @@
+"""What KARL costs, measured against a floor in the same run; see benchmarks/README.md."""

@@ -1,0 +1,223 @@
+"""From stream to fsynced ledger: one sessions worker and one ledger writer, against a floor loop.
+
+The floor does the least that any consumer with a durable, chained log must do, in one process:
+XREADGROUP, decode the envelope, chain and append, fdatasync, XACK. Ours folds, normalises, scores,
+hands on through a second stream and writes the ledger. Both read the same 1 KB tool events, spread
+over 64 partitions, in turns of 50 events, from a real server. Rounds are interleaved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import msgspec
+
+from karl.schema.event import Event, decode_event, encode_event, event_id
+from karl.stream import keys
+from karl.stream.connect import connect
+from karl.stream.server import Server
+
+TURN_EVENTS = 50
+
+
+def events(total: int):
+    """Make (partition, encoded event) pairs of about 1 KB: prompt, tool results, Stop, session by session."""
+    body = "x" * 560
+    for number in range(total):
+        session = f"bench-{number // TURN_EVENTS:06d}"
+        step = number % TURN_EVENTS
+        payload = {"session_id": session, "cwd": "/home/dev/project", "permission_mode": "default"}
+        if step == 0:
+            kind = "UserPromptSubmit"
+            payload |= {"hook_event_name": kind, "prompt": f"Make the tests of part {number} pass. {body}"}
+        elif step == TURN_EVENTS - 1:
+            kind = "Stop"
+            payload |= {"hook_event_name": kind, "stop_hook_active": False, "last_assistant_message": body}
+        else:
+            kind = "PostToolUse"
+            tool, value = _call(step, number)
+            payload |= {
+                "hook_event_name": kind,
+                "tool_name": tool,
+                "tool_input": value,
+                "tool_response": {"stdout": body, "stderr": "", "interrupted": False},
+                "tool_use_id": f"toolu_{number:020d}",
+                "duration_ms": 20 + step,
+            }
+        event = Event(
+            id=event_id("bench", str(number)),
+            kind=kind,
+            session=session,
+            payload=msgspec.Raw(json.dumps(payload, separators=(",", ":")).encode()),
+            time_ms=1_760_000_000_000 + number * 10,
+            node="bench",
+            project="project",
+        )
+        yield keys.partition_of(session), encode_event(event)
+
+
+def _call(step: int, number: int):
+    path = f"/home/dev/project/src/module_{number % 7}.py"
+    calls = (
+        ("Read", {"file_path": path}),
+        ("Bash", {"command": "python -m pytest -q tests/test_module.py", "description": "Run the tests"}),
+        ("Edit", {"file_path": path, "old_string": "a = 1", "new_string": "a = 2"}),
+        ("Grep", {"pattern": "def main", "path": "src"}),
+    )
+    return calls[step % 4]
+
+
+def load(client, total: int) -> None:
+    """Put all events into the streams, sessions interleaved as a fleet's are."""
+    client.flushall()
+    pairs = list(events(total))
+    sessions = [pairs[at : at + TURN_EVENTS] for at in range(0, total, TURN_EVENTS)]
+    wave = 400
+    pipe = client.pipeline(transaction=False)
+    for first in range(0, len(sessions), wave):
+        for step in zip(*sessions[first : first + wave], strict=True):
+            for partition, data in step:
+                pipe.xadd(keys.events_key(partition), {"d": data})
+            pipe.execute()
+
+
+def floor(client, folder: Path, total: int) -> float:
+    """Consume everything with the least work possible; gives seconds."""
+    names = [keys.events_key(p) for p in range(64)]
+    for name in names:
+        client.xgroup_create(name, "floor", id="0", mkstream=True)
+    fd = os.open(folder / "floor.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    head = "0" * 64
+    done = seq = 0
+    started = time.perf_counter()
+    while done < total:
+        reply = client.execute_command("XREADGROUP", "GROUP", "floor", "c", "COUNT", 16, "STREAMS", *names, *[">"] * 64)
+        lines = []
+        pipe = client.pipeline(transaction=False)
+        for stream, entries in reply:
+            for _, flat in entries:
+                event = decode_event(flat[1])
+                seq += 1
+                line = b'{"seq":%d,"session":"%s","prev":"%s","body":%s' % (seq, event.session.encode(), head.encode(), flat[1])
+                line += b',"crc":"%08x"}' % zlib.crc32(line)
+                head = hashlib.sha256(line).hexdigest()
+                lines.append(line)
+            pipe.xack(stream, "floor", *[entry for entry, _ in entries])
+            done += len(entries)
+        os.write(fd, b"\n".join(lines) + b"\n")
+        os.fdatasync(fd)
+        pipe.execute()
+    seconds = time.perf_counter() - started
+    os.close(fd)
+    return seconds
+
+
+def ours(client, url: str, folder: Path, total: int) -> float:
+    """Consume everything with the two real workers, each in its own process; gives seconds."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.line", which, url, str(folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        for which in ("ledger", "sessions")
+    ]
+    for worker in workers:
+        assert worker.stdout.readline() == b"ready\n"
+    started = time.perf_counter()
+    for worker in workers:
+        worker.stdin.write(b"go\n")
+        worker.stdin.flush()
+    turns = total // TURN_EVENTS
+    while not _all_ledgered(client, turns):
+        time.sleep(0.02)
+    seconds = time.perf_counter() - started
+    for worker in workers:
+        worker.stdin.close()
+        worker.wait()
+        worker.stdout.close()
+    return seconds
+
+
+def _all_ledgered(client, turns: int) -> bool:
+    pipe = client.pipeline(transaction=False)
+    for partition in range(64):
+        pipe.xinfo_stream(keys.records_key(partition))
+    added = waiting = 0
+    for reply in pipe.execute(raise_on_error=False):
+        if isinstance(reply, dict):
+            added += reply["entries-added"]
+            waiting += reply["length"]
+    return added >= turns and waiting == 0
+
+
+def work(which: str, url: str, folder: str) -> None:
+    """Be one of the two workers: say ready, wait for go, run until stdin closes."""
+    from karl.reward import v1
+    from karl.session.emissions import Limits
+    from workers.compose import Composer
+    from workers.ledger import LedgerWorker
+    from workers.loop import run
+    from workers.sessions import SessionsWorker
+
+    client = connect(url)
+    worker = (
+        LedgerWorker(client, Path(folder) / "ledger", owner="bench-l", lease_ttl_s=5.0, segment_max_bytes=64 << 20)
+        if which == "ledger"
+        else SessionsWorker(
+            client, Composer("1", v1.WEIGHTS), Limits(), owner="bench-s", lease_ttl_s=5.0,
+            carry_ttl_ms=86_400_000, open_max_events=10_000, node="bench",
+        )
+    )  # fmt: skip
+    print("ready", flush=True)
+    sys.stdin.readline()
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    if profile := os.environ.get("BENCH_PROFILE"):
+        import cProfile
+
+        cProfile.runctx("run(worker, stop)", globals(), locals(), f"{profile}.{which}")
+    else:
+        run(worker, stop)
+
+
+def measure(total: int = 40_000, rounds: int = 3) -> dict[str, float]:
+    """Give events a second of the floor and of ours (medians), and the ratio of each round's pair."""
+    seconds: dict[str, list[float]] = {"floor": [], "ours": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        server = Server(Path(scratch))
+        server.start()
+        client = connect(server.url)
+        for number in range(rounds):
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            load(client, total)
+            seconds["floor"].append(floor(client, folder, total))
+            load(client, total)
+            seconds["ours"].append(ours(client, server.url, folder, total))
+        client.close()
+        server.stop()
+    ratio = statistics.median(f / o for f, o in zip(seconds["floor"], seconds["ours"], strict=True))
+    return {
+        "events": total,
+        "floor_events_per_s": total / statistics.median(seconds["floor"]),
+        "ours_events_per_s": total / statistics.median(seconds["ours"]),
+        "ratio_to_floor": ratio,
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        work(*sys.argv[1:])
+    else:
+        for name, value in measure().items():
+            print(f"{name:20} {value:12.2f}")

@@ -1,0 +1,291 @@
+"""Calls: a turn's tool events, paired into tool calls, each under the call that started its agent.
+
+Invariants:
+- Every tool event belongs to exactly one call; calls stand in the order of their first events.
+- A result is paired by the agent's tool_use_id; where one of the two sides has no id, by agent,
+  tool and equal input, oldest first.
+- Each event costs a constant, but for PermissionRequests and events without ids among many equal
+  calls, which are looked through one by one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from karl.schema.event import Event, Payload
+from karl.schema.trajectory import CallStatus, ToolCall
+from karl.session.moments import RESULTS, iso
+from karl.session.verdicts import Verdict, milliseconds, of_denial, of_failure, of_result
+from karl.session.vocabulary import canonical, key_params
+
+AGENT_TOOLS = frozenset({"Task", "Agent"})
+
+
+class Step(NamedTuple):
+    """One event of a turn: its kind in Claude Code's terms, its payload read once, its time in ms."""
+
+    moment: str
+    event: Event
+    payload: Payload
+    time_ms: int | None
+
+
+class Call:
+    """A tool call while its events are put together."""
+
+    __slots__ = (
+        "agent_id",
+        "agent_type",
+        "asked",
+        "duration_ms",
+        "end_ms",
+        "has_pre",
+        "id",
+        "input",
+        "name",
+        "original",
+        "parent",
+        "start_ms",
+        "verdict",
+    )
+
+    def __init__(self, name: str, original: str | None, payload: Payload) -> None:
+        self.name = name
+        self.original = original
+        self.id = text_of(payload.tool_use_id)
+        self.input = payload.tool_input
+        self.agent_id = text_of(payload.agent_id)
+        self.agent_type = text_of(payload.agent_type) if self.agent_id else None
+        self.has_pre = self.asked = False
+        self.start_ms: int | None = None
+        self.end_ms: int | None = None
+        self.duration_ms: int | None = None
+        self.verdict: Verdict | None = None
+        self.parent: Call | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether nothing more is expected of this call."""
+        return self.has_pre and self.verdict is not None
+
+    @property
+    def subagent_type(self) -> str | None:
+        """Give the kind of agent that this call asked for."""
+        return text_of(self.input.get("subagent_type")) if isinstance(self.input, dict) else None
+
+
+Fits = Callable[[Call], bool]
+
+
+class _Agent:
+    """A subagent as the turn saw it: its type, and the calls that may have started it."""
+
+    __slots__ = ("candidates", "has_calls", "start_ms", "stop_ms", "stopped", "type")
+
+    def __init__(self, candidates: list[Call], time_ms: int | None) -> None:
+        self.candidates = candidates
+        self.type: str | None = None
+        self.has_calls = self.stopped = False
+        self.start_ms = time_ms
+        self.stop_ms: int | None = None
+
+
+class Calls:
+    """Pairs a turn's events; feed it every step in order, then read `calls` after `link`."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._by_id: dict[str, Call] = {}
+        self._without_id = 0
+        self._unfiled: list[Call] = []
+        self._filed: dict[tuple[str | None, str, bytes], deque[Call]] = {}
+        self._agents: dict[str, _Agent] = {}
+        self._open_agent_calls: list[Call] = []
+
+    def add(self, step: Step) -> None:
+        """Take one event in; kinds that are not about calls or subagents are passed over."""
+        agent_id = text_of(step.payload.agent_id)
+        if agent_id is not None:
+            self._note_agent(agent_id, step)
+        if step.moment == "PreToolUse":
+            self._announce(step)
+        elif step.moment in RESULTS:
+            self._finish(step)
+        elif step.moment == "PermissionRequest":
+            self._ask(step)
+
+    def link(self) -> None:
+        """Put each subagent's calls under the call that started it, once all events are in."""
+        started = self._starters()
+        for agent_id, agent in self._agents.items():
+            call = started.get(agent_id)
+            if call is not None:
+                _conclude(call, agent)
+        for call in self.calls:
+            if call.agent_id is None:
+                continue
+            call.parent = started.get(call.agent_id)
+            known = self._agents[call.agent_id].type
+            call.agent_type = call.agent_type or known or (call.parent.subagent_type if call.parent else None)
+
+    # --- pairing ---
+
+    def _announce(self, step: Step) -> None:
+        call = self._find(step, lambda call: not call.has_pre) or self._open(step)
+        call.has_pre = True
+        call.input = step.payload.tool_input if call.input is None else call.input
+        call.start_ms = _earlier(call.start_ms, step.time_ms)
+        if call.name in AGENT_TOOLS and call.verdict is None:
+            self._open_agent_calls.append(call)
+
+    def _ask(self, step: Step) -> None:
+        call = self._find(step, lambda call: call.verdict is None and not call.asked) or self._open(step)
+        call.asked = True
+
+    def _finish(self, step: Step) -> None:
+        call = self._find(step, lambda call: call.verdict is None) or self._open(step)
+        verdict = _judge(call.name, step)
+        if call.verdict is None or (call.verdict.success is None and verdict.success is not None):
+            call.verdict = verdict
+        call.end_ms = call.end_ms if call.end_ms is not None else step.time_ms
+        if call.duration_ms is None:
+            call.duration_ms = milliseconds(step.payload.duration_ms)
+        if call.name in AGENT_TOOLS and verdict.status != "launched" and call in self._open_agent_calls:
+            self._open_agent_calls.remove(call)
+
+    def _open(self, step: Step) -> Call:
+        name, original = canonical(step.payload.tool_name)
+        call = Call(name, original, step.payload)
+        call.start_ms = step.time_ms
+        self.calls.append(call)
+        self._unfiled.append(call)
+        if call.id is None:
+            self._without_id += 1
+        else:
+            self._by_id[call.id] = call
+        return call
+
+    def _find(self, step: Step, fits: Fits) -> Call | None:
+        call_id = text_of(step.payload.tool_use_id)
+        if call_id is not None:
+            call = self._by_id.get(call_id)
+            if call is not None or not self._without_id:
+                return call
+        call = self._find_equal(step.payload, call_id, fits)
+        if call is not None and call.id is None and call_id is not None:
+            call.id = call_id
+            self._by_id[call_id] = call
+            self._without_id -= 1
+        return call
+
+    def _find_equal(self, payload: Payload, call_id: str | None, fits: Fits) -> Call | None:
+        for call in self._unfiled:
+            self._filed.setdefault((call.agent_id, call.name, _key(call.input)), deque()).append(call)
+        self._unfiled.clear()
+        key = (text_of(payload.agent_id), canonical(payload.tool_name)[0], _key(payload.tool_input))
+        waiting = self._filed.get(key, deque())
+        while waiting and waiting[0].is_over:
+            waiting.popleft()
+        return next((call for call in waiting if (call.id is None or call_id is None) and fits(call)), None)
+
+    # --- subagents ---
+
+    def _note_agent(self, agent_id: str, step: Step) -> None:
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            agent = self._agents[agent_id] = _Agent(list(self._open_agent_calls), step.time_ms)
+        agent.type = agent.type or text_of(step.payload.agent_type)
+        if step.moment == "SubagentStop":
+            agent.stopped, agent.stop_ms = True, step.time_ms
+        elif step.moment != "SubagentStart":
+            agent.has_calls = True
+
+    def _starters(self) -> dict[str, Call]:
+        """Say which call started which subagent: by the id in its result, else by order and type."""
+        started: dict[str, Call] = {}
+        for call in self.calls:
+            named = call.verdict.agent_id if call.verdict else None
+            if named is not None and named != call.agent_id:
+                started.setdefault(named, call)
+        taken = {id(call) for call in started.values()}
+        for agent_id, agent in self._agents.items():
+            # Internal agents stop without a type and without a call of their own: nobody asked for them.
+            if agent_id in started or not (agent.type or agent.has_calls):
+                continue
+            free = (call for call in agent.candidates if id(call) not in taken)
+            starter = next((call for call in free if _may_start(call, agent_id, agent)), None)
+            if starter is not None:
+                started[agent_id] = starter
+                taken.add(id(starter))
+        return started
+
+
+def _may_start(call: Call, agent_id: str, agent: _Agent) -> bool:
+    wanted = call.subagent_type
+    return call.agent_id != agent_id and (not wanted or not agent.type or wanted == agent.type)
+
+
+def _conclude(call: Call, agent: _Agent) -> None:
+    """A launched agent's end is its SubagentStop: it gave its report."""
+    if call.verdict is None or call.verdict.status != "launched" or not agent.stopped:
+        return
+    call.verdict = call.verdict._replace(success=True, status="completed", duration_ms=None)
+    call.duration_ms = _span(agent.start_ms, agent.stop_ms)
+    call.end_ms = agent.stop_ms
+
+
+def _judge(tool: str, step: Step) -> Verdict:
+    payload = step.payload
+    if step.moment == "PostToolUse":
+        return of_result(tool, payload.tool_response, step.event.agent)
+    if step.moment == "PermissionDenied":
+        return of_denial(payload.reason)
+    return of_failure(payload.error, payload.is_interrupt)
+
+
+def as_tool_call(call: Call, unfinished: CallStatus) -> ToolCall:
+    """Give a call as the trajectory keeps it; `unfinished` is the status of one without an end."""
+    end = call.verdict or Verdict(success=None, status=unfinished)
+    duration = call.duration_ms if call.duration_ms is not None else end.duration_ms
+    if duration is None and call.has_pre and call.verdict is not None:
+        duration = _span(call.start_ms, call.end_ms)
+    return ToolCall(
+        tool_name=call.name,
+        original_name=call.original,
+        key_params=key_params(call.input) if call.input is not None else {},
+        success=end.success,
+        exit_code=end.exit_code,
+        duration_ms=duration,
+        ts=iso(call.start_ms) or "",
+        call_id=call.id,
+        status=end.status,
+        error=end.error,
+        agent_id=call.agent_id,
+        agent_type=call.agent_type,
+        parent_call=call.parent.id if call.parent else None,
+    )
+
+
+def text_of(value: object) -> str | None:
+    """Give a text that says something, else null."""
+    return value if isinstance(value, str) and value else None
+
+
+def _key(value: object) -> bytes:
+    """Give equal inputs equal bytes."""
+    try:
+        return msgspec.json.encode(value)
+    except (msgspec.MsgspecError, OverflowError, RecursionError, TypeError, ValueError):
+        return repr(value).encode("utf-8", "backslashreplace")
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _span(start: int | None, end: int | None) -> int | None:
+    return end - start if start is not None and end is not None and end >= start else None

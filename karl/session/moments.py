@@ -1,0 +1,49 @@
+"""What moment of a session an event's kind names, whichever agent said it, and when it was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_YEAR_10000_MS = 253_402_300_800_000
+
+#: Other agents' names for the same moments, where the fields are Claude Code's too.
+_SAME_AS = {
+    "BeforeAgent": "UserPromptSubmit",
+    "AfterAgent": "Stop",
+    "BeforeTool": "PreToolUse",
+    "AfterTool": "PostToolUse",
+    "beforeSubmitPrompt": "UserPromptSubmit",
+    "userPromptSubmitted": "UserPromptSubmit",
+    "userPromptSubmit": "UserPromptSubmit",
+    "preToolUse": "PreToolUse",
+    "postToolUse": "PostToolUse",
+    "postToolUseFailure": "PostToolUseFailure",
+    "permissionRequest": "PermissionRequest",
+    "subagentStart": "SubagentStart",
+    "subagentStop": "SubagentStop",
+    "sessionStart": "SessionStart",
+    "sessionEnd": "SessionEnd",
+    "agentStop": "Stop",
+    "stop": "Stop",
+}
+#: The moments that say how a call ended.
+RESULTS = frozenset({"PostToolUse", "PostToolUseFailure", "PermissionDenied"})
+
+
+def moment(kind: str) -> str:
+    """Give Claude Code's name for an event kind; a kind that we do not know is its own name."""
+    return _SAME_AS.get(kind, kind)
+
+
+def known_time(time_ms: int | None) -> int | None:
+    """Give Unix milliseconds back when they lie in the years 1970 to 9999, else null."""
+    return time_ms if time_ms is not None and 0 <= time_ms < _YEAR_10000_MS else None
+
+
+def iso(time_ms: int | None) -> str | None:
+    """Write Unix milliseconds as ISO-8601 in UTC; null where `known_time` is."""
+    time_ms = known_time(time_ms)
+    if time_ms is None:
+        return None
+    seconds, millis = divmod(time_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{millis:03d}Z"

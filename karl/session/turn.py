@@ -1,0 +1,196 @@
+"""The normaliser: a closed turn's events become its Trajectory in schema v2.
+
+It reads whatever agents and loggers wrote: a field of an unexpected shape counts as not said, and
+no payload makes it raise. The facts stay beside the reading, so a better one can be made later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from karl.errors import Unreadable
+from karl.schema.event import Payload, decode_payload
+from karl.schema.trajectory import Calls as CallsRead
+from karl.schema.trajectory import CallStatus, Context, Outcome, Skill, Timing, ToolCall, Trajectory
+from karl.session.calls import Call, Calls, Step, as_tool_call, text_of
+from karl.session.corrections import prompt_kind
+from karl.session.emissions import Held, Turn
+from karl.session.moments import RESULTS, iso, known_time, moment
+
+_LIVE = frozenset({"hook", "http"})
+_NO_PAYLOAD = Payload()
+#: People do refuse a call or two, with all else that it was sent with.
+_SOME = 2
+_WORK = RESULTS | {"PreToolUse", "PermissionRequest"}
+
+
+def normalize_turn(turn: Turn) -> Trajectory:
+    """Read a closed turn. Never raises; what no event said is null."""
+    steps = [_step(item) for item in turn.held]
+    pairing = Calls()
+    for step in steps:
+        pairing.add(step)
+    pairing.link()
+    unfinished = _unfinished(turn, steps)
+    events = [as_tool_call(call, unfinished) for call in pairing.calls]
+    first = steps[0].event
+    project = next((step.event.project for step in steps if step.event.project), None)
+    return Trajectory(
+        id=turn.id,
+        session_id=turn.session,
+        source=first.agent,
+        channel="live" if first.source in _LIVE else "import",
+        domain=project or "unknown",
+        skill=Skill(name=_skill(pairing.calls, steps)),
+        recorded_at=iso(turn.time_ms),
+        context=_context(turn, steps, project),
+        trajectory=_summary(events, _response(steps)),
+        outcome=_outcome(turn, steps),
+        timing=_timing(steps, len(events)),
+    )
+
+
+def _step(held: Held) -> Step:
+    try:
+        payload = decode_payload(held.event)
+    except Unreadable:
+        payload = _NO_PAYLOAD  # its kind and time still count; the bytes stay in the record
+    return Step(moment(held.event.kind), held.event, payload, known_time(held.event.time_ms))
+
+
+def _unfinished(turn: Turn, steps: list[Step]) -> CallStatus:
+    """Say what became of a call without a result: cut off with its turn, or never allowed to run.
+
+    Where not one of several calls has a result, the hook for results was not installed: unknown.
+    """
+    seen = Counter(step.moment for step in steps)
+    if turn.closed_by in ("idle", "size") or seen["Interrupt"]:
+        return "interrupted"
+    mute = seen["PreToolUse"] > _SOME and not any(seen[kind] for kind in RESULTS)
+    return "unknown" if mute else "interrupted_or_denied"
+
+
+def _prompt(steps: list[Step]) -> Step | None:
+    """Find what the turn was asked; a report of background work is a request only when it came first."""
+    worked = False
+    for step in steps:
+        if step.moment in _WORK:
+            worked = True
+        if step.moment != "UserPromptSubmit" or step.payload.agent_id:
+            continue
+        kind = prompt_kind(step.payload.prompt, step.payload)
+        if kind in ("human", "machine") or (kind == "report" and not worked):
+            return step
+    return None
+
+
+def _expansion(steps: list[Step]) -> Step | None:
+    return next((step for step in steps if step.moment == "UserPromptExpansion"), None)
+
+
+def _context(turn: Turn, steps: list[Step], project: str | None) -> Context:
+    told = _prompt(steps) or _expansion(steps)
+    payload = told.payload if told else _NO_PAYLOAD
+    human = prompt_kind(payload.prompt, payload) == "human" if told else None
+    ours = [step.payload for step in steps if not step.payload.agent_id]
+    mode = text_of(payload.permission_mode) or _first(ours, "permission_mode")
+    return Context(
+        source=steps[0].event.agent,
+        prompt_text=text_of(payload.prompt),
+        prompt_id=text_of(payload.prompt_id) or _first(ours, "prompt_id"),
+        human_prompt=human,
+        cwd=text_of(payload.cwd) or _first(ours, "cwd"),
+        git_repo=project,
+        model=_first(ours, "model") or turn.model,
+        permission_mode=mode or turn.permission_mode,
+    )
+
+
+def _first(payloads: list[Payload], field: str) -> str | None:
+    return next((found for payload in payloads if (found := text_of(getattr(payload, field)))), None)
+
+
+def _skill(calls: list[Call], steps: list[Step]) -> str | None:
+    """Name the skill: the one that the agent called, else the /name that a person typed."""
+    for call in calls:
+        if call.name == "Skill" and isinstance(call.input, dict):
+            named = text_of(call.input.get("skill")) or text_of(call.input.get("command"))
+            if named:
+                return _bare(named)
+    typed = _expansion(steps)
+    if typed is None:
+        return None
+    prompt = text_of(typed.payload.prompt) or ""
+    named = text_of(typed.payload.command_name) or (prompt if prompt.startswith("/") else None)
+    return _bare(named) if named else None
+
+
+def _bare(name: str) -> str | None:
+    words = name[:500].removeprefix("/").split()
+    return words[0] if words else None
+
+
+def _response(steps: list[Step]) -> str | None:
+    """Give the agent's last word: Stop carries it; the transcript may lag behind."""
+    for step in reversed(steps):
+        if step.moment in ("Stop", "StopFailure") and not step.payload.agent_id:
+            said = text_of(step.payload.last_assistant_message)
+            if said:
+                return said
+    return None
+
+
+def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
+    sequence = [call.tool_name for call in events]
+    return CallsRead(
+        events=events,
+        tool_sequence=sequence,
+        tool_counts=dict(Counter(sequence)),
+        total_tools=len(events),
+        successes=sum(call.success is True for call in events),
+        failures=sum(call.success is False for call in events),
+        bash_errors=sum(
+            call.tool_name == "Bash" and (call.success is False or bool(call.exit_code)) for call in events
+        ),
+        observed_event_count=len(events),
+        response=response,
+    )
+
+
+def _outcome(turn: Turn, steps: list[Step]) -> Outcome:
+    """Say what is known at the close; what a later prompt says of it comes as an annotation."""
+    outcome = Outcome(annotation_status="scored")
+    if turn.closed_by == "stop_failure":
+        outcome.has_error = True
+        reason = steps[-1].payload.error
+        outcome.errors = [reason[:500]] if isinstance(reason, str) and reason else []
+    elif turn.closed_by == "stop" or _rested(steps):
+        outcome.completed = True
+    return outcome
+
+
+def _rested(steps: list[Step]) -> bool:
+    """Say whether the agent had stopped, waiting for background work, when something else closed the turn."""
+    for step in reversed(steps):
+        if step.moment == "Stop" and not step.payload.agent_id:
+            return True
+        if step.moment in _WORK or step.moment == "UserPromptSubmit":
+            return False
+    return False
+
+
+def _timing(steps: list[Step], calls: int) -> Timing:
+    """Time the turn from what opened it; what waited before it is not part of the work."""
+    opened = next(
+        (at for at, step in enumerate(steps) if step.moment in _WORK or step.moment == "UserPromptSubmit"), 0
+    )
+    times = [step.time_ms for step in steps[opened:] if step.time_ms is not None]
+    if not times:
+        return Timing(tool_count=calls)
+    start, end = times[0], max(times)
+    return Timing(
+        started_at=iso(start),
+        ended_at=iso(end),
+        duration_s=(end - start) / 1000,
+        tool_count=calls,
+    )

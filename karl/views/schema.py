@@ -1,0 +1,119 @@
+"""The tables of the views: what each is for, and what its columns mean.
+
+Everything here is made from the ledger by `karl.views.project` and can be deleted. Facts are not
+copied: a row says where its record lies (`segment`, bytes `offset` to `end`). Times are Unix time in
+milliseconds. A flag is 1, 0 or null (nobody said). `*_e4` counts ten-thousandths: rewards have four
+decimals, so sums of them are whole numbers, exact in any order of adding.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+#: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
+FORMAT = 1
+
+SIGNALS = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
+
+#: What is known of how a turn went: the flags of `karl.schema.trajectory.Outcome`.
+FLAGS = ("correction_detected", "redo_detected", "build_success", "session_continued")
+
+#: Kept as sums, so that nobody has to count rows. `unreadable`: bodies that could not be decoded;
+#: `orphans`: annotations and scores of trajectories that the ledger does not have.
+COUNTERS = (
+    "records",
+    "trajectories",
+    "sessions",
+    "events",
+    "tool_calls",
+    "annotations",
+    "scores",
+    "duplicates",
+    "unreadable",
+    "orphans",
+    "reward_n",
+    "reward_e4",
+    "reward_squares_e8",
+)
+
+TABLES = ("meta", "position", "counters", "sessions", "trajectories", "annotations", "scores", "domains")
+
+_SQL = f"""
+-- `format` and `reward_version`: the version whose scores are the current ones where there are several.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- The last ledger line that these views have taken in; one row.
+CREATE TABLE position (segment TEXT NOT NULL, offset INTEGER NOT NULL, seq INTEGER NOT NULL, head TEXT NOT NULL);
+
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+-- One row a session. `first_seq` is the ledger line that told of it first.
+CREATE TABLE sessions (
+  first_seq INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE,
+  fleet TEXT NOT NULL, node TEXT NOT NULL, agent TEXT NOT NULL, project TEXT NOT NULL,
+  agent_version TEXT, model TEXT, started_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
+  turns INTEGER NOT NULL, events INTEGER NOT NULL, calls INTEGER NOT NULL, failures INTEGER NOT NULL,
+  reward_e4 INTEGER NOT NULL, corrections INTEGER NOT NULL, ended INTEGER NOT NULL, first_prompt TEXT
+);
+CREATE INDEX sessions_last ON sessions (last_ms);
+CREATE INDEX sessions_fleet ON sessions (fleet, last_ms);
+CREATE INDEX sessions_node ON sessions (node, last_ms);
+CREATE INDEX sessions_agent ON sessions (agent, last_ms);
+CREATE INDEX sessions_project ON sessions (project, last_ms);
+
+-- One row a trajectory with its current score, which stands in the record `score_seq`.
+CREATE TABLE trajectories (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, turn INTEGER NOT NULL,
+  segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
+  fleet TEXT NOT NULL, node TEXT NOT NULL, agent TEXT NOT NULL, project TEXT NOT NULL,
+  agent_version TEXT, model TEXT, time_ms INTEGER NOT NULL, duration_s REAL, closed_by TEXT NOT NULL,
+  domain TEXT NOT NULL, skill TEXT, prompt TEXT,
+  events INTEGER NOT NULL, calls INTEGER NOT NULL, failures INTEGER NOT NULL,
+  {"".join(f"{name} INTEGER, " for name in FLAGS)}
+  score_seq INTEGER NOT NULL, reward_version TEXT NOT NULL, reward REAL NOT NULL,
+  {", ".join(f"{name} REAL" for name in SIGNALS)}
+);
+CREATE INDEX trajectories_session ON trajectories (session, turn);
+CREATE INDEX trajectories_time ON trajectories (time_ms);
+
+-- What later events said about a trajectory.
+CREATE TABLE annotations (
+  seq INTEGER PRIMARY KEY, trajectory TEXT NOT NULL, session TEXT NOT NULL,
+  segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
+  by_event TEXT NOT NULL, detector TEXT NOT NULL, time_ms INTEGER NOT NULL,
+  {", ".join(f"{name} INTEGER" for name in FLAGS)},
+  UNIQUE (trajectory, by_event, detector)
+);
+
+-- Every score after the first, whether it came with an annotation or alone.
+CREATE TABLE scores (
+  seq INTEGER PRIMARY KEY, trajectory TEXT NOT NULL, session TEXT NOT NULL,
+  segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
+  kind TEXT NOT NULL, time_ms INTEGER NOT NULL, reward_version TEXT NOT NULL, reward REAL NOT NULL
+);
+CREATE INDEX scores_trajectory ON scores (trajectory);
+
+-- Sums of the current rewards by domain: what a baseline is made of (karl.reward.baseline).
+CREATE TABLE domains (
+  domain TEXT PRIMARY KEY, reward_n INTEGER NOT NULL, reward_e4 INTEGER NOT NULL,
+  reward_squares_e8 INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def create(connection: sqlite3.Connection, reward_version: str) -> None:
+    """Make the tables in an empty database, and set them to the ledger's start."""
+    connection.executescript(_SQL)
+    connection.executemany("INSERT INTO counters VALUES (?, 0)", [(name,) for name in COUNTERS])
+    connection.executemany(
+        "INSERT INTO meta VALUES (?, ?)", [("format", str(FORMAT)), ("reward_version", reward_version)]
+    )
+
+
+def made_for(connection: sqlite3.Connection) -> tuple[str, str]:
+    """Give the format and the preferred reward version of views; empty strings for another's database."""
+    try:
+        rows = dict(connection.execute("SELECT key, value FROM meta"))
+    except sqlite3.OperationalError:
+        return "", ""
+    return rows.get("format", ""), rows.get("reward_version", "")

@@ -1,0 +1,284 @@
+"""Make an Event of what a hook left behind: read it, redact it, cut it, name it.
+
+Invariants:
+- Redaction comes before every cut, and both before anything is encoded.
+- The same bytes under the same name give the same Event, byte for byte.
+- What can not be read is Unreadable, with a reason that holds nothing of the payload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from karl.errors import Unreadable
+from karl.schema.event import IMPORT_END, Event, encode_event, event_id
+from producers.cut import DEPTH_MAX, Caps, TooLarge, cut, cut_text, flatten, needs_cut
+from producers.denied_paths import DeniedPaths
+from producers.project import project_of
+from producers.redact import Redactor
+
+RAW_MAX = 64 * 1024 * 1024
+SESSION_MAX = 256
+KIND_MAX = 64
+#: Characters of unreadable data that a dead letter keeps, and bytes of it that are looked at.
+DEAD_MAX = 16 * 1024
+_DEAD_READ_MAX = 4 * DEAD_MAX
+
+_SESSION = ("session_id", "sessionId", "conversation_id")
+_KIND = ("hook_event_name", "hookEventName", "hookName")
+_TIME = ("timestamp", "logged_at", "ts")
+_VERSION = ("agent_version", "claude_code_version", "cursor_version", "cli_version")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BOM = b"\xef\xbb\xbf"
+#: Every escape in JSON, so that `\\ud800` (a backslash and letters) is not taken for a surrogate.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL
+)
+#: What some loggers write for a surrogate; no UTF-8, but it spoils nothing else.
+_ENCODED_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_LONE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+#: Names an event by its session and its payload before redaction.
+Naming = Callable[[str, dict[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeMaker:
+    """Makes events for one fleet and node. Holds no state but what its parts have compiled."""
+
+    node: str
+    fleet: str = "default"
+    caps: Caps = field(default_factory=Caps)
+    redactor: Redactor = field(default_factory=Redactor)
+    project: Callable[[str], str] = project_of
+    paths: DeniedPaths = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the path rules from the redactor's."""
+        object.__setattr__(self, "paths", DeniedPaths(self.redactor.data))
+
+    def make(
+        self,
+        raw: bytes,
+        *,
+        name: str | Naming,
+        agent: str = "claude-code",
+        time_ms: int | None = None,
+        source: str = "hook",
+    ) -> Event:
+        """Make the event of one hook payload.
+
+        `name` is its id, or what makes one of the session and the payload. `time_ms` is when the hook
+        ran (Unix time, ms); without it the payload's own time counts. Raises Unreadable.
+        """
+        with _reasons():
+            return self._make(raw, name, agent, time_ms, source)
+
+    def end_of_import(self, last: Event) -> Event:
+        """Make the event that says that an imported session has no more events; named by its last one."""
+        payload = _encode({"hook_event_name": IMPORT_END, "session_id": last.session})
+        return msgspec.structs.replace(
+            last,
+            id=event_id("import-end", last.session, last.id),
+            kind=IMPORT_END,
+            payload=msgspec.Raw(payload),
+            redactions={},
+            cuts=0,
+        )
+
+    def dead(self, raw: bytes) -> bytes:
+        """Give of unreadable bytes what a dead letter may keep: redacted text of at most 16 Ki characters."""
+        text = raw[:_DEAD_READ_MAX].decode("utf-8", "backslashreplace")
+        # The quotes of JSON in a broken payload still say where a string ends.
+        shown, _ = self.redactor.text(text)
+        if self.paths.suspicious(text.encode()) and self.names_denied_path(text):
+            shown = "[REDACTED:path]"
+        if len(raw) > _DEAD_READ_MAX:
+            shown += f"…[{len(raw) - _DEAD_READ_MAX} more bytes not looked at]"
+        return cut_text(shown, DEAD_MAX).encode()
+
+    def names_denied_path(self, text: str) -> bool:
+        """Say whether an unreadable payload looks like one of a call on a file of secrets."""
+        return any(self.paths.is_denied(word) for word in re.split(r"[\s\"'\\,;|&<>()=:{}\[\]]+", text))
+
+    def _make(self, raw: bytes, name: str | Naming, agent: str, time_ms: int | None, source: str) -> Event:
+        payload = _object(raw)
+        session, kind = _session(payload), _kind(payload)
+        named = name if isinstance(name, str) else name(session, payload)
+        cuts = 0
+        redactions: dict[str, int] = {}
+        if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:
+            cuts = flatten(payload)
+        if self.redactor.suspicious(raw):
+            payload, redactions = self._redacted(raw, payload)
+            session, kind = _session(payload), _kind(payload)
+        cwd = payload.get("cwd")
+        event = Event(
+            id=named,
+            kind=kind,
+            session=session,
+            payload=msgspec.Raw(b"{}"),
+            time_ms=time_of(payload) if time_ms is None else time_ms,
+            source=source,
+            fleet=self.fleet,
+            node=self.node,
+            agent=agent,
+            agent_version=_version(payload),
+            project=self.project(cwd) if isinstance(cwd, str) else "",
+            redactions=redactions,
+        )
+        data, more = self._fitted(raw, payload, event)
+        return msgspec.structs.replace(event, payload=msgspec.Raw(data), cuts=cuts + more)
+
+    def _redacted(self, raw: bytes, payload: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+        hidden: dict[str, int] = {}
+        if self.paths.suspicious(raw):
+            payload, hidden = self.paths.payload(payload)
+        payload, found = self.redactor.payload(payload)
+        return payload, dict(Counter(hidden) + Counter(found))
+
+    def _fitted(self, raw: bytes, payload: dict[str, Any], event: Event) -> tuple[bytes, int]:
+        """Encode a payload, cut so that the whole entry fits."""
+        if not needs_cut(raw, self.caps):
+            data = _encode(payload)
+            if len(data) + KIND_MAX * 64 <= self.caps.entry:
+                return data, 0
+        room = self.caps.entry - len(encode_event(event)) - len(',"cuts":123456789')
+        return cut(payload, Caps(self.caps.string, room))
+
+
+def spool_id(node: str, name: str, mtime_ns: int, raw: bytes) -> str:
+    """Name an event by the spool file it lay in."""
+    return event_id(node, name, str(mtime_ns), hashlib.sha256(raw).digest())
+
+
+@dataclass(slots=True)
+class ImportNaming:
+    """Names the events of one file, so that importing it again, or an overlapping one, gives equal ids.
+
+    Equal payloads of one session are told apart by their order.
+    """
+
+    seen: Counter[bytes] = field(default_factory=Counter)
+
+    def __call__(self, session: str, payload: dict[str, Any]) -> str:
+        """Name the next event."""
+        digest = hashlib.sha256(_encode_sorted(payload)).digest()
+        ordinal = self.seen[digest]
+        self.seen[digest] += 1
+        return event_id("import", session, digest, str(ordinal))
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Read a payload as JSON, forgiving what agents get wrong. Raises Unreadable.
+
+    Forgiven: a byte order mark, lone surrogates, escaped or encoded (they become U+FFFD), NaN and
+    numbers out of range (they become null).
+    """
+    with _reasons():
+        return _object(raw)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    payload = _json(raw)
+    if not isinstance(payload, dict):
+        raise Unreadable("not a JSON object")
+    return payload
+
+
+def _json(raw: bytes) -> Any:
+    if len(raw) > RAW_MAX:
+        raise Unreadable(f"larger than {RAW_MAX // 1024 // 1024} MiB")
+    raw = raw.removeprefix(_BOM)
+    if not raw.strip():
+        raise Unreadable("empty")
+    try:
+        return _decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raw = _ENCODED_SURROGATE.sub(b"\xef\xbf\xbd", raw)
+        raw.decode()  # its error counts bytes from the beginning
+        text = _ESCAPE.sub(_repaired, raw).decode()
+        return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn what the libraries raise into Unreadable, with a reason that shows no data."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise Unreadable("nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error.msg} (character {error.pos})") from None
+    except TooLarge as error:
+        raise Unreadable(f"too large: {error}") from None
+    except ValueError as error:  # int() of a number with thousands of digits
+        raise Unreadable(f"not JSON: {type(error).__name__}") from None
+
+
+def _repaired(match: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if _LONE.fullmatch(match[0]) else match[0]
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _first(payload: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((payload[name] for name in names if name in payload), None)
+
+
+def _session(payload: dict[str, Any]) -> str:
+    session = _first(payload, _SESSION)
+    if not isinstance(session, str) or not session:
+        raise Unreadable("no session_id")
+    if len(session) > SESSION_MAX or _CONTROL.search(session):
+        raise Unreadable(f"session_id has control characters or more than {SESSION_MAX} characters")
+    return session
+
+
+def _kind(payload: dict[str, Any]) -> str:
+    kind = _first(payload, _KIND)
+    if not isinstance(kind, str) or not kind:
+        raise Unreadable("no hook_event_name")
+    if len(kind) > KIND_MAX or _CONTROL.search(kind):
+        raise Unreadable(f"hook_event_name has control characters or more than {KIND_MAX} characters")
+    return kind
+
+
+def _version(payload: dict[str, Any]) -> str | None:
+    version = _first(payload, _VERSION)
+    return version[:KIND_MAX] if isinstance(version, str) else None
+
+
+def time_of(payload: dict[str, Any]) -> int | None:
+    """Read a payload's own time: ISO-8601, or a number of seconds or milliseconds since 1970."""
+    value = _first(payload, _TIME)
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        # Without a zone it is local time somewhere: no fact, so no time.
+        return max(0, int(moment.timestamp() * 1000)) if moment.tzinfo else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e14:
+        return None
+    return int(value if value >= 1e11 else value * 1000)

@@ -1,0 +1,81 @@
+"""Put events into the stream: one pipeline for many, and nothing counts as sent until its reply is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from karl.errors import LineDown
+from karl.schema.event import Event, encode_event
+from karl.stream import keys
+from karl.stream.dead_letters import bury
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Entries, and bytes of them, that go out in one pipeline.
+BATCH_MAX = 256
+BATCH_MAX_BYTES = 8 * 1024 * 1024
+
+
+class Parcel(NamedTuple):
+    """An encoded event and its partition; with a `reason` it is a dead letter instead."""
+
+    data: bytes
+    partition: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What Redis answered: the errors by index of the parcel, and the lengths of streams by partition."""
+
+    errors: dict[int, str]
+    lengths: dict[int, int]
+
+
+def parcel_of(event: Event) -> Parcel:
+    """Pack an event for the partition that its session lives in."""
+    return Parcel(encode_event(event), keys.partition_of(event.session))
+
+
+def push(
+    redis: Redis, parcels: Sequence[Parcel], *, where: str, node: str, watch: Iterable[int] = ()
+) -> Pushed:
+    """Send parcels in order, and ask for the lengths of their streams and of those in `watch`.
+
+    An error reply concerns its own parcel; the others may be in. Raises LineDown when the connection
+    failed: then nothing is known, and whoever sends again relies on the events' ids.
+    """
+    from redis.exceptions import RedisError  # noqa: PLC0415 - 0.1 s that an import need not cost
+
+    pipe = redis.pipeline(transaction=False)
+    for parcel in parcels:
+        if parcel.reason:
+            bury(pipe, parcel.data, parcel.reason, where, node)
+        else:
+            pipe.execute_command("XADD", keys.events_key(parcel.partition), "*", "d", parcel.data)
+    asked = sorted({parcel.partition for parcel in parcels if not parcel.reason} | set(watch))
+    for partition in asked:
+        pipe.execute_command("XLEN", keys.events_key(partition))
+    try:
+        replies: list[Any] = pipe.execute(raise_on_error=False)
+    except (RedisError, OSError) as error:
+        raise LineDown(f"Redis did not answer: {error}") from error
+    sent = replies[: len(parcels)]
+    lengths = zip(asked, replies[len(parcels) :], strict=True)
+    return Pushed(
+        errors={at: str(reply) for at, reply in enumerate(sent) if isinstance(reply, Exception)},
+        lengths={partition: reply for partition, reply in lengths if isinstance(reply, int)},
+    )
+
+
+def tell(redis: Redis, node: str, report: bytes) -> None:
+    """Leave a shipper's report where `karl status` finds it. Raises LineDown."""
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    try:
+        redis.hset(keys.NODES, node, report)  # type: ignore[arg-type] # bytes are fine
+    except (RedisError, OSError) as error:
+        raise LineDown(f"Redis did not take the report: {error}") from error

@@ -1,0 +1,240 @@
+"""The sessions worker: every event reaches exactly one record, whatever happens to the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from karl.stream import dead_letters, keys
+from tests.workers.conftest import Feed, Line
+from workers.loop import run
+
+MakeFeed = Callable[..., Feed]
+
+
+def test_a_turn_becomes_one_scored_trajectory_with_all_its_events(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.turn(calls=3)
+    line.drain(line.sessions())
+    (record,) = line.records()
+    assert record["kind"] == "trajectory"
+    assert record["closed_by"] == "stop"
+    assert [event["id"] for event in record["events"]] == [event.id for event in one.sent]
+    assert record["trajectory"]["trajectory"]["total_tools"] == 3
+    assert set(record["score"]["signals"]) == {
+        "outcome", "process", "efficiency", "verification", "consistency", "motion",
+    }  # fmt: skip
+    assert 0 <= record["score"]["reward"] <= 1
+    assert record["score"]["version"] == "1"
+
+
+def test_closed_turns_leave_nothing_pending_and_their_entries_are_trimmed(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.turn()
+    worker = line.sessions()
+    line.drain(worker)
+    assert line.pending() == 0
+    line.offset_ms += 2000
+    worker._sweep()
+    assert line.redis.xlen(keys.events_key(keys.partition_of("s-1"))) == 0
+    assert line.waiting() == 0
+
+
+def test_an_open_turn_stays_in_the_stream_and_a_new_worker_goes_on_with_it(
+    line: Line, feed: MakeFeed
+) -> None:
+    one = feed()
+    one.prompt()
+    one.call()
+    first = line.sessions()
+    line.drain(first)
+    assert line.records() == []
+    assert line.pending() == 3
+    first.close()
+    one.call()
+    one.stop()
+    line.drain(line.sessions())
+    (record,) = line.records()
+    assert [event["id"] for event in record["events"]] == [event.id for event in one.sent]
+
+
+def test_a_repeated_event_changes_nothing_open_ledgered_or_after_a_restart(
+    line: Line, feed: MakeFeed
+) -> None:
+    one = feed()
+    one.prompt()
+    one.push(one.sent[0])
+    one.call()
+    one.stop()
+    first = line.sessions()
+    line.drain(first)
+    for event in one.sent:
+        one.push(event)
+    line.drain(first)
+    first.close()
+    for event in one.sent:
+        one.push(event)
+    line.drain(line.sessions())
+    assert line.ledgered() == [event.id for event in one.sent]
+    assert line.pending() == 0
+
+
+def test_an_entry_that_can_not_be_read_goes_to_the_dead_letters_with_its_reason(
+    line: Line, feed: MakeFeed, redis: Redis
+) -> None:
+    one = feed()
+    one.prompt()
+    redis.xadd(keys.events_key(keys.partition_of("s-1")), {"d": b'{"not": "an event"}'})
+    redis.xadd(keys.events_key(keys.partition_of("s-1")), {"d": b"\xff\xfe"})
+    one.stop()
+    line.drain(line.sessions())
+    assert len(line.ledgered()) == 2
+    letters = list(dead_letters.read(redis))
+    assert [letter.data for letter in letters] == [b'{"not": "an event"}', b"\xff\xfe"]
+    assert all(letter.reason and letter.where == "sessions" for letter in letters)
+    assert line.pending() == 0
+
+
+def test_a_correction_annotates_the_turn_before_it_even_over_a_restart(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.turn()
+    first = line.sessions()
+    line.drain(first)
+    first.close()
+    one.turn(text="no, I meant the other file")
+    line.drain(line.sessions())
+    before, annotation, _ = line.records()
+    assert annotation["kind"] == "annotation"
+    assert annotation["trajectory"] == before["id"]
+    assert annotation["outcome"]["correction_detected"] is True
+    # outcome 0.5 - 0.35 + 0.25 (no redo) + 0.20 (continued) = 0.60, against 0.5 before: weight 0.25
+    assert annotation["score"]["reward"] == pytest.approx(before["score"]["reward"] + 0.25 * 0.10, abs=1e-4)
+
+
+def test_a_prompt_read_twice_annotates_once(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.turn()
+    one.prompt("no, that is wrong")
+    first = line.sessions()
+    line.drain(first)
+    first.close()
+    one.stop()
+    line.drain(line.sessions())
+    assert len(line.records("annotation")) == 1
+
+
+def test_silence_closes_a_turn(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.prompt()
+    one.call(result="none")
+    worker = line.sessions(idle_ms=60_000)
+    line.drain(worker)
+    line.offset_ms += 61_000
+    worker._sweep()
+    line.drain()
+    (record,) = line.records()
+    assert record["closed_by"] == "idle"
+    assert record["trajectory"]["trajectory"]["events"][0]["status"] == "interrupted"
+
+
+def test_too_many_open_events_close_the_longest_turn(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.prompt()
+    for _ in range(30):
+        one.call()
+    worker = line.sessions(open_max_events=50)
+    line.drain(worker)
+    one.stop()
+    line.drain(worker)
+    assert next(record["closed_by"] for record in line.records("trajectory")) == "size"
+    assert line.ledgered() == [event.id for event in one.sent]
+
+
+class _Flaky:
+    """Partitions whose hand-on happens, and whose answer is then lost."""
+
+    def __init__(self, inner: Any, fail: int) -> None:
+        self._inner = inner
+        self._fail = fail
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def hand_on(self, work: Any) -> Any:
+        reply = self._inner.hand_on(work)
+        if self._fail:
+            self._fail -= 1
+            raise RedisConnectionError("the answer was lost")
+        return reply
+
+
+def test_a_lost_answer_to_the_hand_on_repeats_nothing(line: Line, feed: MakeFeed) -> None:
+    feeds = [feed(f"s-{n}") for n in range(20)]
+    for one in feeds:
+        one.turn()
+        one.prompt("go on")
+    worker = line.sessions()
+    worker._partitions = _Flaky(worker._partitions, fail=1)  # type: ignore[assignment]
+    with pytest.raises(RedisConnectionError):
+        worker.run_once(line.stop)
+    worker.forget()
+    worker.run_once(line.stop)
+    for one in feeds:
+        one.stop()
+    line.drain(worker)
+    ledgered = line.ledgered()
+    assert sorted(ledgered) == sorted(event.id for one in feeds for event in one.sent)
+    assert len(line.records("trajectory")) == 40
+    assert line.pending() == 0
+
+
+def test_two_workers_share_the_sessions_and_keep_each_ones_order(line: Line, feed: MakeFeed) -> None:
+    feeds = [feed(f"s-{n}") for n in range(30)]
+    first, second = line.sessions(), line.sessions()
+    first._balance()
+    second._balance()
+    first._balance()
+    second._balance()
+    assert len(first._partitions.owned) == len(second._partitions.owned) == 32
+    for one in feeds:
+        one.turn()
+    for one in feeds:
+        one.turn()
+    _alternate(line, first, second)
+    by_session: dict[str, list[str]] = {}
+    for record in line.records("trajectory"):
+        by_session.setdefault(record["session"], []).extend(event["id"] for event in record["events"])
+    assert by_session == {one.session: [event.id for event in one.sent] for one in feeds}
+
+
+def _alternate(line: Line, *workers: Any) -> None:
+    while line._unread():
+        for worker in workers:
+            worker.run_once(line.stop)
+    line.drain()
+
+
+def test_a_defect_in_the_worker_is_logged_and_started_over(
+    line: Line, feed: MakeFeed, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed().turn()
+    worker = line.sessions()
+    fold, calls = worker._fold, []
+
+    def fail_once(batch: Any) -> None:
+        calls.append(batch)
+        if len(calls) == 1:
+            raise ZeroDivisionError("a defect")
+        fold(batch)
+        line.stop.set()
+
+    worker._fold = fail_once  # type: ignore[method-assign]
+    assert run(worker, line.stop) == 0
+    assert "a defect" in caplog.text
+    line.stop.clear()
+    line.drain()
+    assert len(line.records("trajectory")) == 1
