@@ -106,7 +106,7 @@ class DeniedPaths:
         """Give every path that the call's input or answer names, and every word of its commands."""
         given = call.get("tool_input")
         if isinstance(given, str):
-            yield from _words(given)
+            yield from _BETWEEN_WORDS.split(given)
         for fields in (given, call.get("tool_response")):
             if isinstance(fields, dict):
                 yield from self._paths_of(fields)
@@ -116,7 +116,7 @@ class DeniedPaths:
             if key in self._commands:
                 for text in _texts(value):
                     if self.suspicious(text.encode("utf-8", "surrogatepass")):
-                        yield from _words(text)
+                        yield from _BETWEEN_WORDS.split(text)
             elif key in self._keys:
                 yield from _texts(value)
                 if isinstance(value, dict):
@@ -152,13 +152,6 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _words(command: str) -> Iterator[str]:
-    """Give the words of a command line, both as they stand and as a shell would join quoted pieces."""
-    yield from _BETWEEN_WORDS.split(command)
-    if "'" in command or '"' in command:
-        yield from _BETWEEN_WORDS.split(command.replace('"', "").replace("'", ""))
 
 
 def _with_exit_code(error: str) -> str:

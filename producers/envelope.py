@@ -36,8 +36,8 @@ DEAD_MAX = 16 * 1024
 _DEAD_READ_MAX = 4 * DEAD_MAX
 
 _SESSION = ("session_id", "sessionId", "conversation_id")
-_KIND = ("hook_event_name", "hookEventName", "hookName")
-_TIME = ("timestamp", "logged_at", "ts")
+KIND_FIELDS = ("hook_event_name", "hookEventName", "hookName")
+TIME_FIELDS = ("timestamp", "logged_at", "ts")
 _VERSION = ("agent_version", "claude_code_version", "cursor_version", "cli_version")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BOM = b"\xef\xbb\xbf"
@@ -256,7 +256,7 @@ def _session(payload: dict[str, Any]) -> str:
 
 
 def _kind(payload: dict[str, Any]) -> str:
-    kind = _first(payload, _KIND)
+    kind = _first(payload, KIND_FIELDS)
     if not isinstance(kind, str) or not kind:
         raise Unreadable("no hook_event_name")
     if len(kind) > KIND_MAX or _CONTROL.search(kind):
@@ -271,7 +271,7 @@ def _version(payload: dict[str, Any]) -> str | None:
 
 def time_of(payload: dict[str, Any]) -> int | None:
     """Read a payload's own time: ISO-8601, or a number of seconds or milliseconds since 1970."""
-    value = _first(payload, _TIME)
+    value = _first(payload, TIME_FIELDS)
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)

@@ -50,7 +50,7 @@ def push(
     """
     from redis.exceptions import RedisError  # noqa: PLC0415 - 0.1 s that an import need not cost
 
-    pipe = redis.pipeline(transaction=False)
+    pipe: Any = redis.pipeline(transaction=False)
     for parcel in parcels:
         if parcel.reason:
             bury(pipe, parcel.data, parcel.reason, where, node)
@@ -76,6 +76,6 @@ def tell(redis: Redis, node: str, report: bytes) -> None:
     from redis.exceptions import RedisError  # noqa: PLC0415
 
     try:
-        redis.hset(keys.NODES, node, report)  # type: ignore[arg-type] # bytes are fine
+        redis.hset(keys.NODES, node, report)
     except (RedisError, OSError) as error:
         raise LineDown(f"Redis did not take the report: {error}") from error

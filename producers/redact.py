@@ -191,7 +191,7 @@ class Redactor:
         for rule in self._set.Match(data) or ():
             regex, secrets, names = self._regexes[rule]
             for match in regex.finditer(data):
-                group = next(number for number in secrets if match.span(number) != (-1, -1))
+                group = next((number for number in secrets if match.span(number) != (-1, -1)), 0)
                 start, end = match.span(group)
                 name = next((match.group(number) for number in names if match.span(number) != (-1, -1)), b"")
                 if start < end and not self._is_harmless(self.rules[rule].checks, data, start, end, name):
@@ -265,7 +265,7 @@ class Redactor:
         if word is None or (isinstance(value, int) and b"pass" not in label.lower()):
             return False
         checks = ("name", "reference", "placeholder", "type", "prose", "variable", "path")
-        return not self._is_harmless(checks, text, 0, len(text), word.group("name"))
+        return not self._is_harmless(checks, text, 0, len(text), word.group(b"name"))
 
     def _list(self, items: list[Any], counts: Counter[str]) -> list[Any]:
         if len(items) > 1 and all(isinstance(item, str) for item in items):

@@ -150,7 +150,7 @@ class Shipper:
                     self._await_change(stop, seen, waiting=shipped.waiting)
 
     def run_once(self) -> Shipped:
-        """Ship one batch: what can go of the oldest files. Raises LineDown; then every file is still there."""
+        """Ship one batch of the oldest files that may go. Raises LineDown; then all files are there still."""
         self._open_again()
         batch = self._collect()
         pushed = push(
@@ -201,8 +201,8 @@ class Shipper:
             if self._clock() - self._warned >= WARN_EVERY_S:
                 self._warned = self._clock()
                 _log.error(
-                    "the spool %s holds %d MiB, more than KARL_SPOOL_MAX_MB allows: EVENTS ARE BEING LOST until"
-                    " Redis takes those that wait (`karl doctor` says what is wrong)",
+                    "the spool %s holds %d MiB, more than KARL_SPOOL_MAX_MB allows: EVENTS ARE BEING LOST"
+                    " until Redis takes those that wait (`karl doctor` says what is wrong)",
                     self.spool.folder,
                     size >> 20,
                 )
@@ -303,7 +303,7 @@ class Shipper:
     def _folder_time(self) -> int:
         """Give the time of the folder's last change; 0 when that could hide a newer one."""
         try:
-            changed = os.stat(self.spool.folder).st_mtime_ns
+            changed = self.spool.folder.stat().st_mtime_ns
         except FileNotFoundError:
             return -1
         return changed if self._now_ns() - changed > _TICK_NS else 0

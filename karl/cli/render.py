@@ -7,7 +7,9 @@ person who looks at it must not be attacked by it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -45,6 +47,23 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     Console(highlight=False).print(table)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[object, int], None]]:
+    """Show on stderr, on a terminal only, how far long work has come: (where, count so far)."""
+    if not sys.stderr.isatty():
+        yield lambda _where, _count: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what)
+        yield lambda where, count: progress.update(
+            task, description=f"{what} {one_line(where, 60)}: {count:,}"
+        )
 
 
 def _cell(value: Any) -> str:

@@ -11,7 +11,6 @@ The table (Claude Code's hooks reference, and Codex's and Gemini's where they di
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from karl.session.vocabulary import cut, truth, whole
 
 ERROR_MAX = 500
 _JSON_MAX = 100_000
+_FOREVER_MS = 10**15
 _HEADER_MAX = 4000
 
 _SHELL = "Bash"
@@ -108,11 +108,9 @@ def error_text(value: object) -> str | None:
 
 def milliseconds(value: object, scale: int = 1) -> int | None:
     """Read a duration that is a number from 0 up; null when it is none. `scale` 1000 reads seconds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _FOREVER_MS:
         return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return whole(round(value * scale)) if value >= 0 else None
+    return round(value * scale)
 
 
 def _of_object(tool: str, response: dict[str, Any], *, mute: bool) -> Verdict:

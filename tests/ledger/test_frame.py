@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karl.errors import Unreadable
-from karl.ledger.frame import NO_HASH, PARTITIONS, check_body, check_kind, read_line, read_stream_id, write_line
+from karl.ledger.frame import (
+    NO_HASH,
+    PARTITIONS,
+    check_body,
+    check_kind,
+    read_line,
+    read_stream_id,
+    write_line,
+)
 from karl.ledger.verify import verify
 from karl.ledger.writer import Draft
 from karl.stream import keys
@@ -27,7 +35,8 @@ json_values = st.recursive(
     max_leaves=12,
 )
 sources = st.none() | st.tuples(
-    st.integers(0, 63), st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)).map(lambda i: f"{i[0]}-{i[1]}")
+    st.integers(0, 63),
+    st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)).map(lambda i: f"{i[0]}-{i[1]}"),
 )
 
 
@@ -43,7 +52,7 @@ def framed(body: bytes = b'{"a":1}') -> bytes:
     source=sources,
     ascii_only=st.booleans(),
 )
-def test_what_is_framed_comes_back_with_the_same_bytes(value, seq, term, kind, source, ascii_only) -> None:
+def test_what_is_framed_comes_back_with_the_same_bytes(*, value, seq, term, kind, source, ascii_only) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     try:
         check_body(body)
@@ -88,14 +97,17 @@ def test_a_line_with_another_byte_anywhere_is_no_line(data: st.DataObject) -> No
         (b'"source":[3,"7-0"]', b'"source":3'),
     ],
 )
-def test_a_line_with_a_right_checksum_that_no_writer_would_write_is_refused(before: bytes, after: bytes) -> None:
+def test_a_line_with_a_right_checksum_that_no_writer_would_write_is_refused(
+    before: bytes, after: bytes
+) -> None:
     covered = framed()[: -len(b',"crc":"00000000"}\n')].replace(before, after)
     with pytest.raises(Unreadable):
         read_line(b'%b,"crc":"%08x"}\n' % (covered, zlib.crc32(covered)), "segment", 0)
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b'{"a":1}\n', b'{"a":\n1}', b"{} {}", b'{"a":"\xff"}', b'{"a":"\x01"}', b"[" * 100_000]
+    "body",
+    [b"", b"{", b'{"a":1}\n', b'{"a":\n1}', b"{} {}", b'{"a":"\xff"}', b'{"a":"\x01"}', b"[" * 100_000],
 )
 def test_a_body_that_would_spoil_its_line_is_refused(body: bytes) -> None:
     with pytest.raises(Unreadable):
@@ -124,9 +136,14 @@ def test_the_ledger_and_the_streams_have_the_same_number_of_partitions() -> None
 
 def test_the_worked_example_in_the_document_is_what_a_writer_writes(folder: Path) -> None:
     document = (ROOT / "docs" / "ledger-format.md").read_text()
-    files = dict(re.findall(r"^`(\d{10}-\d{6}\.jsonl)`:\n\n```json\n(.*?)```", document, re.DOTALL | re.MULTILINE))
+    files = dict(
+        re.findall(r"^`(\d{10}-\d{6}\.jsonl)`:\n\n```json\n(.*?)```", document, re.DOTALL | re.MULTILINE)
+    )
     lines = [[json.loads(line) for line in text.splitlines()] for text in files.values()]
-    raw = [[msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in text.splitlines()] for text in files.values()]
+    raw = [
+        [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in text.splitlines()]
+        for text in files.values()
+    ]
     times = [datetime.fromisoformat(line["time"]) for line in (lines[0][0], lines[0][1], lines[1][0])]
     clock = iter(times)
     drafts = [

@@ -84,7 +84,11 @@ def test_several_writers_that_died_while_they_began_are_all_set_aside(folder: Pa
         (folder / f"{term:010d}-000000.jsonl").write_bytes(b"{"[: term % 2])
     with open_writer(folder, 5) as writer:
         assert writer.recovery is not None
-        assert [cut.segment[:10] for cut in writer.recovery.cuts] == ["0000000004", "0000000003", "0000000002"]
+        assert [cut.segment[:10] for cut in writer.recovery.cuts] == [
+            "0000000004",
+            "0000000003",
+            "0000000002",
+        ]
     assert ids(folder) == ["t0", "t1"]
 
 

@@ -55,7 +55,13 @@ def reframe(folder: Path, segment: str, change: dict[int, dict[str, object]]) ->
 def test_a_sound_ledger_is_counted(folder: Path) -> None:
     write_some(folder, 10, segment_max_bytes=2000)
     with open_writer(folder, 2) as writer:
-        writer.append([Draft("events", events("x", "y")), Draft("annotation", annotation("t3")), Draft("score", score("t4"))])
+        writer.append(
+            [
+                Draft("events", events("x", "y")),
+                Draft("annotation", annotation("t3")),
+                Draft("score", score("t4")),
+            ]
+        )
     report = verify(folder)
     lines = read_all(folder)
     assert report.ok
@@ -74,13 +80,13 @@ def test_no_folder_and_an_empty_folder_are_sound(folder: Path) -> None:
 
 @pytest.mark.parametrize("change", [lambda b: b ^ 1, lambda b: b ^ 0x80, lambda b: 10 if b != 10 else 32])
 def test_every_single_flipped_byte_is_found(folder: Path, change) -> None:
-    with open_writer(folder, 1, segment_max_bytes=700) as writer:
+    with open_writer(folder, 1, segment_max_bytes=500) as writer:
         for n in range(2):
             writer.append([Draft("events", events(f"e{n}"), 5, f"100-{n}")])
     with open_writer(folder, 2) as writer:
         writer.append([Draft("events", events("e2"), 5, "100-2")])
     names = list_segments(folder)
-    assert len(names) == 3 or len(names) == 2
+    assert len(names) == 3
     for name in names:
         path = folder / name
         whole = path.read_bytes()
@@ -136,7 +142,11 @@ def test_a_removed_a_repeated_and_a_swapped_line_are_found(folder: Path) -> None
     write_some(folder, 6)
     path = newest(folder)
     lines = path.read_bytes().splitlines(keepends=True)
-    for changed in (lines[:2] + lines[3:], lines[:4] + lines[3:], lines[:2] + [lines[3], lines[2]] + lines[4:]):
+    for changed in (
+        lines[:2] + lines[3:],
+        lines[:4] + lines[3:],
+        [*lines[:2], lines[3], lines[2], *lines[4:]],
+    ):
         path.write_bytes(b"".join(changed))
         found = damages(folder)
         assert found
@@ -191,7 +201,9 @@ def test_a_fork_is_found_though_every_checksum_is_right(folder: Path) -> None:
         ({"kind": "events", "body": events("x").replace(b'"id":"x"', b'"id":7')}, "the body is no events"),
     ],
 )
-def test_what_no_writer_would_write_is_found_though_every_checksum_is_right(folder: Path, change, reason) -> None:
+def test_what_no_writer_would_write_is_found_though_every_checksum_is_right(
+    folder: Path, change, reason
+) -> None:
     write_some(folder, 2)
     reframe(folder, newest(folder).name, {2: change})
     found = damages(folder)

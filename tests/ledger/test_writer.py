@@ -73,7 +73,9 @@ def test_a_record_that_came_from_no_stream_is_never_left_out(folder: Path) -> No
         Draft("trajectory", b"{}", 1, "1"),
     ],
 )
-def test_a_draft_that_would_spoil_the_ledger_is_named_and_nothing_is_written(folder: Path, bad: Draft) -> None:
+def test_a_draft_that_would_spoil_the_ledger_is_named_and_nothing_is_written(
+    folder: Path, bad: Draft
+) -> None:
     with open_writer(folder, 1) as writer:
         before = newest(folder).read_bytes()
         with pytest.raises(Unreadable, match=rf"{bad.stream_id!r} of partition {bad.partition}"):
@@ -174,7 +176,9 @@ def test_a_write_during_which_another_took_over_is_not_reported_as_done(folder: 
     assert "past the segment's seal" in report.findings[0].reason
 
 
-def test_a_take_over_during_the_start_of_a_segment_leaves_the_stale_one_out(folder: Path, monkeypatch) -> None:
+def test_a_take_over_during_the_start_of_a_segment_leaves_the_stale_one_out(
+    folder: Path, monkeypatch
+) -> None:
     old = open_writer(folder, 1, segment_max_bytes=100)
     heirs = []
     real = os.open
@@ -269,7 +273,9 @@ def test_after_a_failed_fsync_nothing_is_written_any_more(folder: Path, monkeypa
     assert ids(folder) == ["t0", "t1", "t2"]
 
 
-def test_a_disk_that_fails_while_a_writer_opens_leaves_the_ledger_as_it_was(folder: Path, monkeypatch) -> None:
+def test_a_disk_that_fails_while_a_writer_opens_leaves_the_ledger_as_it_was(
+    folder: Path, monkeypatch
+) -> None:
     write_some(folder, 3)
     before = newest(folder).read_bytes()
 
@@ -285,7 +291,9 @@ def test_a_disk_that_fails_while_a_writer_opens_leaves_the_ledger_as_it_was(fold
     assert ids(folder) == ["t0", "t1", "t2"]
 
 
-def test_a_write_that_was_cut_short_ends_the_writer_and_is_cut_off_by_the_next(folder: Path, monkeypatch) -> None:
+def test_a_write_that_was_cut_short_ends_the_writer_and_is_cut_off_by_the_next(
+    folder: Path, monkeypatch
+) -> None:
     writer = open_writer(folder, 1)
     writer.append([draft(0)])
     real = os.write
@@ -343,7 +351,9 @@ def test_at_a_real_limit_of_file_size_all_that_was_reported_is_kept(folder: Path
 def test_on_a_full_disk_all_that_was_reported_is_kept(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("may not mount a tmpfs here")
     try:
@@ -398,7 +408,9 @@ def test_a_writer_killed_at_any_moment_loses_nothing_it_reported_and_repeats_not
 
 def test_a_writer_stopped_in_the_middle_of_its_work_finds_itself_replaced(folder: Path) -> None:
     argv = [sys.executable, "-c", APPEND_FOR_EVER, str(folder), "1"]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -435,9 +447,9 @@ def test_opening_and_the_head_read_no_segment_but_the_newest(folder: Path) -> No
 def test_jq_reads_every_line(folder: Path) -> None:
     write_some(folder, 10, segment_max_bytes=2000)
     files = sorted(str(path) for path in folder.glob("*.jsonl"))
-    ran = subprocess.run(["jq", "-c", "[.seq, .kind, .body.id]", *files], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        ["jq", "-c", "[.seq, .kind, .body.id]", *files], capture_output=True, text=True, check=True
+    )
     rows = [json.loads(row) for row in ran.stdout.splitlines()]
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
     assert [row[2] for row in rows if row[1] == "trajectory"] == [f"t{n}" for n in range(10)]
-
-

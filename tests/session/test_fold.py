@@ -583,7 +583,7 @@ def _ids(worker: _Worker) -> list[list[str]]:
     return [[i.event.id for i in one.held] for one in worker.out if isinstance(one, Turn | Strays)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SESSIONS, LIMITS)
 def test_every_event_leaves_exactly_once_and_in_order(
     script: list[tuple[tuple[str, dict[str, object]], int, bool, bool]], limits: Limits
@@ -602,7 +602,7 @@ def test_every_event_leaves_exactly_once_and_in_order(
     assert numbers == list(range(len(numbers)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SESSIONS, LIMITS)
 def test_repeats_and_deaths_change_nothing_that_leaves(
     script: list[tuple[tuple[str, dict[str, object]], int, bool, bool]], limits: Limits

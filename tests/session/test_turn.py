@@ -275,7 +275,7 @@ def test_the_agents_own_duration_comes_first_then_the_responses_then_the_differe
     assert [call.duration_ms for call in s.read().trajectory.events] == [5, 7, 1000, None, None]
 
 
-@pytest.mark.parametrize("odd", [-5, True, "12", None, float("inf"), 10**30])
+@pytest.mark.parametrize("odd", [-5, True, "12", None, 10**30, 1e308])
 def test_a_duration_that_is_none_falls_back(odd: Any) -> None:
     s = Script()
     s.pre("a")
@@ -286,6 +286,8 @@ def test_a_duration_that_is_none_falls_back(odd: Any) -> None:
 def test_seconds_in_a_response_become_milliseconds() -> None:
     assert judged({"durationSeconds": 1.5}, "WebSearch").duration_ms == 1500
     assert judged({"totalDurationMs": 90}, "Agent").duration_ms == 90
+    assert judged({"durationSeconds": 1e308}, "WebSearch").duration_ms is None
+    assert judged({"metadata": {"duration_seconds": 10**400}}, "WebSearch").duration_ms is None
 
 
 # --- subagents ---
@@ -496,7 +498,7 @@ def test_a_turn_that_waited_for_background_work_when_the_next_prompt_came_was_co
 # --- anything at all ---
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
     | st.sampled_from(["a", "Bash", "Task", "Skill", "g1", "Exit code 1", '{"exit_code": 1e400}', "/x"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.sampled_from(["command", "skill", "agentId", "status", "error", "exit_code", "metadata", "code",
@@ -517,7 +519,7 @@ KINDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(KINDS, FIELDS), min_size=1, max_size=12),
     st.sampled_from(["claude-code", "codex", "gemini"]),
