@@ -241,11 +241,12 @@ class Redactor:
                 counts["personal"] += 1
                 continue
             label = named if name == "value" and isinstance(named, str) else name
+            if not self._is_secret_field(label, value):
+                value = self._value(value, counts)  # noqa: PLW2901 - only the redacted one may be seen from here
             if self._is_secret_field(label, value):
                 counts["secret-field"] += 1
-                given[self._key(name, given, counts)] = placeholder("secret-field")
-            else:
-                given[self._key(name, given, counts)] = self._value(value, counts)
+                value = placeholder("secret-field")  # noqa: PLW2901
+            given[self._key(name, given, counts)] = value
         return given
 
     def _key(self, name: str, taken: Mapping[str, Any], counts: Counter[str]) -> str:

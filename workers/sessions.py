@@ -256,7 +256,7 @@ class SessionsWorker:
             bound = held.first_needed()
             if bound != held.trimmed:
                 leaving.trim = held.trimmed = bound
-        something = {p: w for p, w in work.items() if w.done or w.trim}
+        something = {p: w for p, w in work.items() if w.records or w.done or w.trim}
         if not something:
             return
         try:

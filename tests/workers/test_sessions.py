@@ -127,6 +127,17 @@ def test_a_prompt_read_twice_annotates_once(line: Line, feed: MakeFeed) -> None:
     assert len(line.records("annotation")) == 1
 
 
+def test_an_annotation_leaves_although_no_event_leaves_with_it(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.turn()
+    worker = line.sessions()
+    line.drain(worker)
+    one.prompt("no, that is wrong")
+    line.drain(worker)
+    assert [record["kind"] for record in line.records()] == ["trajectory", "annotation"]
+    assert line.pending() == 1
+
+
 def test_silence_closes_a_turn(line: Line, feed: MakeFeed) -> None:
     one = feed()
     one.prompt()
