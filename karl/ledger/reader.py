@@ -191,7 +191,8 @@ class Reader:
                 raise LedgerDamaged(segment, offset, f"bytes are missing before the seal at {seal.length}")
             return True
         if seal and seal.head != head:
-            raise self._rewound("its last line is not the one that was sealed")
+            reason = "the last line is not the one that was sealed"
+            raise self._rewound(reason) if self._resumed else LedgerDamaged(segment, offset, reason)
         self.close()
         self.position = Position(self._ahead.pop(0).line.segment, 0, seq, head)
         return True

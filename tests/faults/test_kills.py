@@ -74,7 +74,7 @@ class RealLine:
 
     def idle(self) -> bool:
         """Say whether everything that came in has left the spool and the streams."""
-        if any(name.startswith("claude-code") for name in os.listdir(self.spool)):
+        if any(path.name.startswith("claude-code") for path in self.spool.iterdir()):
             return False
         pipe = self.redis.pipeline(transaction=False)
         for partition in range(keys.PARTITIONS):
@@ -105,7 +105,8 @@ def ledgered(folder: Path) -> list[dict[str, Any]]:
     segments = sorted((folder / "ledger").glob("*.jsonl"))
     lengths: dict[str, int] = {}
     for segment in segments:
-        first = segment.open("rb").readline()
+        with segment.open("rb") as file:
+            first = file.readline()
         if first.endswith(b"\n"):
             for seal in json.loads(first)["body"]["seals"]:
                 lengths[seal["segment"]] = seal["length"]

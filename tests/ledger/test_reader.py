@@ -261,3 +261,55 @@ def test_nothing_new_costs_no_reading_of_headers(folder: Path, monkeypatch) -> N
         reader.poll(1000)
         monkeypatch.setattr(reader_module, "chain_after", None)
         assert reader.poll(1000) == []
+
+
+def test_a_take_over_between_the_listing_and_the_read_lets_no_stale_line_through(
+    folder: Path, monkeypatch
+) -> None:
+    write_some(folder, 2)
+    path, stale = newest(folder), stale_line(folder, 2)
+    real = reader_module.list_segments
+
+    def overtaken(where: Path) -> list[str]:
+        names = real(where)
+        monkeypatch.setattr(reader_module, "list_segments", real)
+        open_writer(folder, 2).close()
+        with path.open("ab") as file:
+            file.write(stale)
+        return names
+
+    with Reader(folder) as live:
+        live.poll(10)
+        monkeypatch.setattr(reader_module, "list_segments", overtaken)
+        assert [line.kind for line in live.poll(10) + live.poll(10)] == ["segment"]
+
+
+def test_a_position_inside_a_line_is_another_ledgers(folder: Path) -> None:
+    write_some(folder, 3)
+    with Reader(folder) as reader:
+        reader.poll(2)
+    with Reader(folder, reader.position._replace(offset=reader.position.offset + 1)) as lost:
+        for _ in range(2):
+            with pytest.raises(LedgerRewound, match="no line ends there"):
+                lost.poll(1)
+
+
+def test_a_sealed_segment_with_another_last_line_is_damage_and_for_who_resumes_a_rewind(folder: Path) -> None:
+    write_some(folder, 3)
+    path = newest(folder)
+    before = read_all(folder)[-1]
+    open_writer(folder, 2).close()
+    changed, _ = write_line(
+        bytes(before.body), seq=before.seq, term=1, time="2020-01-01T00:00:00.000Z", kind=before.kind,
+        source=before.source, prev=before.prev,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes()[: before.offset] + changed)
+    with Reader(folder) as reader:
+        assert len(reader.poll(100)) == 4
+        with pytest.raises(LedgerDamaged, match="the one that was sealed"):
+            reader.poll(100)
+    with (
+        Reader(folder, reader.position) as resumed,
+        pytest.raises(LedgerRewound, match="the one that was sealed"),
+    ):
+        resumed.poll(100)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from karl.errors import LedgerDamaged
-from karl.ledger.frame import read_line
+from karl.ledger import recovery
+from karl.ledger.frame import read_line, write_line
 from karl.ledger.reader import head
 from karl.ledger.segments import list_segments, read_header
 from karl.ledger.verify import verify
@@ -163,8 +165,6 @@ def test_a_later_format_is_not_touched(folder: Path) -> None:
     path = newest(folder)
     line = path.read_bytes().splitlines(keepends=True)[0]
     parts = read_line(line, path.name, 0)
-    from karl.ledger.frame import write_line
-
     body = bytes(parts.body).replace(b'"format":1', b'"format":2')
     later, _ = write_line(body, seq=1, term=1, time=parts.time, kind="segment", source=None, prev=parts.prev)
     path.write_bytes(later)
@@ -197,3 +197,17 @@ def test_a_crash_between_sealing_and_cutting_leaves_bytes_that_nobody_reads(fold
     report = verify(folder)
     assert report.ok
     assert [(f.severity, f.bytes) for f in report.findings] == [("warning", 4)]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system can not drop pages")
+def test_the_newest_segment_is_synced_and_dropped_from_memory_before_it_is_read(
+    folder: Path, monkeypatch
+) -> None:
+    write_some(folder, 2)
+    steps: list[str] = []
+    real_sync, real_read = recovery.sync, recovery.read_line
+    monkeypatch.setattr(recovery, "sync", lambda fd: (steps.append("sync"), real_sync(fd)))
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, *_: steps.append("drop"))
+    monkeypatch.setattr(recovery, "read_line", lambda *a: (steps.append("read"), real_read(*a))[1])
+    open_writer(folder, 2).close()
+    assert steps[:3] == ["sync", "drop", "read"]

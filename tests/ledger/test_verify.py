@@ -115,6 +115,16 @@ def test_after_damage_it_goes_on_and_says_how_many_bytes_were_lost(folder: Path)
     assert report.seq == lines[-1].seq
 
 
+def test_an_old_line_after_damage_is_found_too(folder: Path) -> None:
+    write_some(folder, 4)
+    path = newest(folder)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b"x" * 50 + b"\n", lines[1], *lines[3:]]))
+    found = damages(folder)
+    assert found[0].bytes == 51
+    assert any(finding.seq == 2 and "seq is 2 after 3" in finding.reason for finding in found)
+
+
 @pytest.mark.parametrize("cut", [1, 30])
 def test_a_torn_tail_is_a_warning(folder: Path, cut: int) -> None:
     write_some(folder, 3)

@@ -1,0 +1,101 @@
+"""The views worker: follows the ledger and keeps the views beside it up to date.
+
+    opening --- views that fit ---> following --- replaced / rewound / damaged views ---> opening
+
+Invariants:
+- Its only memory is the position inside the views: it may be killed at any moment.
+- When there is nothing new, a round is a listing of the ledger's folder and a stat of the views.
+- Views that do not fit the ledger or this version are made anew; a damaged ledger ends the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from karl.errors import LedgerRewound
+from karl.settings import Settings
+from karl.views.rebuild import Tail, begin, rebuild
+from karl.views.store import Moved, Store, ViewsUnusable, identity
+from workers.loop import run as run_worker
+
+#: Waits between looks at the ledger, in seconds: from the first to the last while nothing comes.
+WAIT_MIN_S = 0.05
+WAIT_MAX_S = 0.5
+
+_log = logging.getLogger("karl")
+
+
+class ViewsWorker:
+    """Keeps the views at `path` equal to the ledger in `ledger`."""
+
+    name = "views"
+
+    def __init__(self, path: Path, ledger: Path, reward_version: str) -> None:
+        self._path = path
+        self._ledger = ledger
+        self._reward_version = reward_version
+        self._store: Store | None = None
+        self._tail: Tail | None = None
+        self._wait_s = WAIT_MIN_S
+        self._ready = False
+
+    def run_once(self, stop: threading.Event) -> None:
+        """Take in one batch, or wait a little when there is none."""
+        try:
+            if self.advance():
+                self._wait_s = WAIT_MIN_S
+            else:
+                stop.wait(self._wait_s)
+                self._wait_s = min(WAIT_MAX_S, 1.5 * self._wait_s)
+        except Moved:
+            self.forget()
+        except (LedgerRewound, ViewsUnusable) as error:
+            _log.warning("views: %s; making them anew", error)
+            self.forget()
+            self._report(rebuild(self._path, self._ledger, self._reward_version).complaints)
+
+    def advance(self) -> bool:
+        """Take in one batch of lines; False when there is nothing new."""
+        store, tail = self._opened()
+        before = tail.position
+        lines = tail.batch()
+        if lines:
+            self._report(store.apply(lines, before))
+        return bool(lines)
+
+    def forget(self) -> None:
+        """Close the views and the ledger; the next round opens them again."""
+        if self._tail:
+            self._tail.close()
+        if self._store:
+            self._store.close()
+        self._tail = self._store = None
+
+    def close(self) -> None:
+        """End."""
+        self.forget()
+
+    def _opened(self) -> tuple[Store, Tail]:
+        if self._store and self._store.replaced():
+            _log.info("views: other views are in place; going on with them")
+            self.forget()
+        if not self._store or not self._tail:
+            if identity(self._path) is None:
+                begin(self._path, self._reward_version)
+            self._store = Store(self._path, self._reward_version)
+            self._tail = Tail(self._ledger, self._store.position)
+            if not self._ready:
+                _log.info("views: ready, at line %d of %s", self._store.position.seq, self._ledger)
+                self._ready = True
+        return self._store, self._tail
+
+    def _report(self, complaints: list[str]) -> None:
+        for complaint in complaints:
+            _log.error("views: %s", complaint)
+
+
+def run(settings: Settings, stop: threading.Event) -> int:
+    """Follow the ledger until `stop`; gives the exit code (1 when the ledger is damaged)."""
+    return run_worker(ViewsWorker(settings.views, settings.ledger, settings.reward_version), stop)
