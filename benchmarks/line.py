@@ -126,7 +126,7 @@ def ours(client, url: str, folder: Path, total: int) -> float:
     """Consume everything with the two real workers, each in its own process; gives seconds."""
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.line", which, url, str(folder)],
+            [sys.executable, "-m", "benchmarks.line", which, url, str(folder), str(total // TURN_EVENTS)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         for which in ("ledger", "sessions")
@@ -137,9 +137,7 @@ def ours(client, url: str, folder: Path, total: int) -> float:
     for worker in workers:
         worker.stdin.write(b"go\n")
         worker.stdin.flush()
-    turns = total // TURN_EVENTS
-    while not _all_ledgered(client, turns):
-        time.sleep(0.02)
+    assert workers[0].stdout.readline() == b"done\n"  # blocks, so that the measuring takes no share of a core
     seconds = time.perf_counter() - started
     for worker in workers:
         worker.stdin.close()
@@ -148,19 +146,7 @@ def ours(client, url: str, folder: Path, total: int) -> float:
     return seconds
 
 
-def _all_ledgered(client, turns: int) -> bool:
-    pipe = client.pipeline(transaction=False)
-    for partition in range(64):
-        pipe.xinfo_stream(keys.records_key(partition))
-    added = waiting = 0
-    for reply in pipe.execute(raise_on_error=False):
-        if isinstance(reply, dict):
-            added += reply["entries-added"]
-            waiting += reply["length"]
-    return added >= turns and waiting == 0
-
-
-def work(which: str, url: str, folder: str) -> None:
+def work(which: str, url: str, folder: str, turns: str) -> None:
     """Be one of the two workers: say ready, wait for go, run until stdin closes."""
     from karl.reward import v1
     from karl.session.emissions import Limits
@@ -182,12 +168,17 @@ def work(which: str, url: str, folder: str) -> None:
     sys.stdin.readline()
     stop = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
-    if profile := os.environ.get("BENCH_PROFILE"):
-        import cProfile
+    if which == "ledger":
+        once = worker.run_once
 
-        cProfile.runctx("run(worker, stop)", globals(), locals(), f"{profile}.{which}")
-    else:
-        run(worker, stop)
+        def and_tell(stop: threading.Event) -> None:
+            once(stop)
+            if worker.records >= int(turns):
+                print("done", flush=True)
+                worker.run_once = once
+
+        worker.run_once = and_tell
+    run(worker, stop)
 
 
 def measure(total: int = 40_000, rounds: int = 3) -> dict[str, float]:

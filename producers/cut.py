@@ -50,9 +50,6 @@ PROTECTED = frozenset(
 )
 #: Copies of whole files, and images.
 _DROPPED = frozenset({"originalFile", "originalFileContents", "base64"})
-#: Words without which a short payload has nothing to cut; an escape may hide any of them.
-_ALWAYS = (b'"originalFile', b'"base64"', b"\\u00")
-_WHEN_LONG = (b'"file"', b'"data:', b'"data"')
 _MARKER = re.compile(r"…\[cut [0-9]{1,20} (?:chars|items) sha256:[0-9a-f]{16}\]…")
 _ELLIPSIS = "…"
 _encode = msgspec.json.Encoder().encode
@@ -101,10 +98,16 @@ def flatten(value: Any, depth: int = DEPTH_MAX) -> int:
 
 
 def needs_cut(raw: bytes, caps: Caps) -> bool:
-    """Say whether a payload with these raw bytes could have a string to cut; a no is certain."""
-    if len(raw) > caps.string or any(word in raw for word in _ALWAYS):
+    """Say whether a payload with these raw bytes could have a string to cut; a no is certain.
+
+    It is, because a name or a beginning looked for here stands in the bytes unless an escape hides it.
+    """
+    # Spelled out, because every event passes here: a loop over the words costs as much as the rest.
+    if len(raw) > caps.string or b'"originalFile' in raw or b'"base64"' in raw or b"\\u00" in raw:
         return True
-    return len(raw) > min(FILE_MAX, caps.string) and any(word in raw for word in _WHEN_LONG)
+    if len(raw) <= FILE_MAX:
+        return False
+    return b'"file"' in raw or b'"data:' in raw or b'"data"' in raw
 
 
 def cut(payload: dict[str, Any], caps: Caps) -> tuple[bytes, int]:
@@ -112,7 +115,13 @@ def cut(payload: dict[str, Any], caps: Caps) -> tuple[bytes, int]:
 
     Raises TooLarge when it can not be made to fit.
     """
-    for attempt in _attempts(caps):
+    first = _Cutter(caps.string)
+    data = _encode(first.payload(payload)[0])
+    if len(data) <= caps.entry:
+        return data, first.cuts
+    # Each value takes two bytes at least: so many of them can not be made to fit by shorter strings.
+    strings_may_do = 2 * first.values <= caps.entry
+    for attempt in _harder(caps, strings_may_do=strings_may_do):
         made, cuts = attempt(payload)
         data = _encode(made)
         if len(data) <= caps.entry:
@@ -120,11 +129,12 @@ def cut(payload: dict[str, Any], caps: Caps) -> tuple[bytes, int]:
     raise TooLarge(f"its ids and names alone are over {caps.entry} bytes")
 
 
-def _attempts(caps: Caps) -> Iterator[Callable[[dict[str, Any]], tuple[dict[str, Any], int]]]:
+def _harder(
+    caps: Caps, *, strings_may_do: bool
+) -> Iterator[Callable[[dict[str, Any]], tuple[dict[str, Any], int]]]:
     """Give what is tried in turn, each a harder cut than the one before."""
-    yield _Cutter(caps.string).payload
     for size in SHORTER:
-        if size < caps.string:
+        if size < caps.string and strings_may_do:
             yield _Cutter(size).payload
     for items in FEWER:
         yield _Cutter(min(SHORTER[-1], caps.string), items).payload
@@ -139,6 +149,7 @@ class _Cutter:
         self.string_max = string_max
         self.items_max = items_max
         self.cuts = 0
+        self.values = 0
 
     def payload(self, payload: dict[str, Any]) -> tuple[dict[str, Any], int]:
         made = {key: self._field(key, value) for key, value in payload.items()}
@@ -148,13 +159,14 @@ class _Cutter:
         return value if _is_protected(key, value) else self._value(value, key)
 
     def _value(self, value: Any, key: str = "") -> Any:
+        self.values += 1
         if isinstance(value, str):
             dropped = key in _DROPPED or (len(value) > FILE_MAX and value.startswith("data:"))
             return self._text(value, 0 if dropped else self.string_max)
         if isinstance(value, list):
-            return self._items([self._value(item) for item in value])
+            return [self._value(item) for item in self._items(value)]
         if isinstance(value, dict):
-            return self._fields(self._members(value, key))
+            return self._members(self._fields(value), key)
         return value
 
     def _members(self, fields: dict[str, Any], key: str) -> dict[str, Any]:
@@ -207,7 +219,9 @@ def _summaries(payload: dict[str, Any]) -> tuple[dict[str, Any], int]:
 def _skeleton(payload: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Keep the protected fields alone."""
     made: dict[str, Any] = {
-        key: cut_text(value, PROTECTED_MAX) for key, value in payload.items() if _is_protected(key, value)
+        key: cut_text(value, PROTECTED_MAX) if isinstance(value, str) else value
+        for key, value in payload.items()
+        if _is_protected(key, value)
     }
     rest = [pair for pair in payload.items() if pair[0] not in made]
     return {**made, _ELLIPSIS: _items_marker(rest)}, 1

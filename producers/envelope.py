@@ -243,7 +243,10 @@ def _finite(text: str) -> float | None:
 
 
 def _first(payload: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((payload[name] for name in names if name in payload), None)
+    for name in names:
+        if name in payload:
+            return payload[name]
+    return None
 
 
 def _session(payload: dict[str, Any]) -> str:

@@ -87,8 +87,7 @@ def read_hook_file(path: Path) -> Iterator[Piece | Broken]:
         file.seek(0)
         scanner = _Scanner()
         for chunk in _chunks(file):
-            whole = scanner.whole_line(chunk)
-            for found in [whole] if whole else scanner.feed(chunk):
+            for found in scanner.whole_line(chunk) or scanner.feed(chunk):
                 yield _unwrapped(found) if isinstance(found, Piece) else found
         yield from scanner.end()
 
@@ -217,16 +216,22 @@ class _Scanner:
         self._open = bytearray()  # its brackets that are open
         self._in_text = False
         self._stray = bytearray()  # what lies between objects
+        self._fresh = True  # a line begins here
 
-    def whole_line(self, chunk: bytes) -> Piece | None:
-        """Give the object that a line is, in the usual case; None leaves the line to `feed`."""
-        if self._open or self._stray or not chunk.endswith(b"\n"):
-            return None
+    def whole_line(self, chunk: bytes) -> list[Piece | Broken]:
+        """Give the object that a line is, in the usual case; nothing leaves the line to `feed`.
+
+        A payload that begins a line and fills it also ends what an earlier line began and never closed.
+        """
+        fresh, self._fresh = self._fresh, chunk.endswith(b"\n")
+        if not fresh or len(chunk) >= _CHUNK or (self._open and not chunk.startswith(b"{")):
+            return []
         data = chunk.strip(_BETWEEN)
-        if not data.startswith(b"{") or not _is_json(data):
-            return None
-        self._line += 1
-        return Piece(data, self._line - 1)
+        if not data.startswith(b"{") or not _is_json(data) or (self._open and not _is_payload(_fields(data))):
+            return []
+        before = [self._broken(b"", "it ends before its end")] if self._open else []
+        self._line += self._fresh
+        return [*before, Piece(data, self._line - self._fresh)]
 
     def feed(self, chunk: bytes) -> Iterator[Piece | Broken]:
         """Take more bytes, that do not end in a backslash; gives what they complete."""

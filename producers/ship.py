@@ -348,19 +348,20 @@ def only_one(spool: Spool) -> Iterator[None]:
         os.close(handle)
 
 
-#: What to do about what Redis says, by how its message begins.
+#: What to do about what Redis says, by words of its message.
 _ADVICE = {
-    "OOM": "its memory is full; start more workers, or raise maxmemory",
-    "READONLY": "it is a replica; point KARL_REDIS_URL at the primary",
-    "NOAUTH": "it wants a password; put it into KARL_REDIS_URL",
-    "WRONGPASS": "the password in KARL_REDIS_URL is wrong",
-    "NOPERM": "its user may not write these keys; give it XADD and XLEN on karl:*",
-    "MISCONF": "it can not write to its disk",
+    "maxmemory": "start more workers, or give it more memory",
+    "read only replica": "point KARL_REDIS_URL at the primary",
+    "Authentication required": "put the password into KARL_REDIS_URL",
+    "username-password": "the password in KARL_REDIS_URL is wrong",
+    "no permissions": "give its user XADD, XLEN and HSET on karl:*",
+    "loading": "it has just started, and will take them in a moment",
+    "MISCONF": "it can not write to its own disk",
     "WRONGTYPE": "something else has a key of KARL's; use another database",
 }
 
 
 def _advice(trouble: str) -> str:
     """Add to what Redis said what to do about it."""
-    found = next((advice for word, advice in _ADVICE.items() if word in trouble[:80]), "")
-    return f"{trouble}" + (f" - {found}" if found else "")
+    found = next((advice for words, advice in _ADVICE.items() if words in trouble), "")
+    return f"{trouble} ({found})" if found else trouble

@@ -67,6 +67,13 @@ class Composer:
         )
 
 
+def bare_facts(emission: Emission) -> tuple[str, bytes] | None:
+    """Give the record of a turn that our reading of it failed on: its facts, without a reading."""
+    if not isinstance(emission, Turn):
+        return None
+    return "events", _events(Strays(emission.session, emission.held, emission.short_ids, emission.time_ms))
+
+
 def _events(strays: Strays) -> bytes:
     first = strays.held[0].event
     return _encode(

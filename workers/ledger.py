@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from karl.errors import LeaseLost
+from karl.errors import LeaseLost, Unreadable
 from karl.ledger.writer import Draft, Writer, newest_term
 from karl.stream import keys
 from karl.stream.connect import command
+from karl.stream.dead_letters import bury
 from karl.stream.lease import Lease
 from karl.stream.pace import Pace
 from workers.loop import every
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 #: Bytes of records that one group commit may hold, about.
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 #: How long a read waits for the first record.
 BLOCK_MS = 1000
 
@@ -61,6 +62,7 @@ class LedgerWorker:
         owner: str,
         lease_ttl_s: float,
         segment_max_bytes: int,
+        node: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -68,6 +70,7 @@ class LedgerWorker:
         self._folder = folder
         self._segment_max_bytes = segment_max_bytes
         self._clock = clock
+        self._node = node
         self._lease = Lease(
             redis,
             key=keys.LEDGER_LEASE,
@@ -81,6 +84,8 @@ class LedgerWorker:
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._writer: Writer | None = None
         self._standing_by = ""
+        #: Records on disk since this process took over.
+        self.records = 0
 
     def run_once(self, stop: threading.Event) -> None:
         """Stand by, or write one batch."""
@@ -92,8 +97,9 @@ class LedgerWorker:
         if batch := self._read(writer, BLOCK_MS):
             self._append(writer, batch)
 
-    def forget(self) -> None:
+    def forget(self, *, defect: bool = False) -> None:
         """Stop writing; the lease is left to expire if Redis can not be told."""
+        del defect
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -125,6 +131,8 @@ class LedgerWorker:
             clock=self._clock,
             segment_max_bytes=self._segment_max_bytes,
             trusted=self._lease.trusted,
+            attempts=50,  # a write in progress is over by then; a paused writer is fenced anyway
+            pause=lambda: time.sleep(0.01),
         )
         self._writer = writer
         if writer.recovery is not None:
@@ -162,8 +170,22 @@ class LedgerWorker:
         return drafts
 
     def _append(self, writer: Writer, batch: list[Draft]) -> None:
-        writer.append(batch)
+        try:
+            writer.append(batch)
+        except Unreadable:
+            self._append_readable(writer, batch)
+        self.records += len(batch)
         self._trim({d.partition: str(d.stream_id) for d in batch if d.partition is not None})
+
+    def _append_readable(self, writer: Writer, batch: list[Draft]) -> None:
+        """Append one by one; what no writer of ours made goes to the dead letters."""
+        for draft in batch:
+            try:
+                writer.append([draft])
+            except Unreadable as error:
+                pipe = self._redis.pipeline(transaction=False)
+                bury(pipe, draft.body, error.reason, "ledger", self._node, partition=draft.partition or 0)
+                pipe.execute()
 
     def _trim(self, upto: dict[int, str]) -> None:
         """Take out of the records streams what is on disk. Raises LeaseLost if the lease is not ours."""

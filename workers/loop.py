@@ -5,16 +5,18 @@
 Invariants:
 - A worker that is told to stop ends after its present round.
 - An error of the connection is logged once when it begins and once when it ends, and waited out.
-- This loop holds the one broad `except` behind the stream: what it catches is counted and logged,
-  the worker forgets what it held (the stream still has it) and starts over.
+- The broad `except`s behind the stream are here: what they catch is counted and logged, and the worker
+  starts over from the stream, or keeps the poisoned event aside.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -25,6 +27,11 @@ BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 _log = logging.getLogger("karl")
 
+#: How often a defect of ours was caught, by what was being done.
+caught: Counter[str] = Counter()
+
+_T = TypeVar("_T")
+
 
 class Worker(Protocol):
     """One process of the line: `run_once` does a bounded piece of work."""
@@ -34,8 +41,11 @@ class Worker(Protocol):
     def run_once(self, stop: threading.Event) -> None:
         """Do one round: wait for work at most a second or two, and do it."""
 
-    def forget(self) -> None:
-        """Drop everything held in memory; the next round starts from the stream."""
+    def forget(self, *, defect: bool = False) -> None:
+        """Drop everything held in memory; the next round starts from the stream.
+
+        `defect` says that our own code failed, and may fail again on the same data.
+        """
 
     def close(self) -> None:
         """Give back leases and close files; called once, at a clean end."""
@@ -43,6 +53,9 @@ class Worker(Protocol):
 
 def run(worker: Worker, stop: threading.Event) -> int:
     """Run a worker until `stop`; gives the exit code (1 when it must not go on)."""
+    # Batches make many objects and no cycles; the collector's default pace costs a tenth of the work.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     failures = 0
     while not stop.is_set():
         try:
@@ -53,6 +66,7 @@ def run(worker: Worker, stop: threading.Event) -> int:
         except (RedisError, OSError, LineDown, LeaseLost) as error:
             failures = _wait(worker, stop, failures, error, logging.WARNING)
         except Exception as error:  # noqa: BLE001 - the loop's own: counted, logged, started over
+            caught[worker.name] += 1
             failures = _wait(worker, stop, failures, error, logging.ERROR)
         else:
             if failures:
@@ -68,9 +82,19 @@ def run(worker: Worker, stop: threading.Event) -> int:
 def _wait(worker: Worker, stop: threading.Event, failures: int, error: Exception, level: int) -> int:
     if failures == 0 or level > logging.WARNING:
         _log.log(level, "%s: %s; trying again", worker.name, error, exc_info=level > logging.WARNING)
-    worker.forget()
+    worker.forget(defect=level > logging.WARNING)
     stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
     return failures + 1
+
+
+def attempt(what: str, work: Callable[[], _T]) -> _T | Exception:
+    """Do a piece of work that one poisoned event must not stop; gives the error when it fails."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - one poisoned event must not stop the rest
+        caught[what] += 1
+        _log.exception("could not %s; it is kept as it came", what)
+        return error
 
 
 def every(seconds: float, clock: Callable[[], float]) -> Callable[[], bool]:

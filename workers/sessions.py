@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,19 +23,19 @@ from redis.exceptions import RedisError
 
 from karl.errors import Unreadable
 from karl.schema.event import decode_event
-from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, seen_of, short_ids
+from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, seen_of
 from karl.session.fold import OpenSession
 from karl.stream import keys
 from karl.stream.pace import Pace
 from karl.stream.partitions import Carried, Entry, HandOn, Partitions
-from workers.compose import Composer
-from workers.loop import every
+from workers.compose import Composer, bare_facts
+from workers.loop import attempt, every
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: Bytes of events that one round may read, about.
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 #: How long a read waits for the first event.
 BLOCK_MS = 500
 #: Records waiting for the ledger above which no more events are read.
@@ -53,6 +54,11 @@ class _Partition:
     sessions: dict[str, OpenSession] = field(default_factory=dict)
     last: bytes = b""
     trimmed: bytes = b""
+
+    @property
+    def open_events(self) -> int:
+        """Count the entries held."""
+        return sum(session.open_events for session in self.sessions.values())
 
     def first_needed(self) -> bytes:
         """Give the id before which no entry is needed any more."""
@@ -92,71 +98,109 @@ class SessionsWorker:
         self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._held: dict[int, _Partition] = {}
+        self._ahead: dict[int, list[Entry]] = {}
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._paused = False
+        self._careful = False
 
     def run_once(self, stop: threading.Event) -> None:
-        """Balance when due, read a batch, fold it, hand on what closed."""
+        """Balance when due, fold a batch while the next one is read, hand on what closed."""
         if self._balance_due():
             self._balance()
-        for partition in self._partitions.owned:
-            if partition not in self._held:
-                self._load(partition)
+        self._follow_leases()
         if self._paused:
             stop.wait(BLOCK_MS / 1000)
         else:
-            entries = self._partitions.read(self._pace.count, BLOCK_MS)
-            self._saw(entries)
-            self._fold(entries)
+            self._advance()
         if self._sweep_due():
             self._sweep()
 
-    def forget(self) -> None:
-        """Drop all open sessions; they are read again from the stream."""
+    def forget(self, *, defect: bool = False) -> None:
+        """Drop all open sessions; they are read again from the stream.
+
+        After a defect of ours they are read with care: an event that fails goes to the dead letters.
+        """
         self._held.clear()
+        self._ahead = {}
+        self._careful = defect
 
     def close(self) -> None:
         """Release the partitions; open turns stay in the stream for the next holder."""
-        self._held.clear()
+        self.forget()
+        self._reader.shutdown()
         self._partitions.leave()
+
+    def _advance(self) -> None:
+        batch = self._ahead or self._read(BLOCK_MS)
+        self._ahead = {}
+        if not batch:
+            return
+        # While we compute, the server answers: half of the time is its own. Nothing else uses the
+        # partitions meanwhile, and what was read ahead is folded, or read again from the backlog.
+        reading = self._reader.submit(self._read, 0)
+        try:
+            work = self._fold(batch)
+        finally:
+            self._ahead = reading.result()
+        self._hand_on(work)
+
+    def _read(self, block_ms: int) -> dict[int, list[Entry]]:
+        entries = self._partitions.read(self._pace.count, block_ms)
+        batches = entries.values()
+        size = sum(len(entry.data or b"") for batch in batches for entry in batch)
+        self._pace.saw(len(entries), sum(map(len, batches)), size)
+        return entries
 
     def _balance(self) -> None:
         gained, lost = self._partitions.balance()
-        for partition in lost:
-            self._held.pop(partition, None)
         if gained or lost:
             _log.info("sessions: %d partitions gained, %d given up", len(gained), len(lost))
+        for partition, pending in self._partitions.pending().items():
+            held = self._held.get(partition)
+            if held is not None and pending != held.open_events + len(self._ahead.get(partition, ())):
+                # Entries that were delivered and that nobody holds would wait for ever.
+                _log.warning("sessions: partition %d is read again from its backlog", partition)
+                self._drop(partition)
+        self._mind_the_ledger()
+
+    def _mind_the_ledger(self) -> None:
+        """Stop reading while too many records wait for the ledger: back-pressure reaches the spool so."""
         pipe = self._redis.pipeline(transaction=False)
         for partition in self._partitions.owned:
             pipe.xlen(keys.records_key(partition))
         waiting = sum(pipe.execute())
         if self._paused != (waiting > RECORDS_WAITING_MAX):
             self._paused = not self._paused
-            _log.warning(
-                "sessions: %d records wait for the ledger; %s",
-                waiting,
-                "pausing" if self._paused else "going on",
-            )
+            what = "pausing" if self._paused else "going on"
+            _log.warning("sessions: %d records wait for the ledger; %s", waiting, what)
+
+    def _follow_leases(self) -> None:
+        """Drop what is not ours any more, and load what has become ours."""
+        owned = self._partitions.owned
+        for partition in self._held.keys() - set(owned):
+            self._drop(partition)
+        for partition in owned:
+            if partition not in self._held:
+                self._load(partition)
+        self._careful = False
+
+    def _drop(self, partition: int) -> None:
+        self._held.pop(partition, None)
+        self._ahead.pop(partition, None)
 
     def _load(self, partition: int) -> None:
         """Fold what an earlier holder left unfinished."""
         self._held[partition] = _Partition()
         for entries in self._partitions.backlog(partition):
-            self._fold({partition: entries})
+            self._hand_on(self._fold({partition: entries}))
             if partition not in self._held:  # lost while loading
                 return
 
-    def _saw(self, entries: dict[int, list[Entry]]) -> None:
-        batches = entries.values()
-        size = sum(len(entry.data or b"") for batch in batches for entry in batch)
-        self._pace.saw(len(entries), sum(map(len, batches)), size)
-
-    def _fold(self, batch: dict[int, list[Entry]]) -> None:
-        if not batch:
-            return
+    def _fold(self, batch: dict[int, list[Entry]]) -> dict[int, HandOn]:
+        """Fold entries into their sessions; gives what leaves because of them."""
         work: dict[int, HandOn] = {}
-        readable = {
-            p: list(self._readable(p, entries, work)) for p, entries in batch.items() if p in self._held
-        }
+        ours = {p: entries for p, entries in batch.items() if p in self._held}
+        readable = {p: list(self._readable(p, entries, work)) for p, entries in ours.items()}
         self._open_sessions(readable)
         now = self._now()
         for partition, events in readable.items():
@@ -165,11 +209,21 @@ class SessionsWorker:
             leaving = work.setdefault(partition, HandOn())
             for one in events:
                 session = held.sessions[one.event.session]
-                self._collect(session, session.add(one, now), leaving, touched)
+                self._collect(session, self._add(session, one, now, leaving), leaving, touched)
             self._relieve(held, leaving, touched)
             self._carry(held, leaving, touched)
             held.last = batch[partition][-1].id
-        self._hand_on(work)
+        return work
+
+    def _add(self, session: OpenSession, one: Held, now: int, leaving: HandOn) -> list[Emission]:
+        if not self._careful:
+            return session.add(one, now)
+        emissions = attempt("fold an event", lambda: session.add(one, now))
+        if isinstance(emissions, Exception):
+            leaving.dead.append((one.raw, f"could not be folded: {emissions!r}", "sessions", self._node))
+            leaving.done.append(one.entry)
+            return []
+        return emissions
 
     def _readable(self, partition: int, entries: Iterable[Entry], work: dict[int, HandOn]) -> Iterable[Held]:
         for entry in entries:
@@ -215,15 +269,21 @@ class SessionsWorker:
                 leaving.done.append(emission.entry)
                 continue
             seen = touched.setdefault(session.session, bytearray())
-            if record := self._composer.compose(session.carry, emission):
-                leaving.records.append(record)
+            leaving.records += self._composed(session, emission)
             if not isinstance(emission, Remark):
                 leaving.done += (held.entry for held in emission.held)
-                seen += short_ids(emission.held)
+                seen += emission.short_ids
+
+    def _composed(self, session: OpenSession, emission: Emission) -> list[tuple[str, bytes]]:
+        """Give an emission's record; a turn that can not be read is kept as bare facts."""
+        record = attempt("compose a record", lambda: self._composer.compose(session.carry, emission))
+        if isinstance(record, Exception):
+            record = bare_facts(emission)
+        return [record] if record else []
 
     def _relieve(self, held: _Partition, leaving: HandOn, touched: dict[str, bytearray]) -> None:
         """Close the longest open turns when a partition holds too many events: memory is bounded."""
-        total = sum(s.open_events for s in held.sessions.values())
+        total = held.open_events
         while total > self._open_max_events:
             longest = max(held.sessions.values(), key=lambda s: s.open_events)
             total -= longest.open_events
@@ -264,11 +324,11 @@ class SessionsWorker:
         except RedisError:
             # Whether it happened is unknown: the stream knows, so what we hold is dropped and read again.
             for partition in something:
-                self._held.pop(partition, None)
+                self._drop(partition)
             raise
         for partition in lost:
             _log.warning("sessions: partition %d was taken over by another worker", partition)
-            self._held.pop(partition, None)
+            self._drop(partition)
 
 
 def _order(entry: str | bytes) -> tuple[int, int]:

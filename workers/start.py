@@ -45,6 +45,7 @@ def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
         owner=unique_name(settings.node),
         lease_ttl_s=settings.lease_ttl_s,
         segment_max_bytes=settings.segment_max_mb * MIB,
+        node=settings.node,
     )
     return _run(worker, settings, supervised=supervised)
 

@@ -14,17 +14,23 @@ import logging
 import threading
 from pathlib import Path
 
-from karl.errors import LedgerRewound
+from karl.errors import KarlError, LedgerRewound
 from karl.settings import Settings
 from karl.views.rebuild import Tail, begin, rebuild
-from karl.views.store import Moved, Store, ViewsUnusable, identity
+from karl.views.store import Moved, Store, ViewsBlocked, ViewsUnusable, identity
 from workers.loop import run as run_worker
 
 #: Waits between looks at the ledger, in seconds: from the first to the last while nothing comes.
 WAIT_MIN_S = 0.05
 WAIT_MAX_S = 0.5
+#: Wait between attempts while the views can not be written, in seconds.
+BLOCKED_S = 2.0
 
 _log = logging.getLogger("karl")
+
+
+class _Stopped(KarlError):
+    """Raised inside a rebuild when the process shall end: the old views stay."""
 
 
 class ViewsWorker:
@@ -40,12 +46,14 @@ class ViewsWorker:
         self._tail: Tail | None = None
         self._wait_s = WAIT_MIN_S
         self._ready = False
+        self._blocked = False
 
     def run_once(self, stop: threading.Event) -> None:
         """Take in one batch, or wait a little when there is none."""
         try:
             if self.advance():
                 self._wait_s = WAIT_MIN_S
+                self._blocked = False
             else:
                 stop.wait(self._wait_s)
                 self._wait_s = min(WAIT_MAX_S, 1.5 * self._wait_s)
@@ -53,8 +61,13 @@ class ViewsWorker:
             self.forget()
         except (LedgerRewound, ViewsUnusable) as error:
             _log.warning("views: %s; making them anew", error)
+            self._rebuild(stop)
+        except ViewsBlocked as error:
+            if not self._blocked:
+                _log.warning("views: %s; trying again", error)
+            self._blocked = True
             self.forget()
-            self._report(rebuild(self._path, self._ledger, self._reward_version).complaints)
+            stop.wait(BLOCKED_S)
 
     def advance(self) -> bool:
         """Take in one batch of lines; False when there is nothing new."""
@@ -90,6 +103,19 @@ class ViewsWorker:
                 _log.info("views: ready, at line %d of %s", self._store.position.seq, self._ledger)
                 self._ready = True
         return self._store, self._tail
+
+    def _rebuild(self, stop: threading.Event) -> None:
+        def unless_stopped(_seq: int) -> None:
+            if stop.is_set():
+                raise _Stopped("told to stop")
+
+        self.forget()
+        try:
+            report = rebuild(self._path, self._ledger, self._reward_version, unless_stopped)
+        except _Stopped:
+            return
+        self._report(report.complaints)
+        _log.info("views: made anew from %d records", report.records)
 
     def _report(self, complaints: list[str]) -> None:
         for complaint in complaints:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from karl.errors import LeaseLost, LedgerHeld
+from karl.errors import FsyncFailed, LeaseLost, LedgerHeld
 from karl.ledger.segments import LOCK, claimed_terms, newest_term
 
 
@@ -34,13 +34,14 @@ class Claim:
         self._attempts = attempts
         self._pause = pause
         self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = 0
+        #: The length at which LOCK was last found without a claim that ends ours.
+        self._size = -1
 
     def take(self) -> None:
-        """Claim the term. Raises LedgerHeld when one as large was used here, or is claimed meanwhile."""
+        """Claim the term. Raises LedgerHeld when one as large was or is being used, and FsyncFailed."""
         newest = newest_term(self._folder)
         if newest < self._term:
-            os.write(self._fd, b"%010d\n" % self._term)
+            self._put()
             newest = self._rival()
         if newest >= self._term:
             raise LedgerHeld(
@@ -53,8 +54,12 @@ class Claim:
         status = os.fstat(self._fd)
         if status.st_nlink == 0:
             raise LeaseLost(f"{self._folder} (its file {LOCK} was removed)")
-        if status.st_size != self._size and (rival := self._rival()) >= self._term:
+        if status.st_size == self._size:
+            return
+        rival = self._rival()
+        if rival >= self._term:
             raise LeaseLost(str(self._folder), f"a writer with term {rival}")
+        self._size = status.st_size
 
     @contextmanager
     def courtesy(self) -> Iterator[None]:
@@ -72,6 +77,12 @@ class Claim:
             os.close(self._fd)
             self._fd = -1
 
+    def _put(self) -> None:
+        try:
+            os.write(self._fd, b"%010d\n" % self._term)
+        except OSError as error:
+            raise FsyncFailed(f"{self._folder / LOCK}: {error}; make room, then start again") from error
+
     def _lock(self) -> bool:
         for _ in range(self._attempts):
             try:
@@ -84,8 +95,7 @@ class Claim:
 
     def _rival(self) -> int:
         """Give the largest claim besides our own; our own again if LOCK does not hold it exactly once."""
-        self._size = os.fstat(self._fd).st_size
-        terms = claimed_terms(os.pread(self._fd, self._size, 0))
+        terms = claimed_terms(os.pread(self._fd, os.fstat(self._fd).st_size, 0))
         if terms.count(self._term) != 1:
             return self._term
         terms.remove(self._term)

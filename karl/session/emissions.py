@@ -7,7 +7,6 @@ the same id on every worker.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -59,8 +58,10 @@ class Carry(msgspec.Struct, omit_defaults=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A closed turn. `model`, `agent_version` and `permission_mode` are what was known when it closed
-    or, failing that, before it. `time_ms` is its last event's time, else the caller's clock.
+    """A closed turn. `short_ids` are those of `held`, joined, as `seen_of` reads them back.
+
+    `model`, `agent_version` and `permission_mode` are what was known when it closed or, failing that,
+    before it. `time_ms` is its last event's time, else the caller's clock.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Turn(msgspec.Struct, frozen=True):
     number: int
     closed_by: ClosedBy
     held: tuple[Held, ...]
+    short_ids: bytes
     time_ms: int
     model: str | None = None
     agent_version: str | None = None
@@ -79,6 +81,7 @@ class Strays(msgspec.Struct, frozen=True):
 
     session: str
     held: tuple[Held, ...]
+    short_ids: bytes
     time_ms: int
     after: str | None = None
     ended: bool = False
@@ -109,11 +112,6 @@ Emission = Turn | Strays | Remark | Duplicate
 def short_id(event_id: str) -> bytes:
     """Give the 8 bytes by which a ledgered event is remembered."""
     return hashlib.blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=_SHORT).digest()
-
-
-def short_ids(held: Iterable[Held]) -> bytes:
-    """Give the short ids of entries, one after the other, as `seen_of` reads them back."""
-    return b"".join(short_id(item.event.id) for item in held)
 
 
 def seen_of(data: bytes) -> set[bytes]:

@@ -20,7 +20,8 @@ class Part:
     """One object of a record.
 
     Invariants:
-    - Each field is taken, or left with its value; what says nothing (null, NaN, empty) gets lost.
+    - Each field is taken, or left with its value; what says nothing (null, NaN, empty, or
+      `unknown` where a name should stand) gets lost.
     """
 
     def __init__(self, value: object) -> None:
@@ -34,7 +35,7 @@ class Part:
         """Take a field; null when it is absent, or when it does not fit and so is left."""
         value = self._fields.pop(key, None)
         taken = None if value is None else read(value)
-        if taken is None:
+        if taken is None and value != UNKNOWN:
             self.leave(key, value)
         return taken
 

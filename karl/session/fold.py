@@ -42,7 +42,6 @@ from karl.session.emissions import (
     Turn,
     seen_of,
     short_id,
-    short_ids,
     trajectory_id,
 )
 from karl.session.moments import RESULTS, moment
@@ -59,7 +58,6 @@ __all__ = [
     "Turn",
     "seen_of",
     "short_id",
-    "short_ids",
     "trajectory_id",
 ]
 
@@ -109,7 +107,7 @@ class OpenSession:
         self._limits = limits
         self._seen = seen
         self._held: list[Held] = []
-        self._ids: dict[bytes, str | bytes] = {}
+        self._ids: dict[bytes, str | bytes] = {}  # short id -> entry of what is held, in its order
         self._short = b""
         self._prompt: str | None = None
         self._last_ms: int | None = None
@@ -226,7 +224,7 @@ class OpenSession:
     def _let_go(self, held: Held) -> list[Emission]:
         """Emit one entry of the past by itself, whatever is open."""
         self._seen.add(self._short)
-        return [self._strays_of((held,), ended=False)]
+        return [self._strays_of((held,), self._short, ended=False)]
 
     # --- what leaves ---
 
@@ -245,6 +243,7 @@ class OpenSession:
             number=carry.turn,
             closed_by=by,
             held=held,
+            short_ids=b"".join(self._ids),
             time_ms=self.last_seen_ms if last_ms is None else last_ms,
             model=carry.model,
             agent_version=carry.agent_version,
@@ -263,14 +262,14 @@ class OpenSession:
         held = tuple(self._held)
         self.carry.open_calls = self._learn(held)
         self.carry.ended = ended or self.carry.ended
-        strays = self._strays_of(held, ended=ended)
+        strays = self._strays_of(held, b"".join(self._ids), ended=ended)
         self._clear()
         return strays
 
-    def _strays_of(self, held: tuple[Held, ...], *, ended: bool) -> Strays:
+    def _strays_of(self, held: tuple[Held, ...], short_ids: bytes, *, ended: bool) -> Strays:
         times = [item.event.time_ms for item in held if item.event.time_ms is not None]
         time_ms = times[-1] if times else self.last_seen_ms
-        return Strays(self.session, held, time_ms, self.carry.last_trajectory, ended)
+        return Strays(self.session, held, short_ids, time_ms, self.carry.last_trajectory, ended)
 
     def _remark(self, event: Event, prompt: str) -> list[Emission]:
         carry = self.carry
@@ -295,8 +294,10 @@ class OpenSession:
         calls = dict.fromkeys(carry.open_calls)
         for item in held:
             carry.agent_version = item.event.agent_version or carry.agent_version
-            seen = _glance(item.event)
             step = moment(item.event.kind)
+            if step in RESULTS and not calls:
+                continue  # nothing is open that it could end, and its call said the rest already
+            seen = _glance(item.event)
             if isinstance(seen.tool_use_id, str) and 0 < len(seen.tool_use_id) <= CALL_ID_MAX:
                 if step == "PreToolUse":
                     calls[seen.tool_use_id] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _YEAR_10000_MS = 253_402_300_800_000
 
@@ -46,4 +47,9 @@ def iso(time_ms: int | None) -> str | None:
     if time_ms is None:
         return None
     seconds, millis = divmod(time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{millis:03d}Z"
+    return f"{_second(seconds)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=1024)  # events come by the dozen a second; writing the calendar out is the dear part
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from karl.schema.trajectory import Calls, CallStatus, ToolCall
-from karl.session.fields import Part, count, items, known, moment, name, text
+from karl.session.fields import Part, count, items, known, mapping, moment, name, text
 from karl.session.vocabulary import (
     UNKNOWN,
     canonical,
@@ -38,7 +38,7 @@ def read_calls(part: Part, success_rate: float | None) -> tuple[Calls, dict[str,
     `success_rate` is the record's own, used where it does not count successes. Also gives, by the
     place of the call, what calls held that v2 has no field for.
     """
-    part.drop("tool_counts", "placeholder_event_count", "events_truncated")  # derived again below
+    part.drop("placeholder_event_count", "events_truncated")  # derived again below
     events, rests = _events(part)
     names = [canonical(item)[0] for item in part.take("tool_sequence", items) or ()]
     names += [call.tool_name for call in events[len(names) :]]
@@ -47,12 +47,13 @@ def read_calls(part: Part, success_rate: float | None) -> tuple[Calls, dict[str,
     names += [UNKNOWN] * (total - len(names))
     # One object for all: nobody changes a call in place, and a store may hold many of these.
     events += [ToolCall(placeholder=True)] * (total - len(events))
+    tool_counts = _tool_counts(part, names)
     observed = [call for call in events if not call.placeholder]
     successes, failures = _verdicts(part, success_rate, observed, total)
     calls = Calls(
         events=events,
         tool_sequence=names,
-        tool_counts=dict(Counter(names)),
+        tool_counts=tool_counts,
         total_tools=total,
         successes=successes,
         failures=failures,
@@ -66,6 +67,18 @@ def read_calls(part: Part, success_rate: float | None) -> tuple[Calls, dict[str,
         tool_count=tool_count,
     )
     return calls, rests
+
+
+def _tool_counts(part: Part, names: list[str]) -> dict[str, int]:
+    """Count the calls by tool; counts that were given and say something else are left."""
+    counted = dict(Counter(names))
+    given: Counter[str] = Counter()
+    counts = part.take("tool_counts", mapping) or {}
+    for said, times in counts.items():
+        given[canonical(said)[0]] += count(times) or 0
+    if dict(given) != counted:
+        part.leave("tool_counts", counts)
+    return counted
 
 
 def _total(part: Part, given: int, seen: int) -> int:

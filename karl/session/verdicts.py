@@ -211,8 +211,7 @@ def _code_in_text(text: object) -> int | None:
 
 def _duration_in(response: dict[str, Any]) -> int | None:
     for key, scale in _DURATIONS:
-        found = milliseconds(response.get(key), scale)
-        if found is not None:
+        if key in response and (found := milliseconds(response[key], scale)) is not None:
             return found
     meta = response.get("metadata")
     return milliseconds(meta.get("duration_seconds"), 1000) if isinstance(meta, dict) else None

@@ -37,6 +37,26 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return redis.call('ZCARD', KEYS[1])
 """
 
+# KEYS: the leases of some partitions, then their events streams. ARGV: how many partitions, COUNT, then the
+# token of each. Gives the positions of leases that are not ours any more, and the new entries of the rest: a
+# worker that was paused past its lease can not take entries away from the new holder.
+_READ = """
+local n = tonumber(ARGV[1])
+local lost, streams, ids = {}, {}, {}
+for i = 1, n do
+  if redis.call('GET', KEYS[i]) == ARGV[2 + i] then
+    streams[#streams + 1] = KEYS[n + i]
+    ids[#ids + 1] = '>'
+  else
+    lost[#lost + 1] = i
+  end
+end
+if #streams == 0 then return {lost, false} end
+for i = 1, #ids do streams[#streams + 1] = ids[i] end
+return {lost, redis.call('XREADGROUP', 'GROUP', 'sessions', 'lease-holder', 'COUNT', ARGV[2],
+                         'STREAMS', unpack(streams))}
+"""
+
 # KEYS: lease, events, records, dead, then a session and a seen key for each session.
 # ARGV: token, trim id or '', life of what sessions carry (ms); number of records, then kind and body of
 # each; number of dead letters, then data, reason, where, node of each; number of sessions, then carry
@@ -113,6 +133,7 @@ class Partitions:
         self._ttl_ms = int(ttl_s * 1000)
         self._clock = clock
         self._trusted_until: dict[int, float] = {}
+        self._delivered: dict[int, bytes] = {}  # partition -> last delivered id of its group
         self._hand_on_sha = ""
 
     @property
@@ -145,14 +166,41 @@ class Partitions:
 
     def backlog(self, partition: int, *, page: int = 1000) -> Iterator[list[Entry]]:
         """Read the pending entries of a partition just gained, in order, page by page."""
-        last = b"0"
-        while entries := self._read_group({partition: last}, page).get(partition):
+        stream = keys.events_key(partition)
+        after = b"0"
+        while True:
+            reply = command(
+                self._redis, "XREADGROUP", "GROUP", keys.GROUP, keys.CONSUMER,
+                "COUNT", page, "STREAMS", stream, after,
+            )  # fmt: skip
+            entries = _entries(reply[0][1]) if reply else []
+            if not entries:
+                return
             yield entries
-            last = entries[-1].id
+            after = entries[-1].id
 
     def read(self, count: int, block_ms: int) -> dict[int, list[Entry]]:
         """Read new entries of all owned partitions; waits up to `block_ms` for the first one."""
-        return self._read_group(dict.fromkeys(self.owned, b">"), count, block_ms)
+        owned = self.owned
+        if not owned:
+            return {}
+        found = self._read_new(owned, count)
+        if found or not block_ms:
+            return found
+        # A plain XREAD takes nothing from anybody, so it needs no lease while it waits.
+        names = [keys.events_key(p) for p in owned]
+        after = [self._delivered[p] for p in owned]
+        if not command(self._redis, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *names, *after):
+            return {}
+        return self._read_new(owned, count)
+
+    def pending(self) -> dict[int, int]:
+        """Count the entries delivered and not acknowledged, for each owned partition, in one round trip."""
+        owned = self.owned
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in owned:
+            pipe.xpending(keys.events_key(partition), keys.GROUP)
+        return {p: reply["pending"] for p, reply in zip(owned, pipe.execute(), strict=True)}
 
     def carried(self, sessions: Sequence[tuple[int, str]]) -> list[tuple[bytes | None, bytes]]:
         """Fetch what sessions carried from earlier turns, in one round trip: (carry, seen ids) each."""
@@ -246,13 +294,16 @@ class Partitions:
         for partition in candidates:
             pipe.set(keys.lease_key(partition), self._token(partition), nx=True, px=self._ttl_ms)
             pipe.xgroup_create(keys.events_key(partition), keys.GROUP, id="0", mkstream=True)
+            pipe.xinfo_groups(keys.events_key(partition))
         replies = pipe.execute(raise_on_error=False)
-        for partition, granted, group in zip(candidates, replies[::2], replies[1::2], strict=True):
-            if isinstance(group, Exception) and "BUSYGROUP" not in str(group):
-                raise group
-            if isinstance(granted, Exception):
-                raise granted
+        for number, partition in enumerate(candidates):
+            granted, made, groups = replies[3 * number : 3 * number + 3]
+            for reply in (granted, made, groups):
+                if isinstance(reply, Exception) and "BUSYGROUP" not in str(reply):
+                    raise reply
             if granted:
+                (group,) = (g for g in groups if g["name"] == keys.GROUP.encode())
+                self._delivered[partition] = group["last-delivered-id"]
                 self._trust(partition, started)
 
     def _release(self, partitions: Sequence[int]) -> None:
@@ -262,31 +313,31 @@ class Partitions:
             pipe.eval(RELEASE, 1, keys.lease_key(partition), self._token(partition))
         pipe.execute()
 
-    def _read_group(
-        self, after: dict[int, bytes], count: int, block_ms: int | None = None
-    ) -> dict[int, list[Entry]]:
-        if not after:
-            return {}
-        names = {keys.events_key(p).encode(): p for p in after}
-        block = [] if block_ms is None else ["BLOCK", block_ms]
+    def _read_new(self, owned: list[int], count: int) -> dict[int, list[Entry]]:
+        names = [keys.lease_key(p) for p in owned] + [keys.events_key(p) for p in owned]
+        tokens = [self._token(p) for p in owned]
         try:
-            reply = command(
-                self._redis, "XREADGROUP", "GROUP", keys.GROUP, keys.CONSUMER, "COUNT", count, *block,
-                "STREAMS", *names, *after.values(),
-            )  # fmt: skip
+            lost, reply = self._redis.eval(_READ, len(names), *names, str(len(owned)), str(count), *tokens)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             # The server lost its data, groups included: what it has now was not delivered to anybody.
-            self._recreate_groups(after)
+            self._recreate_groups(owned)
             raise LineDown("the server lost its consumer groups; they were made anew") from error
-        return {
-            names[stream]: [Entry(entry, flat[1] if flat else None) for entry, flat in entries]
-            for stream, entries in reply or ()
-        }
+        for position in lost:
+            self._trusted_until.pop(owned[position - 1], None)
+        by_name = {keys.events_key(p).encode(): p for p in owned}
+        found = {by_name[stream]: _entries(rows) for stream, rows in reply or ()}
+        self._delivered.update((p, entries[-1].id) for p, entries in found.items())
+        return found
 
-    def _recreate_groups(self, partitions: dict[int, bytes]) -> None:
+    def _recreate_groups(self, partitions: list[int]) -> None:
         pipe = self._redis.pipeline(transaction=False)
         for partition in partitions:
+            self._delivered[partition] = b"0"
             pipe.xgroup_create(keys.events_key(partition), keys.GROUP, id="0", mkstream=True)
         pipe.execute(raise_on_error=False)
+
+
+def _entries(rows: list[Any]) -> list[Entry]:
+    return [Entry(entry, flat[1] if flat else None) for entry, flat in rows]

@@ -7,6 +7,7 @@ Invariants:
 - What is counted is counted once: a trajectory that is there already changes nothing but `duplicates`.
 """
 
+# ruff: noqa: S608 - what is put into the SQL here are names of our own columns; values are bound
 from __future__ import annotations
 
 import sqlite3
@@ -19,6 +20,7 @@ import msgspec
 
 from karl.ledger.frame import Line
 from karl.ledger.reader import START, Position
+from karl.reward.baseline import UNITS
 from karl.schema.record import AnnotationBody, EventsBody, Score, ScoreBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.views.schema import FLAGS, SIGNALS
@@ -155,9 +157,7 @@ class _Batch:
             self._sql(_SET_SCORE, (line.seq, score.version, score.reward, *_signals(score), body.trajectory))
             old, new = _e4(reward), _e4(score.reward)
             self._reward(domain, 0, new - old, new**2 - old**2)
-            self._sql(
-                "UPDATE sessions SET reward_e4 = reward_e4 + ? WHERE session = ?", (new - old, session)
-            )
+            self._sql("UPDATE sessions SET reward_e4 = reward_e4 + ? WHERE session = ?", (new - old, session))
 
     def _reward(self, domain: str, n: int, e4: int, squares_e8: int) -> None:
         """Change the sums of a domain, and those of everyone."""
@@ -239,7 +239,7 @@ def _signals(score: Score) -> tuple[float | None, ...]:
 
 
 def _e4(reward: float) -> int:
-    return round(reward * 10_000)
+    return round(reward * UNITS)
 
 
 def _fit(number: int, most: int = _INT_MAX) -> int:
@@ -290,10 +290,10 @@ WHERE session = :session
 """
 _ADD_TRAJECTORY = "INSERT OR IGNORE INTO trajectories VALUES ({})".format(", ".join("?" * 35))
 _ADD_ANNOTATION = "INSERT OR IGNORE INTO annotations VALUES ({})".format(", ".join("?" * 13))
-_SET_FLAGS = "UPDATE trajectories SET {} WHERE id = ?".format(  # noqa: S608 - our own column names
+_SET_FLAGS = "UPDATE trajectories SET {} WHERE id = ?".format(
     ", ".join(f"{name} = coalesce(?, {name})" for name in FLAGS)
 )
-_SET_SCORE = "UPDATE trajectories SET score_seq = ?, reward_version = ?, reward = ?, {} WHERE id = ?".format(  # noqa: S608
+_SET_SCORE = "UPDATE trajectories SET score_seq = ?, reward_version = ?, reward = ?, {} WHERE id = ?".format(
     ", ".join(f"{name} = ?" for name in SIGNALS)
 )
 _ADD_DOMAIN = """

@@ -24,6 +24,8 @@ from karl.views.project import apply, read_position
 #: What one batch holds at most, in lines and in bytes.
 BATCH_LINES = 1000
 BATCH_BYTES = 16 * 1024 * 1024
+#: Sentences about records not understood that a report keeps.
+COMPLAINTS_MAX = 100
 #: Lines asked of the reader at once: a few of the largest must fit into memory.
 _STEP = 50
 
@@ -31,7 +33,7 @@ Progress = Callable[[int], object]
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a rebuild took in: records, up to line `seq`; `complaints` are records not understood."""
+    """What a rebuild took in: records, up to line `seq`; `complaints` name the first not understood."""
 
     records: int
     seq: int
@@ -115,8 +117,10 @@ def rebuild(path: Path, ledger: Path, reward_version: str, progress: Progress = 
 
 
 def begin(path: Path, reward_version: str) -> None:
-    """Put empty views at `path`, unless there are some that fit: whoever follows the ledger fills them."""
+    """Put empty views at `path` if there are none: whoever follows the ledger fills them."""
     with store.locked(path):
+        if store.identity(path) is not None:
+            return
         file = store.next_file(path)
         _finish(_empty(file, reward_version))
         store.put_in_place(path, file)
@@ -134,6 +138,7 @@ def build(
         try:
             while lines := _until(tail.batch(), up_to):
                 complaints += apply(connection, lines, reward_version)
+                del complaints[COMPLAINTS_MAX:]
                 progress(lines[-1].seq)
         finally:
             tail.close()

@@ -43,7 +43,9 @@ _SQL = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- The last ledger line that these views have taken in; one row.
-CREATE TABLE position (segment TEXT NOT NULL, offset INTEGER NOT NULL, seq INTEGER NOT NULL, head TEXT NOT NULL);
+CREATE TABLE position (
+  segment TEXT NOT NULL, offset INTEGER NOT NULL, seq INTEGER NOT NULL, head TEXT NOT NULL
+);
 
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
@@ -114,6 +116,8 @@ def made_for(connection: sqlite3.Connection) -> tuple[str, str]:
     """Give the format and the preferred reward version of views; empty strings for another's database."""
     try:
         rows = dict(connection.execute("SELECT key, value FROM meta"))
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
         return "", ""
     return rows.get("format", ""), rows.get("reward_version", "")

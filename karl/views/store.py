@@ -36,6 +36,10 @@ class ViewsUnusable(KarlError):
     """Raised when there are no views, or none that this version made; they can be made anew."""
 
 
+class ViewsBlocked(KarlError):
+    """Raised when the views can not be written now: a full disk, a lock that is held too long."""
+
+
 class Moved(KarlError):
     """Raised when lines do not begin where the views end: somebody else has written meanwhile."""
 
@@ -49,22 +53,28 @@ class Store:
         self._identity = identity(path)
         if self._identity is None:
             raise ViewsUnusable(f"there are no views at {path}")
-        self._connection = connect(path.resolve())
         try:
-            if schema.made_for(self._connection) != (str(schema.FORMAT), reward_version):
-                raise ViewsUnusable(f"{path} has another format, or prefers another reward version")
-            self.position = read_position(self._connection)
-        except sqlite3.OperationalError:
-            self.close()
-            raise
+            self._connection, self.position = self._open()
+        except sqlite3.OperationalError as error:
+            raise ViewsBlocked(f"{path} can not be read: {error}") from error
         except (ViewsUnusable, sqlite3.DatabaseError) as error:
-            self.close()
             raise ViewsUnusable(f"the views in {path} are of no use: {error}") from error
+
+    def _open(self) -> tuple[sqlite3.Connection, Position]:
+        connection = connect(self._path.resolve())
+        try:
+            if schema.made_for(connection) != (str(schema.FORMAT), self._reward_version):
+                raise ViewsUnusable("they have another format, or prefer another reward version")  # noqa: TRY301
+            return connection, read_position(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def apply(self, lines: Sequence[Line], before: Position) -> list[str]:
         """Take in the lines that follow `before`; gives a sentence for each that is not understood.
 
-        Raises Moved when the views end elsewhere by now, and ViewsUnusable when the file is damaged.
+        Raises Moved when the views end elsewhere by now, ViewsBlocked, and ViewsUnusable when the
+        file is damaged.
         """
         try:
             with transaction(self._connection):
@@ -74,7 +84,7 @@ class Store:
                 complaints = apply(self._connection, lines, self._reward_version)
                 self.position = read_position(self._connection)
         except sqlite3.OperationalError as error:
-            raise KarlError(f"{self._path} can not be written: {error}") from error
+            raise ViewsBlocked(f"{self._path} can not be written: {error}") from error
         except sqlite3.DatabaseError as error:
             raise ViewsUnusable(f"{self._path} is damaged: {error}") from error
         return complaints
@@ -100,9 +110,13 @@ def identity(path: Path) -> tuple[int, int] | None:
 def connect(file: Path) -> sqlite3.Connection:
     """Open a views file to write, with transactions left to the caller."""
     connection = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    # A power cut may take the last batches, never the order of them: the ledger has them still.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        # A power cut may take the last batches, never the order of them: the ledger has them still.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
     return connection
 
 
@@ -159,19 +173,17 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def next_file(path: Path) -> Path:
-    """Name a file for new views, and remove what a killed attempt left of it; under the lock."""
-    numbers = [_number(path, file) for file in _files(path)]
-    current = _number(path, path.resolve()) if path.is_symlink() else 0
-    file = path.with_name(f"{path.stem}-{max(current, 0) + 1:06d}{path.suffix}")
-    for old in (f for f, n in zip(_files(path), numbers, strict=True) if n != current):
-        remove(old)
+    """Name a file for new views, by a number that was not in use; under the lock."""
+    number = max((_number(path, file) for file in _files(path)), default=0) + 1
+    file = path.with_name(f"{path.stem}-{number:06d}{path.suffix}")
+    remove(file)
     return file
 
 
 def put_in_place(path: Path, file: Path) -> None:
-    """Make the link name a finished file, in one step, and sync it; under the lock.
+    """Make the link name a finished file, in one step, and remove the others; under the lock.
 
-    The file that was in use stays until the next time: readers may be about to open its log.
+    Who has the old file open goes on with it until it looks at the link again.
     """
     for name in (file, file.parent):
         fd = os.open(name, os.O_RDONLY)
@@ -181,6 +193,9 @@ def put_in_place(path: Path, file: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(file.name)
     link.replace(path)
+    for old in _files(path):
+        if old != file:
+            remove(old)
 
 
 def remove(file: Path) -> None:

@@ -82,7 +82,9 @@ def test_the_outcome_adds_up_what_is_known(known: dict[str, bool], value: float)
 
 
 def test_a_shell_call_without_an_exit_code_is_no_error() -> None:
-    record = {"trajectory": {"events": [{"tool": "Bash", "success": True, "input": {"command": "pytest"}}] * 4}}
+    record = {
+        "trajectory": {"events": [{"tool": "Bash", "success": True, "input": {"command": "pytest"}}] * 4}
+    }
     assert part(normalize_record(record), "r_bash_clean") == 1.0
 
 
@@ -104,10 +106,20 @@ def test_only_a_run_of_three_failures_makes_errors_dense() -> None:
 
 @pytest.mark.parametrize(
     ("calls", "seconds", "pace"),
-    [(4, 30, 1.0), (5, 30, 0.8), (1, 30, 1.0), (3, 120, 0.6), (1, 120, 0.35), (1, 10**9, 0.2), (4, None, 0.5)],
+    [
+        (4, 30, 1.0),
+        (5, 30, 0.8),
+        (1, 30, 1.0),
+        (3, 120, 0.6),
+        (1, 120, 0.35),
+        (1, 10**9, 0.2),
+        (4, None, 0.5),
+    ],
 )
 def test_pace_is_calls_a_minute(calls: int, seconds: float | None, pace: float) -> None:
-    assert part(turn(*[call("Read")] * calls, duration_s=seconds), "r_duration_eff") == pytest.approx(pace, abs=1e-6)
+    assert part(turn(*[call("Read")] * calls, duration_s=seconds), "r_duration_eff") == pytest.approx(
+        pace, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -5.0, 0.0, 5e-324])
@@ -117,7 +129,9 @@ def test_a_duration_that_is_none_counts_as_unknown(seconds: float) -> None:
 
 def test_staying_power_pays_from_20_calls_on_when_85_percent_of_the_known_results_are_good() -> None:
     assert part(turn(*[call("Read")] * 40), "r_sustained") == pytest.approx(0.75)
-    assert part(turn(*[call("Read")] * 20, *[call("Read", success=False)] * 4), "r_sustained") == pytest.approx(0.4)
+    assert part(
+        turn(*[call("Read")] * 20, *[call("Read", success=False)] * 4), "r_sustained"
+    ) == pytest.approx(0.4)
     unknown = [call("Read", success=None)] * 20
     assert part(turn(*unknown), "r_sustained") == pytest.approx(0.5)
 
@@ -139,10 +153,16 @@ def test_reading_a_file_again_after_an_edit_is_worth_0_09() -> None:
 
 
 def test_an_edit_is_consistent_when_its_file_was_read_before() -> None:
-    read, edit, other = call("Read", file_path="/a"), call("Edit", file_path="/a"), call("Write", file_path="/b")
+    read, edit, other = (
+        call("Read", file_path="/a"),
+        call("Edit", file_path="/a"),
+        call("Write", file_path="/b"),
+    )
     assert part(turn(read, edit, other), "r_read_before_write") == 0.5
     assert part(turn(edit, read, other), "r_read_before_write") == 0.0
-    assert part(turn(read, call("Edit"), call("Write")), "r_read_before_write") == 0.5  # no path: nothing known
+    assert (
+        part(turn(read, call("Edit"), call("Write")), "r_read_before_write") == 0.5
+    )  # no path: nothing known
 
 
 def test_the_third_edit_of_a_file_is_thrashing() -> None:

@@ -20,7 +20,6 @@ from karl.session.fold import (
     Turn,
     seen_of,
     short_id,
-    short_ids,
 )
 from tests.session.making import START_MS, Script, held, kinds
 
@@ -463,7 +462,7 @@ def test_a_model_switch_holds_from_then_on() -> None:
 
 def test_short_ids_come_back_from_their_joined_form() -> None:
     items = [held("Stop", number) for number in range(5)]
-    data = short_ids(items)
+    data = b"".join(short_id(item.event.id) for item in items)
     assert seen_of(data) == {short_id(item.event.id) for item in items}
     assert len(data) == 40
     assert seen_of(data[:-3]) == {short_id(item.event.id) for item in items[:-1]}
@@ -549,7 +548,7 @@ class _Worker:
             if isinstance(one, Duplicate):
                 del self.pending[one.entry]
             elif not isinstance(one, Remark):
-                self.seen += short_ids(one.held)
+                self.seen += one.short_ids
                 for item in one.held:
                     del self.pending[item.entry]
         if emissions:

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from karl.session.fold import OpenSession
 from karl.stream import dead_letters, keys
 from tests.workers.conftest import Feed, Line
 from workers.loop import run
@@ -236,12 +237,12 @@ def test_a_defect_in_the_worker_is_logged_and_started_over(
     worker = line.sessions()
     fold, calls = worker._fold, []
 
-    def fail_once(batch: Any) -> None:
+    def fail_once(batch: Any) -> Any:
         calls.append(batch)
         if len(calls) == 1:
             raise ZeroDivisionError("a defect")
-        fold(batch)
         line.stop.set()
+        return fold(batch)
 
     worker._fold = fail_once  # type: ignore[method-assign]
     assert run(worker, line.stop) == 0
@@ -249,3 +250,62 @@ def test_a_defect_in_the_worker_is_logged_and_started_over(
     line.stop.clear()
     line.drain()
     assert len(line.records("trajectory")) == 1
+
+
+def test_a_poisoned_event_goes_to_the_dead_letters_and_the_others_go_on(
+    line: Line, feed: MakeFeed, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = OpenSession.add
+
+    def poisoned(self: OpenSession, held: Any, now_ms: int) -> Any:
+        if b"poison" in held.raw:
+            raise RecursionError("poison")
+        return add(self, held, now_ms)
+
+    monkeypatch.setattr(OpenSession, "add", poisoned)
+    one = feed()
+    one.prompt()
+    bad = one.event("PostToolUse", tool_name="poison")
+    one.stop()
+    worker = line.sessions()
+    with pytest.raises(RecursionError):
+        worker.run_once(line.stop)
+    worker.forget(defect=True)
+    worker.run_once(line.stop)
+    line.drain(worker)
+    assert line.ledgered() == [event.id for event in one.sent if event is not bad]
+    (letter,) = dead_letters.read(redis)
+    assert "could not be folded" in letter.reason
+    assert bad.id.encode() in letter.data
+    assert line.pending() == 0
+
+
+def test_a_turn_that_can_not_be_read_is_kept_as_bare_facts(
+    line: Line, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_turn: Any) -> Any:
+        raise ZeroDivisionError("a defect of the normaliser")
+
+    monkeypatch.setattr("workers.compose.normalize_turn", broken)
+    one = feed()
+    one.turn()
+    line.drain(line.sessions())
+    (record,) = line.records()
+    assert record["kind"] == "events"
+    assert line.ledgered() == [event.id for event in one.sent]
+
+
+def test_entries_that_were_delivered_to_nobody_are_found_and_folded(
+    line: Line, feed: MakeFeed, redis: Redis
+) -> None:
+    worker = line.sessions()
+    worker.run_once(line.stop)
+    one = feed()
+    one.turn()
+    stream = keys.events_key(keys.partition_of("s-1"))
+    redis.execute_command("XREADGROUP", "GROUP", keys.GROUP, keys.CONSUMER, "STREAMS", stream, ">")
+    worker._balance()
+    worker._follow_leases()
+    line.drain(worker)
+    assert line.ledgered() == [event.id for event in one.sent]
+    assert line.pending() == 0
