@@ -340,6 +340,8 @@ def _is_field(match: Match) -> bool:
     if match.after[:1] in (b"(", b"[", b"<"):
         return True
     if match.before[-1:] == b":":
+        if b":" in match.value:  # `token.py:12:def` is a place in a file
+            return True
         return len(match.value) < 6 or not any(byte in b"0123456789" for byte in match.value)
     if not _is_bare(match.value.rstrip(b".!?")):
         return False

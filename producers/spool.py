@@ -106,7 +106,7 @@ class Spool:
             with open(item.path, "rb", opener=_open_plainly) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     return None
-                data = file.read(READ_MAX_BYTES)
+                data = file.read(min(READ_MAX_BYTES, item.size + 1))
                 now = os.fstat(file.fileno())
         except (FileNotFoundError, IsADirectoryError):
             return None

@@ -14,6 +14,7 @@ from workers.compose import Composer
 from workers.ledger import LedgerWorker
 from workers.loop import Worker, run
 from workers.sessions import SessionsWorker
+from workers.views import ViewsWorker
 
 MIB = 1024 * 1024
 
@@ -47,6 +48,12 @@ def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
         segment_max_bytes=settings.segment_max_mb * MIB,
         node=settings.node,
     )
+    return _run(worker, settings, supervised=supervised)
+
+
+def run_views(settings: Settings, *, supervised: bool = False) -> int:
+    """Keep the views beside the ledger up to date; gives the exit code."""
+    worker = ViewsWorker(settings.views, settings.ledger, settings.reward_version)
     return _run(worker, settings, supervised=supervised)
 
 

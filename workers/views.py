@@ -78,8 +78,9 @@ class ViewsWorker:
             self._report(store.apply(lines, before))
         return bool(lines)
 
-    def forget(self) -> None:
+    def forget(self, *, defect: bool = False) -> None:
         """Close the views and the ledger; the next round opens them again."""
+        del defect  # the position in the views is all there is to start over from
         if self._tail:
             self._tail.close()
         if self._store:

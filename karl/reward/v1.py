@@ -96,7 +96,7 @@ def _process(tally: _Tally, events: list[ToolCall], bash_errors: int) -> Signal:
     shells = tally.by_tool.get("Bash", 0)
     bash_clean = _unit(1.0 - _share(bash_errors, shells))
     run = max((len(list(calls)) for fails, calls in groupby(failed) if fails), default=0)
-    density = _unit(1.0 - (run - 2) * 0.15) if run >= 3 else 1.0
+    density = _unit(1.0 - (run - 2) * 0.15)  # one or two in a row cost nothing
     late = _unit(1.0 - 0.15 * sum(failed[-max(1, len(failed) // 4) :]))
     value = 0.40 * success_rate + 0.25 * bash_clean + 0.20 * density + 0.15 * late
     return _unit(value), _process_components(success_rate, bash_clean, density, late)

@@ -103,12 +103,16 @@ class Tail:
 def rebuild(path: Path, ledger: Path, reward_version: str, progress: Progress = bool) -> Report:
     """Build views of the whole ledger and put them in the place of those at `path`.
 
-    `progress` is called with the seq reached. Raises LedgerDamaged; the old views stay then.
+    `progress` is called with the seq reached. Raises LedgerDamaged, and ViewsBlocked when the disk is
+    full; the old views stay then.
     """
     with store.locked(path):
         file = store.next_file(path)
         try:
             report = build(file, ledger, reward_version, progress)
+        except sqlite3.OperationalError as error:
+            store.remove(file)
+            raise store.ViewsBlocked(f"{file} can not be written: {error}") from error
         except BaseException:
             store.remove(file)
             raise

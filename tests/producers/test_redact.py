@@ -121,6 +121,11 @@ HARMLESS = [
     "git@github.com:owner/repo.git",
     "{{ secrets.DEPLOY_TOKEN }}",
     "if token == other_token and password != wanted:",
+    "internal/auth/tokenstore.go:120:func flockShared",
+    "<usage><total_tokens>27684</total_tokens></usage>",
+    '{Pwd: "/home/src/project"}',
+    "Authorization: token $(gh auth token)",
+    "  - Token: gho_************************************",
     "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkq\n-----END PUBLIC KEY-----",
 ]  # fmt: skip
 

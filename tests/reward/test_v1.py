@@ -146,6 +146,12 @@ def test_words_in_a_shell_command_count_as_verification_once_something_was_edite
     )
 
 
+def test_counts_without_any_call_are_no_data() -> None:
+    empty = turn()
+    empty.trajectory.tool_counts = {"Edit": 3}
+    assert signal(empty, "verification") == 0.5
+
+
 def test_reading_a_file_again_after_an_edit_is_worth_0_09() -> None:
     read, edit = call("Read", file_path="/a"), call("Edit", file_path="/a")
     assert signal(turn(read, edit), "verification") == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,19 @@ def _damage(folder: Path) -> int:
     os.pwrite(fd, b"\x00", line.offset + 40)
     os.close(fd)
     return line.seq
+
+
+def test_a_rebuild_that_can_not_write_leaves_the_old_views_and_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(folder)
+    before = views(folder).read_bytes()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("karl.views.rebuild.apply", full)
+    with pytest.raises(store.ViewsBlocked, match="full"):
+        make(folder)
+    assert views(folder).read_bytes() == before
+    assert len(list(views(folder).parent.glob("views-*"))) == 1

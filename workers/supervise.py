@@ -1,0 +1,351 @@
+"""`karl up`: the whole line on one machine, each of its processes a child of this one.
+
+    starting ---> running <--- backoff over / ended by itself ---> waiting
+    running --- SIGINT, SIGTERM, SIGHUP, or the parent is gone ---> stopping ---> ended
+
+Invariants:
+- It sleeps until something happens: a signal, a line from a child, a restart that is due.
+- Children are in sessions of their own, so a Ctrl-C reaches this process alone; each holds the other
+  end of a pipe, and ends when this process is gone, however that happened.
+- One per data folder, by a lock on `up.lock` in it.
+- It ends its children in the order of the line: what one hands on, the next can still take.
+- It stays small: neither Redis' client nor what draws on terminals is loaded here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, TextIO
+
+import karl
+from karl.errors import LineDown, Refused
+from karl.settings import Settings, hide_password
+from karl.stream.server import Server, answers, socket_path
+from workers.child import Child, Command, Terminal
+
+#: The wait before a restart, in seconds: doubled from the first to the last while deaths follow each other.
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 10.0
+#: Seconds of life after which a death counts as the first again.
+HEALTHY_S = 60.0
+#: Seconds for a server of an earlier `karl up` that was killed to write its file and go.
+PREDECESSOR_S = 15.0
+#: Signals within so many seconds are one: a terminal and a wrapper may both hand on one Ctrl-C.
+SAME_SIGNAL_S = 1.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _karl(name: str, *words: str, stop_s: float = 10.0) -> Command:
+    # -P: the folder that we are started in must not stand before the installed packages.
+    return Command(name, (sys.executable, "-P", "-m", "karl.cli", *words, "--supervised"), stop_s)
+
+
+#: The processes of a line on one machine, in the order in which they are ended.
+LINE = (
+    _karl("ship", "ship"),
+    _karl("sessions", "worker", "sessions"),
+    _karl("ledger", "worker", "ledger", stop_s=30.0),
+    _karl("views", "worker", "views"),
+)
+
+
+def up(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    commands: Sequence[Command] = LINE,
+    quiet: bool = False,
+    supervised: bool = False,
+    stream: TextIO | None = None,
+) -> int:
+    """Run the line until told to stop; gives the exit code. Only in a process's main thread.
+
+    `environ` is what the children get, with the Redis URL added. Without KARL_REDIS_URL the embedded
+    server runs too. Raises Refused when the data folder has a `karl up` already or can not be used, and
+    LineDown when the server does not start at all. `quiet` says only what is wrong; `supervised` ends
+    the line when stdin closes; `stream` (stderr) takes what is said.
+    """
+    terminal = Terminal(stream or sys.stderr, [command.name for command in commands])
+    with only_one(settings.data_dir):
+        server = None if settings.redis_url else _Redis(settings.data_dir)
+        children = [
+            Child(command, _environ_of(settings, environ, server, quiet=quiet), terminal)
+            for command in commands
+        ]
+        supervisor = _Supervisor(server, children, terminal)
+        with supervisor.signals():
+            banner = "" if quiet else _banner(settings)
+            return supervisor.run(banner, parent_fd=0 if supervised else None)
+
+
+@contextmanager
+def only_one(data_dir: Path) -> Iterator[None]:
+    """Hold a data folder for one `karl up`. Raises Refused, with the holder's process id."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(
+            f"the data folder {data_dir} can not be used: {error.strerror}; set KARL_DATA_DIR"
+        ) from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(handle, 20).decode("ascii", "replace").strip() or "unknown"
+            raise Refused(
+                f"`karl up` runs already for {data_dir}, as process {pid}; end that one first (kill {pid}), "
+                "or set KARL_DATA_DIR to another folder"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _environ_of(
+    settings: Settings, environ: Mapping[str, str], server: _Redis | None, *, quiet: bool
+) -> dict[str, str]:
+    made = {**environ, "KARL_REDIS_URL": server.url if server else settings.redis_url}
+    if quiet and settings.log_level.upper() in {"DEBUG", "INFO"}:
+        made["KARL_LOG_LEVEL"] = "WARNING"
+    return made
+
+
+def _banner(settings: Settings) -> str:
+    redis = hide_password(settings.redis_url) if settings.redis_url else "embedded"
+    return (
+        f"karl {karl.__version__}: the line runs; what it keeps is in {settings.data_dir} (Redis: {redis})\n"
+        "  record Claude Code   karl hooks install\n"
+        "  look                 karl status, karl sessions\n"
+        "  stop                 Ctrl-C"
+    )
+
+
+class _Unit(Protocol):
+    """What is started, watched and started again."""
+
+    name: str
+
+    def start(self) -> None:
+        """Start it. Raises OSError or LineDown when that fails."""
+
+    def ended(self) -> str | None:
+        """Say how it ended; null while it runs."""
+
+
+class _Redis:
+    """The embedded server as a unit."""
+
+    name = "redis"
+
+    def __init__(self, data_dir: Path) -> None:
+        self._server = Server(data_dir)
+        self._socket = socket_path(data_dir)
+        self._log = data_dir / "redis" / "server.log"
+        self.url = self._server.url
+
+    def start(self) -> None:
+        """Start it, after what is left of an earlier one has gone."""
+        self._server.stop()  # closes the pipe that an orphan of a killed guard waits for
+        deadline = time.monotonic() + PREDECESSOR_S
+        # The folder is ours by its lock: a server that answers here is on its way out.
+        while answers(self._socket) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._server.start()
+
+    def ended(self) -> str | None:
+        """Say that it ended; null while it runs."""
+        return None if self._server.running() else f"ended (see {self._log})"
+
+    def stop(self) -> None:
+        """End it, cleanly when it lets us."""
+        self._server.stop()
+
+
+class _Restart:
+    """When a unit that ended is started again."""
+
+    def __init__(self) -> None:
+        self.due: float | None = None
+        self._deaths = 0
+        self._started = time.monotonic()
+
+    def started(self) -> None:
+        """Note a start."""
+        self.due = None
+        self._started = time.monotonic()
+
+    def after_death(self) -> float:
+        """Plan the next start; gives the seconds until then."""
+        now = time.monotonic()
+        if now - self._started >= HEALTHY_S:
+            self._deaths = 0
+        wait = min(BACKOFF_MAX_S, BACKOFF_MIN_S * (1 << min(self._deaths, 16)))
+        self._deaths += 1
+        self.due = now + wait
+        return wait
+
+
+class _Asked(Exception):
+    """Raised out of a wait for the server when we are told to stop meanwhile."""
+
+
+class _Supervisor:
+    """Starts, watches, restarts and ends; the state of the line is here alone."""
+
+    def __init__(self, server: _Redis | None, children: Sequence[Child], terminal: Terminal) -> None:
+        self._server = server
+        self._children = children
+        self._terminal = terminal
+        self._units: list[_Unit] = [*([server] if server else []), *children]
+        self._restarts = {unit.name: _Restart() for unit in self._units}
+        self._selector = selectors.DefaultSelector()
+        self._asked_at: float | None = None
+        self._waits_for_server = False
+
+    def run(self, banner: str, *, parent_fd: int | None = None) -> int:
+        """Run until told to stop; gives the exit code."""
+        try:
+            if self._server:
+                self._start_server()
+            for child in self._children:
+                self._start(child)
+            self._terminal.print(banner) if banner else None
+            if parent_fd is not None:
+                self._listen_to_parent(parent_fd)
+            while self._asked_at is None:
+                self._wait(self._next_due())
+                self._restart_the_dead()
+            self._end_all()
+        except _Asked:
+            self._terminal.say("up", "told to stop while the server was starting")
+        finally:
+            for child in self._children:
+                child.close()
+            if self._server:
+                self._server.stop()
+            self._selector.close()
+        return 0
+
+    # --- signals ---
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let signals and the ends of children wake the loop; what was set before comes back."""
+        wake, waker = os.pipe()
+        for end in (wake, waker):
+            os.set_blocking(end, False)
+        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = dict.fromkeys(
+            _STOP_SIGNALS, self._on_signal
+        )
+        handlers[signal.SIGCHLD] = lambda _number, _frame: None  # being caught is enough: it wakes the loop
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        old = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self._selector.register(wake, selectors.EVENT_READ, lambda: os.read(wake, 4096))
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(old)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(wake)
+            os.close(waker)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            if self._waits_for_server:
+                raise _Asked
+        elif now - self._asked_at > SAME_SIGNAL_S:
+            raise SystemExit(128 + number)
+
+    def _listen_to_parent(self, fd: int) -> None:
+        def read() -> None:
+            if not os.read(fd, 4096):
+                self._selector.unregister(fd)
+                self._asked_at = time.monotonic()
+
+        self._selector.register(fd, selectors.EVENT_READ, read)
+
+    # --- the loop ---
+
+    def _wait(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            key.data()
+
+    def _next_due(self) -> float | None:
+        dues = [restart.due for restart in self._restarts.values() if restart.due is not None]
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def _restart_the_dead(self) -> None:
+        for unit in self._units:
+            restart = self._restarts[unit.name]
+            if restart.due is None:
+                if (how := unit.ended()) is not None:
+                    self._bury(unit, how)
+            elif restart.due <= time.monotonic() and self._asked_at is None:
+                try:
+                    self._start_server() if unit is self._server else self._start(unit)
+                except (OSError, LineDown) as error:
+                    self._bury(unit, f"could not be started: {error}")
+
+    def _bury(self, unit: _Unit, how: str) -> None:
+        if isinstance(unit, Child):
+            self._silence(unit)
+            unit.close()
+        wait = self._restarts[unit.name].after_death()
+        self._terminal.say("up", f"{unit.name.upper()} {how}; starting it again in {wait:g} s")
+
+    def _start_server(self) -> None:
+        assert self._server is not None
+        self._waits_for_server = True
+        try:
+            self._server.start()
+        finally:
+            self._waits_for_server = False
+        self._restarts[self._server.name].started()
+
+    def _start(self, unit: _Unit) -> None:
+        unit.start()
+        self._restarts[unit.name].started()
+        if isinstance(unit, Child):
+            self._selector.register(unit.output_fd, selectors.EVENT_READ, lambda: self._hear(unit))
+
+    def _hear(self, child: Child) -> None:
+        if not child.listen():
+            self._silence(child)
+
+    def _silence(self, child: Child) -> None:
+        with suppress(KeyError):  # its end of the pipe was closed before it ended
+            self._selector.unregister(child.output_fd)
+
+    # --- the end ---
+
+    def _end_all(self) -> None:
+        self._terminal.say("up", "stopping")
+        for child in self._children:
+            if self._restarts[child.name].due is None:
+                self._end(child)
+
+    def _end(self, child: Child) -> None:
+        child.ask()
+        deadline = time.monotonic() + child.stop_s
+        while child.ended() is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._terminal.say("up", f"{child.name} did not end within {child.stop_s:g} s; killing it")
+                break
+            self._wait(left)
+        self._silence(child)
+        child.close()
