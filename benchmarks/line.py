@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -22,12 +23,20 @@ from pathlib import Path
 
 import msgspec
 
+from karl.reward import v1
 from karl.schema.event import Event, decode_event, encode_event, event_id
+from karl.session.emissions import Limits
 from karl.stream import keys
 from karl.stream.connect import connect
 from karl.stream.server import Server
+from workers.compose import Composer
+from workers.ledger import LedgerWorker
+from workers.loop import run
+from workers.sessions import SessionsWorker
 
 TURN_EVENTS = 50
+#: Sessions that are under way at a time, each at a point of its own, as a fleet's are.
+OPEN_SESSIONS = 200
 
 
 def events(total: int):
@@ -81,14 +90,23 @@ def load(client, total: int) -> None:
     """Put all events into the streams, sessions interleaved as a fleet's are."""
     client.flushall()
     pairs = list(events(total))
-    sessions = [pairs[at : at + TURN_EVENTS] for at in range(0, total, TURN_EVENTS)]
-    wave = 400
-    pipe = client.pipeline(transaction=False)
-    for first in range(0, len(sessions), wave):
-        for step in zip(*sessions[first : first + wave], strict=True):
-            for partition, data in step:
-                pipe.xadd(keys.events_key(partition), {"d": data})
-            pipe.execute()
+    sessions = [iter(pairs[at : at + TURN_EVENTS]) for at in range(0, total, TURN_EVENTS)]
+    chance = random.Random(7)
+    active, waiting = sessions[:OPEN_SESSIONS], sessions[OPEN_SESSIONS:][::-1]
+    while active:
+        pipe = client.pipeline(transaction=False)
+        for _ in range(1000):
+            if not active:
+                break
+            one = chance.randrange(len(active))
+            event = next(active[one], None)
+            if event is not None:
+                pipe.xadd(keys.events_key(event[0]), {"d": event[1]})
+            elif waiting:
+                active[one] = waiting.pop()
+            else:
+                active.pop(one)
+        pipe.execute()
 
 
 def floor(client, folder: Path, total: int) -> float:
@@ -101,14 +119,21 @@ def floor(client, folder: Path, total: int) -> float:
     done = seq = 0
     started = time.perf_counter()
     while done < total:
-        reply = client.execute_command("XREADGROUP", "GROUP", "floor", "c", "COUNT", 16, "STREAMS", *names, *[">"] * 64)
+        reply = client.execute_command(
+            "XREADGROUP", "GROUP", "floor", "c", "COUNT", 16, "STREAMS", *names, *[">"] * 64
+        )
         lines = []
         pipe = client.pipeline(transaction=False)
         for stream, entries in reply:
             for _, flat in entries:
                 event = decode_event(flat[1])
                 seq += 1
-                line = b'{"seq":%d,"session":"%s","prev":"%s","body":%s' % (seq, event.session.encode(), head.encode(), flat[1])
+                line = b'{"seq":%d,"session":"%s","prev":"%s","body":%s' % (
+                    seq,
+                    event.session.encode(),
+                    head.encode(),
+                    flat[1],
+                )
                 line += b',"crc":"%08x"}' % zlib.crc32(line)
                 head = hashlib.sha256(line).hexdigest()
                 lines.append(line)
@@ -122,13 +147,14 @@ def floor(client, folder: Path, total: int) -> float:
     return seconds
 
 
-def ours(client, url: str, folder: Path, total: int) -> float:
+def ours(url: str, folder: Path, total: int) -> float:
     """Consume everything with the two real workers, each in its own process; gives seconds."""
     workers = [
         subprocess.Popen(
             [sys.executable, "-m", "benchmarks.line", which, url, str(folder), str(total // TURN_EVENTS)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         for which in ("ledger", "sessions")
     ]
     for worker in workers:
@@ -148,13 +174,6 @@ def ours(client, url: str, folder: Path, total: int) -> float:
 
 def work(which: str, url: str, folder: str, turns: str) -> None:
     """Be one of the two workers: say ready, wait for go, run until stdin closes."""
-    from karl.reward import v1
-    from karl.session.emissions import Limits
-    from workers.compose import Composer
-    from workers.ledger import LedgerWorker
-    from workers.loop import run
-    from workers.sessions import SessionsWorker
-
     client = connect(url)
     worker = (
         LedgerWorker(client, Path(folder) / "ledger", owner="bench-l", lease_ttl_s=5.0, segment_max_bytes=64 << 20)
@@ -181,7 +200,7 @@ def work(which: str, url: str, folder: str, turns: str) -> None:
     run(worker, stop)
 
 
-def measure(total: int = 40_000, rounds: int = 3) -> dict[str, float]:
+def measure(total: int = 60_000, rounds: int = 3) -> dict[str, float]:
     """Give events a second of the floor and of ours (medians), and the ratio of each round's pair."""
     seconds: dict[str, list[float]] = {"floor": [], "ours": []}
     with tempfile.TemporaryDirectory() as scratch:
@@ -194,7 +213,7 @@ def measure(total: int = 40_000, rounds: int = 3) -> dict[str, float]:
             load(client, total)
             seconds["floor"].append(floor(client, folder, total))
             load(client, total)
-            seconds["ours"].append(ours(client, server.url, folder, total))
+            seconds["ours"].append(ours(server.url, folder, total))
         client.close()
         server.stop()
     ratio = statistics.median(f / o for f, o in zip(seconds["floor"], seconds["ours"], strict=True))

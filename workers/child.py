@@ -49,14 +49,13 @@ class Child:
             env=dict(self._environ),
             start_new_session=True,
         )
-        os.set_blocking(self.output_fd, False)
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
 
     @property
-    def output_fd(self) -> int:
-        """The end of the pipe that its output comes from."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        return self._process.stdout.fileno()
+    def output_fd(self) -> int | None:
+        """The end of the pipe that its output comes from; null while it has none."""
+        return self._process.stdout.fileno() if self._process and self._process.stdout else None
 
     def ended(self) -> str | None:
         """Say how it ended; null while it runs."""
@@ -67,6 +66,8 @@ class Child:
 
     def listen(self) -> bool:
         """Pass on what it says; False when there is no more for now."""
+        if self.output_fd is None:
+            return False
         try:
             data = os.read(self.output_fd, LINE_MAX)
         except BlockingIOError:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 #: Bytes of records that one group commit may hold, about.
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 #: How long a read waits for the first record.
 BLOCK_MS = 1000
 

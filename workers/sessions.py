@@ -1,10 +1,10 @@
 """The sessions worker: events of the partitions it holds become scored trajectories.
 
 Invariants:
-- An event is acknowledged in the same step that puts the record holding it on its way to the ledger,
-  never before: a worker that dies loses nothing, and the next one finds every open turn's events
-  pending, in order.
-- What is in memory is a copy: dropping it and reading the backlog again gives the same records.
+- An event stays in the stream until the step that puts the record holding it on its way to the ledger:
+  a worker that dies loses nothing, and the next one finds every open turn's events, in order.
+- What is in memory is a copy: dropping it and reading the stream again gives the same records. Events
+  that left already are known by their ids, stored in that same step, and left out.
 - An entry that can not be understood goes to the dead letters with its reason, in that same step.
 """
 
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
-from redis.exceptions import RedisError
 
 from karl.errors import Unreadable
 from karl.schema.event import decode_event
@@ -27,7 +26,7 @@ from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Rem
 from karl.session.fold import OpenSession
 from karl.stream import keys
 from karl.stream.pace import Pace
-from karl.stream.partitions import Carried, Entry, HandOn, Partitions
+from karl.stream.partitions import Carried, DeadEntry, Entry, HandOn, Partitions
 from workers.compose import Composer, bare_facts
 from workers.loop import attempt, every
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 #: Bytes of events that one round may read, about.
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 #: How long a read waits for the first event.
 BLOCK_MS = 500
 #: Records waiting for the ledger above which no more events are read.
@@ -59,6 +58,12 @@ class _Partition:
     def open_events(self) -> int:
         """Count the entries held."""
         return sum(session.open_events for session in self.sessions.values())
+
+    def put_away(self, names: Iterable[str]) -> None:
+        """Let go of sessions that hold nothing; their next event fetches what they carry."""
+        for name in names:
+            if self.sessions[name].is_empty:
+                del self.sessions[name]
 
     def first_needed(self) -> bytes:
         """Give the id before which no entry is needed any more."""
@@ -98,21 +103,25 @@ class SessionsWorker:
         self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._held: dict[int, _Partition] = {}
-        self._ahead: dict[int, list[Entry]] = {}
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._ahead: dict[int, list[Entry]] = {}  # read, not yet folded
+        self._work: dict[int, HandOn] = {}  # folded, not yet handed on
+        self._exchange = ThreadPoolExecutor(1, thread_name_prefix="exchange")
         self._paused = False
         self._careful = False
 
     def run_once(self, stop: threading.Event) -> None:
-        """Balance when due, fold a batch while the next one is read, hand on what closed."""
+        """Balance when due, fold a batch while the one before it is handed on and the next one is read."""
         if self._balance_due():
+            self._settle()
             self._balance()
         self._follow_leases()
         if self._paused:
+            self._settle()
             stop.wait(BLOCK_MS / 1000)
         else:
             self._advance()
         if self._sweep_due():
+            self._settle()
             self._sweep()
 
     def forget(self, *, defect: bool = False) -> None:
@@ -122,12 +131,13 @@ class SessionsWorker:
         """
         self._held.clear()
         self._ahead = {}
+        self._work = {}
         self._careful = defect
 
     def close(self) -> None:
         """Release the partitions; open turns stay in the stream for the next holder."""
         self.forget()
-        self._reader.shutdown()
+        self._exchange.shutdown()
         self._partitions.leave()
 
     def _advance(self) -> None:
@@ -135,19 +145,44 @@ class SessionsWorker:
         self._ahead = {}
         if not batch:
             return
-        # While we compute, the server answers: half of the time is its own. Nothing else uses the
-        # partitions meanwhile, and what was read ahead is folded, or read again from the backlog.
-        reading = self._reader.submit(self._read, 0)
+        # While we compute, the server works: half of the time is its own. Handing on comes before
+        # reading on, one after the other, so partitions are only ever used by one thread.
+        work, self._work = self._work, {}
+        exchange = self._exchange.submit(self._hand_on_and_read, work)
         try:
-            work = self._fold(batch)
+            self._work = self._fold(batch)
         finally:
-            self._ahead = reading.result()
-        self._hand_on(work)
+            lost, self._ahead = exchange.result()
+        self._settled(work, lost)
+        if not self._ahead:
+            self._settle()
+
+    def _hand_on_and_read(self, work: dict[int, HandOn]) -> tuple[list[int], dict[int, list[Entry]]]:
+        lost = self._partitions.hand_on(work) if work else []
+        return lost, self._read(0)
+
+    def _settle(self) -> None:
+        """Hand on everything that was folded."""
+        work, self._work = self._work, {}
+        if work:
+            self._settled(work, self._partitions.hand_on(work))
+
+    def _settled(self, work: dict[int, HandOn], lost: list[int]) -> None:
+        """Put away sessions whose carry is now stored, and drop partitions that were not ours any more."""
+        for partition in lost:
+            _log.warning("sessions: partition %d was taken over by another worker", partition)
+            self._drop(partition)
+        for partition, leaving in work.items():
+            held = self._held.get(partition)
+            newer = self._work.get(partition)
+            unsettled = {one.session for one in newer.carried} if newer else set()
+            if held is not None:
+                held.put_away({one.session for one in leaving.carried} - unsettled)
 
     def _read(self, block_ms: int) -> dict[int, list[Entry]]:
         entries = self._partitions.read(self._pace.count, block_ms)
         batches = entries.values()
-        size = sum(len(entry.data or b"") for batch in batches for entry in batch)
+        size = sum(len(entry.data) for batch in batches for entry in batch)
         self._pace.saw(len(entries), sum(map(len, batches)), size)
         return entries
 
@@ -155,12 +190,6 @@ class SessionsWorker:
         gained, lost = self._partitions.balance()
         if gained or lost:
             _log.info("sessions: %d partitions gained, %d given up", len(gained), len(lost))
-        for partition, pending in self._partitions.pending().items():
-            held = self._held.get(partition)
-            if held is not None and pending != held.open_events + len(self._ahead.get(partition, ())):
-                # Entries that were delivered and that nobody holds would wait for ever.
-                _log.warning("sessions: partition %d is read again from its backlog", partition)
-                self._drop(partition)
         self._mind_the_ledger()
 
     def _mind_the_ledger(self) -> None:
@@ -175,26 +204,18 @@ class SessionsWorker:
             _log.warning("sessions: %d records wait for the ledger; %s", waiting, what)
 
     def _follow_leases(self) -> None:
-        """Drop what is not ours any more, and load what has become ours."""
+        """Drop what is not ours any more, and read from its beginning what has become ours."""
         owned = self._partitions.owned
         for partition in self._held.keys() - set(owned):
             self._drop(partition)
         for partition in owned:
             if partition not in self._held:
-                self._load(partition)
-        self._careful = False
+                self._partitions.start_over(partition)
+                self._held[partition] = _Partition()
 
     def _drop(self, partition: int) -> None:
-        self._held.pop(partition, None)
-        self._ahead.pop(partition, None)
-
-    def _load(self, partition: int) -> None:
-        """Fold what an earlier holder left unfinished."""
-        self._held[partition] = _Partition()
-        for entries in self._partitions.backlog(partition):
-            self._hand_on(self._fold({partition: entries}))
-            if partition not in self._held:  # lost while loading
-                return
+        for state in (self._held, self._ahead, self._work):
+            state.pop(partition, None)
 
     def _fold(self, batch: dict[int, list[Entry]]) -> dict[int, HandOn]:
         """Fold entries into their sessions; gives what leaves because of them."""
@@ -213,29 +234,26 @@ class SessionsWorker:
             self._relieve(held, leaving, touched)
             self._carry(held, leaving, touched)
             held.last = batch[partition][-1].id
-        return work
+            self._partitions.folded(partition, len(batch[partition]))
+        return {p: w for p, w in work.items() if w.records or w.dead}
 
     def _add(self, session: OpenSession, one: Held, now: int, leaving: HandOn) -> list[Emission]:
         if not self._careful:
             return session.add(one, now)
         emissions = attempt("fold an event", lambda: session.add(one, now))
         if isinstance(emissions, Exception):
-            leaving.dead.append((one.raw, f"could not be folded: {emissions!r}", "sessions", self._node))
-            leaving.done.append(one.entry)
+            reason = f"could not be folded: {emissions!r}"
+            leaving.dead.append(DeadEntry(one.entry, one.raw, reason, "sessions", self._node))
             return []
         return emissions
 
     def _readable(self, partition: int, entries: Iterable[Entry], work: dict[int, HandOn]) -> Iterable[Held]:
         for entry in entries:
-            if entry.data is None:  # trimmed while pending: nothing is left to fold
-                work.setdefault(partition, HandOn()).done.append(entry.id)
-                continue
             try:
                 event = decode_event(entry.data)
             except Unreadable as error:
                 leaving = work.setdefault(partition, HandOn())
-                leaving.dead.append((entry.data, error.reason, "sessions", self._node))
-                leaving.done.append(entry.id)
+                leaving.dead.append(DeadEntry(entry.id, entry.data, error.reason, "sessions", self._node))
                 continue
             yield Held(entry.id, entry.data, event)
 
@@ -266,12 +284,10 @@ class SessionsWorker:
         """Turn what a session let go into what leaves the partition."""
         for emission in emissions:
             if isinstance(emission, Duplicate):
-                leaving.done.append(emission.entry)
                 continue
             seen = touched.setdefault(session.session, bytearray())
             leaving.records += self._composed(session, emission)
             if not isinstance(emission, Remark):
-                leaving.done += (held.entry for held in emission.held)
                 seen += emission.short_ids
 
     def _composed(self, session: OpenSession, emission: Emission) -> list[tuple[str, bytes]]:
@@ -293,42 +309,26 @@ class SessionsWorker:
         for name, seen in touched.items():
             session = held.sessions[name]
             leaving.carried.append(Carried(name, _encode_carry(session.carry), bytes(seen)))
-            if session.is_empty:
-                del held.sessions[name]
 
     def _sweep(self) -> None:
         """Close what has been silent for too long, and trim what nobody needs."""
         now = self._now()
-        work: dict[int, HandOn] = {}
         for partition, held in self._held.items():
+            if not held.last:
+                continue
             leaving = HandOn()
             touched: dict[str, bytearray] = {}
             for session in list(held.sessions.values()):
                 self._collect(session, session.idle(now), leaving, touched)
             self._carry(held, leaving, touched)
-            if held.last:
-                work[partition] = leaving
-        self._hand_on(work, trim=True)
-
-    def _hand_on(self, work: dict[int, HandOn], *, trim: bool = False) -> None:
-        for partition, leaving in work.items() if trim else ():
-            held = self._held[partition]
+            held.put_away(held.sessions.keys() - touched.keys())
             bound = held.first_needed()
             if bound != held.trimmed:
                 leaving.trim = held.trimmed = bound
-        something = {p: w for p, w in work.items() if w.records or w.done or w.trim}
-        if not something:
-            return
-        try:
-            lost = self._partitions.hand_on(something)
-        except RedisError:
-            # Whether it happened is unknown: the stream knows, so what we hold is dropped and read again.
-            for partition in something:
-                self._drop(partition)
-            raise
-        for partition in lost:
-            _log.warning("sessions: partition %d was taken over by another worker", partition)
-            self._drop(partition)
+                leaving.folded = held.last
+            if leaving.records or leaving.trim:
+                self._work[partition] = leaving
+        self._settle()
 
 
 def _order(entry: str | bytes) -> tuple[int, int]:

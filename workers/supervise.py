@@ -172,23 +172,24 @@ class _Redis:
         self._server.stop()
 
 
-class _Restart:
-    """When a unit that ended is started again."""
+class Restart:
+    """When a unit that ended is started again. `clock` gives seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.due: float | None = None
+        self._clock = clock
         self._deaths = 0
-        self._started = time.monotonic()
+        self._started = clock()
 
     def started(self) -> None:
         """Note a start."""
         self.due = None
-        self._started = time.monotonic()
+        self._started = self._clock()
 
     def after_death(self) -> float:
         """Plan the next start; gives the seconds until then."""
-        now = time.monotonic()
-        if now - self._started >= HEALTHY_S:
+        now = self._clock()
+        if self.due is None and now - self._started >= HEALTHY_S:
             self._deaths = 0
         wait = min(BACKOFF_MAX_S, BACKOFF_MIN_S * (1 << min(self._deaths, 16)))
         self._deaths += 1
@@ -208,7 +209,7 @@ class _Supervisor:
         self._children = children
         self._terminal = terminal
         self._units: list[_Unit] = [*([server] if server else []), *children]
-        self._restarts = {unit.name: _Restart() for unit in self._units}
+        self._restarts = {unit.name: Restart() for unit in self._units}
         self._selector = selectors.DefaultSelector()
         self._asked_at: float | None = None
         self._waits_for_server = False
@@ -216,19 +217,9 @@ class _Supervisor:
     def run(self, banner: str, *, parent_fd: int | None = None) -> int:
         """Run until told to stop; gives the exit code."""
         try:
-            if self._server:
-                self._start_server()
-            for child in self._children:
-                self._start(child)
-            self._terminal.print(banner) if banner else None
-            if parent_fd is not None:
-                self._listen_to_parent(parent_fd)
-            while self._asked_at is None:
-                self._wait(self._next_due())
-                self._restart_the_dead()
+            with suppress(_Asked):  # out of a wait for the server; the children end as always
+                self._work(banner, parent_fd)
             self._end_all()
-        except _Asked:
-            self._terminal.say("up", "told to stop while the server was starting")
         finally:
             for child in self._children:
                 child.close()
@@ -236,6 +227,19 @@ class _Supervisor:
                 self._server.stop()
             self._selector.close()
         return 0
+
+    def _work(self, banner: str, parent_fd: int | None) -> None:
+        if self._server:
+            self._start_server()
+        for child in self._children:
+            self._try_start(child)
+        if banner:
+            self._terminal.print(banner)
+        if parent_fd is not None:
+            self._listen_to_parent(parent_fd)
+        while self._asked_at is None:
+            self._wait(self._next_due())
+            self._restart_the_dead()
 
     # --- signals ---
 
@@ -245,9 +249,11 @@ class _Supervisor:
         wake, waker = os.pipe()
         for end in (wake, waker):
             os.set_blocking(end, False)
-        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = dict.fromkeys(
-            _STOP_SIGNALS, self._on_signal
-        )
+        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
+            number: self._on_signal
+            for number in _STOP_SIGNALS
+            if signal.getsignal(number) is not signal.SIG_IGN  # `nohup karl up` means to stay
+        }
         handlers[signal.SIGCHLD] = lambda _number, _frame: None  # being caught is enough: it wakes the loop
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         old = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -295,10 +301,7 @@ class _Supervisor:
                 if (how := unit.ended()) is not None:
                     self._bury(unit, how)
             elif restart.due <= time.monotonic() and self._asked_at is None:
-                try:
-                    self._start_server() if unit is self._server else self._start(unit)
-                except (OSError, LineDown) as error:
-                    self._bury(unit, f"could not be started: {error}")
+                self._try_start(unit)
 
     def _bury(self, unit: _Unit, how: str) -> None:
         if isinstance(unit, Child):
@@ -306,6 +309,12 @@ class _Supervisor:
             unit.close()
         wait = self._restarts[unit.name].after_death()
         self._terminal.say("up", f"{unit.name.upper()} {how}; starting it again in {wait:g} s")
+
+    def _try_start(self, unit: _Unit) -> None:
+        try:
+            self._start_server() if unit is self._server else self._start(unit)
+        except (OSError, LineDown) as error:
+            self._bury(unit, f"could not be started: {error}")
 
     def _start_server(self) -> None:
         assert self._server is not None
@@ -319,7 +328,7 @@ class _Supervisor:
     def _start(self, unit: _Unit) -> None:
         unit.start()
         self._restarts[unit.name].started()
-        if isinstance(unit, Child):
+        if isinstance(unit, Child) and unit.output_fd is not None:
             self._selector.register(unit.output_fd, selectors.EVENT_READ, lambda: self._hear(unit))
 
     def _hear(self, child: Child) -> None:
@@ -327,8 +336,9 @@ class _Supervisor:
             self._silence(child)
 
     def _silence(self, child: Child) -> None:
-        with suppress(KeyError):  # its end of the pipe was closed before it ended
-            self._selector.unregister(child.output_fd)
+        if child.output_fd is not None:
+            with suppress(KeyError):  # it had closed its end before it ended
+                self._selector.unregister(child.output_fd)
 
     # --- the end ---
 

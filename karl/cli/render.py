@@ -15,6 +15,9 @@ from typing import Any
 import click
 import msgspec
 
+#: Columns of a table that is not printed on a terminal.
+WIDTH_PIPED = 200
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -46,7 +49,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    Console(highlight=False).print(table)
+    # A pipe has no width; 80 columns would fold ids that somebody wants to copy or cut out.
+    width = None if sys.stdout.isatty() else WIDTH_PIPED
+    Console(highlight=False, width=width).print(table)
 
 
 @contextmanager

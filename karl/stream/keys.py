@@ -25,9 +25,8 @@ import zlib
 #: A constant of the system: changing it would move sessions between partitions.
 PARTITIONS = 64
 
-#: The consumer group on every events stream, and its only consumer: the holder of the lease.
+#: The consumer group on every events stream: its last delivered id is the last event folded.
 GROUP = "sessions"
-CONSUMER = "lease-holder"
 
 LEDGER_LEASE = "karl:ledger:lease"
 LEDGER_TERM = "karl:ledger:term"

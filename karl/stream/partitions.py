@@ -3,24 +3,30 @@
     free --- acquired ---> ours --- released / expired / taken by another ---> free
 
 Invariants:
-- A partition is read by the holder of its lease only, under one consumer name, so a new holder
-  finds everything unfinished in that consumer's pending entries list, in order.
-- Work leaves a partition in one step inside Redis (`hand_on`): the records go in, their events are
-  acknowledged and trimmed, and what the sessions carry is stored - or, if the lease is not ours any
-  more, nothing happens. A worker that was paused through the end of its lease can not emit twice.
+- A partition is read by the holder of its lease only. Reading changes nothing in Redis, so a worker
+  that was paused through the end of its lease can not take anything away from the new holder.
+- What is in the stream is what is still needed: the stream is trimmed behind the oldest open turn, and
+  a new holder reads it from its beginning. Events in between that were handed on before are known by
+  their ids, which were stored in the same step as their record.
+- Work leaves a partition in one step inside Redis (`hand_on`): the records go in, what the sessions
+  carry is stored, the stream is trimmed and the consumer group moved - or, if the lease is not ours
+  any more, nothing happens. A paused worker can not emit twice.
 - Worker lifetimes are judged by the server's clock; the clocks of machines need not agree.
+
+The consumer group is the committed position and the lag, for whoever looks at the stream. Its pending
+entries list stays empty: reading through it cost the server more than all the rest together
+(docs/decisions.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 
-from karl.errors import LineDown
 from karl.stream import keys
 from karl.stream.connect import command
 from karl.stream.lease import MARGIN, RELEASE, RENEW
@@ -37,34 +43,14 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return redis.call('ZCARD', KEYS[1])
 """
 
-# KEYS: the leases of some partitions, then their events streams. ARGV: how many partitions, COUNT, then the
-# token of each. Gives the positions of leases that are not ours any more, and the new entries of the rest: a
-# worker that was paused past its lease can not take entries away from the new holder.
-_READ = """
-local n = tonumber(ARGV[1])
-local lost, streams, ids = {}, {}, {}
-for i = 1, n do
-  if redis.call('GET', KEYS[i]) == ARGV[2 + i] then
-    streams[#streams + 1] = KEYS[n + i]
-    ids[#ids + 1] = '>'
-  else
-    lost[#lost + 1] = i
-  end
-end
-if #streams == 0 then return {lost, false} end
-for i = 1, #ids do streams[#streams + 1] = ids[i] end
-return {lost, redis.call('XREADGROUP', 'GROUP', 'sessions', 'lease-holder', 'COUNT', ARGV[2],
-                         'STREAMS', unpack(streams))}
-"""
-
 # KEYS: lease, events, records, dead, then a session and a seen key for each session.
-# ARGV: token, trim id or '', life of what sessions carry (ms); number of records, then kind and body of
-# each; number of dead letters, then data, reason, where, node of each; number of sessions, then carry
-# and newly seen ids of each; then the entries to acknowledge.
+# ARGV: token, life of what sessions carry (ms), trim id or '', last folded id or '', entries folded so
+# far; number of records, then kind and body of each; number of dead letters, then entry, data, reason,
+# where, node of each; number of sessions, then carry and newly seen ids of each.
 _HAND_ON = """
 local holder = redis.call('GET', KEYS[1])
 if holder ~= ARGV[1] then return redis.error_reply('LEASELOST ' .. (holder or 'nobody')) end
-local at = 4
+local at = 6
 local records = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, records do
@@ -74,34 +60,43 @@ end
 local dead = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, dead do
-  redis.call('XADD', KEYS[4], '*', 'd', ARGV[at], 'reason', ARGV[at + 1], 'where', ARGV[at + 2],
-             'node', ARGV[at + 3])
-  at = at + 4
+  redis.call('XADD', KEYS[4], '*', 'd', ARGV[at + 1], 'reason', ARGV[at + 2], 'where', ARGV[at + 3],
+             'node', ARGV[at + 4])
+  redis.call('XDEL', KEYS[2], ARGV[at])
+  at = at + 5
 end
 local sessions = tonumber(ARGV[at])
 at = at + 1
 for i = 1, sessions do
   local carried, seen = KEYS[3 + 2 * i], KEYS[4 + 2 * i]
-  redis.call('SET', carried, ARGV[at], 'PX', ARGV[3])
+  redis.call('SET', carried, ARGV[at], 'PX', ARGV[2])
   if #ARGV[at + 1] > 0 then redis.call('APPEND', seen, ARGV[at + 1]) end
-  redis.call('PEXPIRE', seen, ARGV[3])
+  redis.call('PEXPIRE', seen, ARGV[2])
   at = at + 2
 end
-while at <= #ARGV do
-  local stop = math.min(at + 999, #ARGV)
-  redis.call('XACK', KEYS[2], 'sessions', unpack(ARGV, at, stop))
-  at = stop + 1
+if #ARGV[3] > 0 then redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[3]) end
+if #ARGV[4] > 0 then
+  redis.call('XGROUP', 'SETID', KEYS[2], 'sessions', ARGV[4], 'ENTRIESREAD', ARGV[5])
 end
-if #ARGV[2] > 0 then redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[2]) end
 return records
 """
 
 
 class Entry(NamedTuple):
-    """One entry of an events stream; `data` is null when the entry was trimmed while pending."""
+    """One entry of an events stream."""
 
     id: bytes
-    data: bytes | None
+    data: bytes
+
+
+class DeadEntry(NamedTuple):
+    """An entry that can not be folded: it leaves its stream for the dead letters."""
+
+    id: str | bytes
+    data: bytes
+    reason: str
+    where: str
+    node: str
 
 
 class Carried(NamedTuple):
@@ -117,11 +112,12 @@ class HandOn:
     """Everything that leaves one partition in one step."""
 
     records: list[tuple[str, bytes]] = field(default_factory=list)
-    dead: list[tuple[bytes, str, str, str]] = field(default_factory=list)
+    dead: list[DeadEntry] = field(default_factory=list)
     carried: list[Carried] = field(default_factory=list)
-    done: list[str | bytes] = field(default_factory=list)
     #: Entries before this id are needed by nobody any more.
     trim: bytes = b""
+    #: The last entry that was folded, where the consumer group is moved to.
+    folded: bytes = b""
 
 
 class Partitions:
@@ -133,7 +129,8 @@ class Partitions:
         self._ttl_ms = int(ttl_s * 1000)
         self._clock = clock
         self._trusted_until: dict[int, float] = {}
-        self._delivered: dict[int, bytes] = {}  # partition -> last delivered id of its group
+        self._position: dict[int, bytes] = {}  # partition -> last entry read
+        self._folded: dict[int, int] = {}  # partition -> entries folded since its stream began
         self._hand_on_sha = ""
 
     @property
@@ -164,43 +161,30 @@ class Partitions:
         self._release(sorted(self._trusted_until))
         self._redis.zrem(keys.WORKERS, self._owner)
 
-    def backlog(self, partition: int, *, page: int = 1000) -> Iterator[list[Entry]]:
-        """Read the pending entries of a partition just gained, in order, page by page."""
-        stream = keys.events_key(partition)
-        after = b"0"
-        while True:
-            reply = command(
-                self._redis, "XREADGROUP", "GROUP", keys.GROUP, keys.CONSUMER,
-                "COUNT", page, "STREAMS", stream, after,
-            )  # fmt: skip
-            entries = _entries(reply[0][1]) if reply else []
-            if not entries:
-                return
-            yield entries
-            after = entries[-1].id
+    def start_over(self, partition: int) -> None:
+        """Read a partition from the beginning of its stream again."""
+        self._position[partition] = b"0"
+        self._forget_count(partition, self._redis.xinfo_stream(keys.events_key(partition)))
 
     def read(self, count: int, block_ms: int) -> dict[int, list[Entry]]:
-        """Read new entries of all owned partitions; waits up to `block_ms` for the first one."""
+        """Read on in all owned partitions; waits up to `block_ms` (0: not at all) for the first entry."""
         owned = self.owned
         if not owned:
             return {}
-        found = self._read_new(owned, count)
-        if found or not block_ms:
-            return found
-        # A plain XREAD takes nothing from anybody, so it needs no lease while it waits.
-        names = [keys.events_key(p) for p in owned]
-        after = [self._delivered[p] for p in owned]
-        if not command(self._redis, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *names, *after):
-            return {}
-        return self._read_new(owned, count)
+        names = {keys.events_key(p).encode(): p for p in owned}
+        block = ["BLOCK", block_ms] if block_ms else []
+        after = [self._position[p] for p in owned]
+        reply = command(self._redis, "XREAD", "COUNT", count, *block, "STREAMS", *names, *after)
+        found = {
+            names[stream]: [Entry(entry, flat[1]) for entry, flat in rows] for stream, rows in reply or ()
+        }
+        for partition, entries in found.items():
+            self._position[partition] = entries[-1].id
+        return found
 
-    def pending(self) -> dict[int, int]:
-        """Count the entries delivered and not acknowledged, for each owned partition, in one round trip."""
-        owned = self.owned
-        pipe = self._redis.pipeline(transaction=False)
-        for partition in owned:
-            pipe.xpending(keys.events_key(partition), keys.GROUP)
-        return {p: reply["pending"] for p, reply in zip(owned, pipe.execute(), strict=True)}
+    def folded(self, partition: int, entries: int) -> None:
+        """Count entries as folded, for the lag that the consumer group shows."""
+        self._folded[partition] += entries
 
     def carried(self, sessions: Sequence[tuple[int, str]]) -> list[tuple[bytes | None, bytes]]:
         """Fetch what sessions carried from earlier turns, in one round trip: (carry, seen ids) each."""
@@ -256,15 +240,16 @@ class Partitions:
             len(names),
             *names,
             self._token(partition),
-            leaving.trim,
             self.carry_ttl_ms,
+            leaving.trim,
+            leaving.folded,
+            self._folded.get(partition, 0),
             len(leaving.records),
             *chain.from_iterable(leaving.records),
             len(leaving.dead),
             *chain.from_iterable(leaving.dead),
             len(leaving.carried),
             *chain.from_iterable((c.carry, c.seen) for c in leaving.carried),
-            *leaving.done,
         ]
 
     #: Life of what sessions carry, in milliseconds; set by the worker from its settings.
@@ -294,17 +279,21 @@ class Partitions:
         for partition in candidates:
             pipe.set(keys.lease_key(partition), self._token(partition), nx=True, px=self._ttl_ms)
             pipe.xgroup_create(keys.events_key(partition), keys.GROUP, id="0", mkstream=True)
-            pipe.xinfo_groups(keys.events_key(partition))
+            pipe.xinfo_stream(keys.events_key(partition))
         replies = pipe.execute(raise_on_error=False)
         for number, partition in enumerate(candidates):
-            granted, made, groups = replies[3 * number : 3 * number + 3]
-            for reply in (granted, made, groups):
+            granted, made, stream = replies[3 * number : 3 * number + 3]
+            for reply in (granted, made, stream):
                 if isinstance(reply, Exception) and "BUSYGROUP" not in str(reply):
                     raise reply
             if granted:
-                (group,) = (g for g in groups if g["name"] == keys.GROUP.encode())
-                self._delivered[partition] = group["last-delivered-id"]
+                self._position[partition] = b"0"
+                self._forget_count(partition, stream)
                 self._trust(partition, started)
+
+    def _forget_count(self, partition: int, stream: dict[str, int]) -> None:
+        # What was trimmed was folded; a stream is only ever trimmed at its beginning.
+        self._folded[partition] = stream["entries-added"] - stream["length"]
 
     def _release(self, partitions: Sequence[int]) -> None:
         pipe = self._redis.pipeline(transaction=False)
@@ -312,32 +301,3 @@ class Partitions:
             self._trusted_until.pop(partition, None)
             pipe.eval(RELEASE, 1, keys.lease_key(partition), self._token(partition))
         pipe.execute()
-
-    def _read_new(self, owned: list[int], count: int) -> dict[int, list[Entry]]:
-        names = [keys.lease_key(p) for p in owned] + [keys.events_key(p) for p in owned]
-        tokens = [self._token(p) for p in owned]
-        try:
-            lost, reply = self._redis.eval(_READ, len(names), *names, str(len(owned)), str(count), *tokens)
-        except ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            # The server lost its data, groups included: what it has now was not delivered to anybody.
-            self._recreate_groups(owned)
-            raise LineDown("the server lost its consumer groups; they were made anew") from error
-        for position in lost:
-            self._trusted_until.pop(owned[position - 1], None)
-        by_name = {keys.events_key(p).encode(): p for p in owned}
-        found = {by_name[stream]: _entries(rows) for stream, rows in reply or ()}
-        self._delivered.update((p, entries[-1].id) for p, entries in found.items())
-        return found
-
-    def _recreate_groups(self, partitions: list[int]) -> None:
-        pipe = self._redis.pipeline(transaction=False)
-        for partition in partitions:
-            self._delivered[partition] = b"0"
-            pipe.xgroup_create(keys.events_key(partition), keys.GROUP, id="0", mkstream=True)
-        pipe.execute(raise_on_error=False)
-
-
-def _entries(rows: list[Any]) -> list[Entry]:
-    return [Entry(entry, flat[1] if flat else None) for entry, flat in rows]

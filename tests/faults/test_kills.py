@@ -78,11 +78,9 @@ class RealLine:
             return False
         pipe = self.redis.pipeline(transaction=False)
         for partition in range(keys.PARTITIONS):
-            pipe.xinfo_groups(keys.events_key(partition))
+            pipe.xlen(keys.events_key(partition))
             pipe.xlen(keys.records_key(partition))
-        replies = pipe.execute(raise_on_error=False)
-        groups = [group for reply in replies[::2] if isinstance(reply, list) for group in reply]
-        return not sum(replies[1::2]) and not any(g["pending"] or g["lag"] for g in groups)
+        return not any(pipe.execute())
 
     def close(self) -> None:
         for process in self.processes.values():

@@ -120,18 +120,25 @@ class Line:
         )
 
     def drain(self, *workers: SessionsWorker) -> None:
-        """Run the workers until the streams hold nothing new and the ledger has all records."""
+        """Run the workers until they have read and settled everything and the ledger has all records."""
         for worker in workers:
-            while self._unread():
+            worker.run_once(self.stop)
+        while self.unread(*workers):
+            for worker in workers:
                 worker.run_once(self.stop)
+        for worker in workers:
+            worker._settle()
         while self.waiting():
             self.ledger.run_once(self.stop)
 
     def waiting(self) -> int:
         return sum(self.redis.xlen(keys.records_key(p)) for p in range(64))
 
-    def pending(self) -> int:
-        return sum(self.redis.xpending(keys.events_key(p), keys.GROUP)["pending"] for p in self._known())
+    def kept(self, *workers: SessionsWorker) -> int:
+        """Count the events that are left in the streams after a sweep: those of open turns."""
+        for worker in workers:
+            worker._sweep()
+        return sum(self.redis.xlen(keys.events_key(p)) for p in range(64))
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         with Reader(self.folder) as reader:
@@ -148,15 +155,16 @@ class Line:
         """Give the id of every event in the ledger, in ledger order."""
         return [event["id"] for record in self.records() for event in record.get("events", [])]
 
-    def _known(self) -> list[int]:
-        return [p for p in range(64) if self.redis.exists(keys.events_key(p))]
-
-    def _unread(self) -> int:
-        lag = 0
-        for p in self._known():
-            groups = self.redis.xinfo_groups(keys.events_key(p))
-            lag += groups[0]["lag"] or 0 if groups else self.redis.xlen(keys.events_key(p))
-        return lag
+    def unread(self, *workers: SessionsWorker) -> bool:
+        """Say whether a worker has not yet folded the last event of a partition that is its own."""
+        for worker in workers:
+            for p in worker._partitions.owned:
+                key = keys.events_key(p)
+                if self.redis.xlen(key):
+                    last = self.redis.xinfo_stream(key)["last-generated-id"]
+                    if p not in worker._held or worker._held[p].last != last:
+                        return True
+        return False
 
 
 @pytest.fixture

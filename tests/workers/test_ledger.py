@@ -36,8 +36,8 @@ def test_what_was_written_but_not_trimmed_is_not_written_again(
 ) -> None:
     feed().turn()
     worker = line.sessions()
-    while line._unread():
-        worker.run_once(line.stop)
+    worker.run_once(line.stop)
+    worker._settle()
     line.ledger._redis = _NoTrim(redis)  # type: ignore[assignment]
     with pytest.raises(RedisConnectionError):
         line.ledger.run_once(line.stop)
@@ -75,8 +75,8 @@ def test_a_worker_whose_lease_was_taken_writes_nothing_more(line: Line, feed: Ma
     redis.set(keys.LEDGER_LEASE, "somebody#99")
     line.ledger._renewal_due = lambda: True
     feed("s-2").turn()
-    while line._unread():
-        worker.run_once(line.stop)
+    worker.run_once(line.stop)
+    worker._settle()
     with pytest.raises(LeaseLost, match="somebody#99"):
         line.ledger.run_once(line.stop)
     assert len(line.records("trajectory")) == 1

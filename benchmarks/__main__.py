@@ -1,0 +1,39 @@
+"""`make bench`: every benchmark, one after the other, each in a process of its own."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+#: Module and what it measures, in the order of the line.
+ALL = (
+    ("hook", "an agent's wait for the hook, against /bin/true"),
+    ("ship", "spool files to stream, against bare pipelined redis-py"),
+    ("line", "stream to fsynced ledger, against a floor loop"),
+    ("score", "microseconds per score"),
+    ("append", "append, open and head of the ledger, small and large"),
+    ("views", "next view update and `karl status`, small and large"),
+    ("idle", "memory and CPU of `karl up` with nothing to do"),
+)
+
+
+def main() -> int:
+    """Run those named on the command line, or all."""
+    wanted = set(sys.argv[1:]) or {name for name, _ in ALL}
+    if unknown := wanted - {name for name, _ in ALL}:
+        print(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(n for n, _ in ALL)}")
+        return 2
+    print(f"{platform.platform()}, Python {platform.python_version()}")
+    failed = 0
+    for name, what in ALL:
+        if name in wanted:
+            print(f"\n== {name}: {what}", flush=True)
+            failed += (
+                subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode != 0
+            )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
