@@ -119,7 +119,7 @@ class Shipper:
         self._redactions: Counter[str] = Counter()
         self._trouble = ""
         self._reported: tuple[float, dict[str, object]] | None = None
-        self._warned = self._counted = float("-inf")
+        self._warned = self._counted = self._busy = float("-inf")
         self._last_depth = Depth(files=0, bytes=0, oldest_ns=None)
 
     @classmethod
@@ -146,6 +146,8 @@ class Shipper:
                     pause = min(2 * pause, PAUSE_MAX_S)
                     continue
                 pause = PAUSE_MIN_S
+                if shipped.count + shipped.dead:
+                    self._busy = self._clock()
                 if not shipped.count + shipped.dead + shipped.empty:
                     self._await_change(stop, seen, waiting=shipped.waiting)
 
@@ -202,7 +204,7 @@ class Shipper:
                 self._warned = self._clock()
                 _log.error(
                     "the spool %s holds %d MiB, more than KARL_SPOOL_MAX_MB allows: EVENTS ARE BEING LOST"
-                    " until Redis takes those that wait (`karl doctor` says what is wrong)",
+                    " until Redis takes those that wait (`karl status` shows what waits)",
                     self.spool.folder,
                     size >> 20,
                 )
@@ -310,7 +312,7 @@ class Shipper:
 
     def _await_change(self, stop: threading.Event, seen: int, *, waiting: int) -> None:
         started = self._clock()
-        while not stop.wait(LOOK_BUSY_S if self._clock() - started < BUSY_FOR_S else LOOK_IDLE_S):
+        while not stop.wait(LOOK_BUSY_S if self._clock() - self._busy < BUSY_FOR_S else LOOK_IDLE_S):
             quiet = self._clock() - started
             if quiet >= (RETRY_S if waiting else RESCAN_S) or self._folder_time() != seen:
                 return

@@ -13,8 +13,10 @@ from karl.settings import Settings
 
 
 @click.command()
+@click.option("--quiet", is_flag=True, help="Say only what is wrong.")
+@click.option("--supervised", is_flag=True, hidden=True, help="End when stdin closes.")
 @pass_settings
-def up(settings: Settings) -> None:
+def up(settings: Settings, *, quiet: bool, supervised: bool) -> None:
     """Run the whole line on this machine: server, shipper, workers, views. Ctrl-C stops it cleanly.
 
     Without KARL_REDIS_URL it starts a server of its own in the data folder. A process that dies is
@@ -22,7 +24,7 @@ def up(settings: Settings) -> None:
     """
     from workers.supervise import up as run  # noqa: PLC0415 - loads with the command only
 
-    sys.exit(run(settings, os.environ))
+    sys.exit(run(settings, os.environ, quiet=quiet, supervised=supervised))
 
 
 @click.command()

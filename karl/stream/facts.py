@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from redis import Redis
 
 #: Questions about each partition, in the order in which they are asked.
-_PER_PARTITION = 6
+_PER_PARTITION = 5
 
 
 class Facts(msgspec.Struct, frozen=True):
     """The streams of all partitions together, and the leases.
 
-    `entries` lie in the events streams; of these `pending` are delivered and not finished, and `lag`
-    are not delivered yet (null when the server can not say). `workers` are the sessions workers alive.
+    `entries` lie in the events streams; of these `lag` are not folded yet (null when the server can not
+    say) and `pending` are, but their turn is open. `workers` are the sessions workers alive.
     `partitions_held` counts partition leases; `ledger_lease` is owner#term of who writes the ledger.
     """
 
     entries: int
-    pending: int
+    pending: int | None
     lag: int | None
     records_waiting: int
     dead_letters: int
@@ -51,7 +51,6 @@ def _facts(redis: Redis) -> Facts:
     for partition in range(keys.PARTITIONS):
         events = keys.events_key(partition)
         pipe.xlen(events)
-        pipe.xpending(events, keys.GROUP)
         pipe.xinfo_groups(events)
         pipe.xlen(keys.records_key(partition))
         pipe.xlen(keys.dead_key(partition))
@@ -61,16 +60,15 @@ def _facts(redis: Redis) -> Facts:
     pipe.hgetall(keys.NODES)
     pipe.time()
     *replies, lease, term, nodes, now = (_answer(reply) for reply in pipe.execute(raise_on_error=False))
-    entries, pending, groups, records, dead, held = (
-        replies[at::_PER_PARTITION] for at in range(_PER_PARTITION)
-    )
+    entries, groups, records, dead, held = (replies[at::_PER_PARTITION] for at in range(_PER_PARTITION))
+    lag = _lag(entries, groups)
     # Lifetimes are the server's, so its clock says who is alive.
     now_ms = now[0] * 1000 + now[1] // 1000
     workers = redis.zcount(keys.WORKERS, f"({now_ms}", "+inf")
     return Facts(
         entries=sum(entries),
-        pending=sum(reply["pending"] if reply else 0 for reply in pending),
-        lag=_lag(entries, groups),
+        pending=max(0, sum(entries) - lag) if lag is not None else None,
+        lag=lag,
         records_waiting=sum(records),
         dead_letters=sum(dead),
         workers=int(workers),
@@ -91,7 +89,7 @@ def _answer(reply: Any) -> Any:
 
 
 def _lag(entries: list[int], groups: list[list[dict[str, Any]] | None]) -> int | None:
-    """Add up what no consumer has seen. All of a stream that nobody reads yet."""
+    """Add up what was not folded yet. All of a stream that nobody reads yet."""
     lags = [
         next((group["lag"] for group in found or () if group["name"] == keys.GROUP.encode()), length)
         for length, found in zip(entries, groups, strict=True)

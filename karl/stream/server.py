@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from karl.errors import LineDown
 
@@ -66,7 +67,7 @@ def socket_path(data_dir: Path) -> Path:
 
 def embedded_url(data_dir: Path) -> str:
     """Give the URL under which the embedded server of a data folder is reached."""
-    return f"unix://{socket_path(data_dir)}"
+    return f"unix://{quote(str(socket_path(data_dir)))}"
 
 
 def line_url(redis_url: str, data_dir: Path) -> str:

@@ -70,9 +70,8 @@ def test_status_tells_of_the_stream_the_spool_and_the_workers(
     told: Path, redis: Redis, redis_url: str
 ) -> None:
     redis.xgroup_create(keys.events_key(3), keys.GROUP, id="0", mkstream=True)
-    for _ in range(4):
-        redis.xadd(keys.events_key(3), {"d": "x"})
-    redis.xreadgroup(keys.GROUP, keys.CONSUMER, {keys.events_key(3): ">"}, count=1)
+    first, *_ = [redis.xadd(keys.events_key(3), {"d": "x"}) for _ in range(4)]
+    redis.xgroup_setid(keys.events_key(3), keys.GROUP, first, entries_read=1)
     redis.xadd(keys.events_key(5), {"d": "nobody reads this one yet"})
     redis.xadd(keys.records_key(3), {"k": "events", "b": "{}"})
     redis.xadd(keys.dead_key(0), {"d": "x"})

@@ -53,6 +53,15 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     first.stop()
 
 
+def test_a_data_folder_with_odd_characters_is_reached(tmp_path: Path) -> None:
+    server = Server(tmp_path / "50% #1?")
+    server.start()
+    client = connect(server.url)
+    assert client.ping()
+    client.close()
+    server.stop()
+
+
 def test_a_data_folder_with_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 120)
     server = Server(deep)
