@@ -18,12 +18,12 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
-import itertools
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class ScriptedAgent:
         self.main = Actor(self)
         self._hooks = hooks
         self._mode = permission_mode
-        self._count = itertools.count(1)  # next() is one step: threads may share it
+        self._prompts = 0
         self._prompt_id: str | None = None
         slug = "".join(c if c.isalnum() else "-" for c in str(workdir))
         self._transcripts = workdir.parent / ".claude" / "projects" / slug
@@ -104,7 +104,8 @@ class ScriptedAgent:
 
     def prompt(self, text: str) -> None:
         """Take what the user types."""
-        self._prompt_id = str(uuid.UUID(bytes=self._digest("prompt")[:16], version=4))
+        self._prompts += 1
+        self._prompt_id = str(uuid.UUID(bytes=_digest(self.session, "prompt", self._prompts)[:16], version=4))
         self.on_step(f"the user says: {text}")
         self.fire("UserPromptSubmit", prompt=text)
 
@@ -140,17 +141,6 @@ class ScriptedAgent:
         """Say where the transcript of a subagent would lie."""
         return str(self._transcripts / self.session / "subagents" / f"agent-{agent_id}.jsonl")
 
-    def new_call_id(self) -> str:
-        """Make a tool_use_id."""
-        return "toolu_01" + "".join(_ALPHABET[byte % 62] for byte in self._digest("call")[:22])
-
-    def new_agent_id(self) -> str:
-        """Make a subagent's id."""
-        return "a" + self._digest("agent").hex()[:16]
-
-    def _digest(self, what: str) -> bytes:
-        return hashlib.sha256(f"{self.session} {what} {next(self._count)}".encode()).digest()
-
 
 class Actor:
     """Whoever calls tools: a session's agent, or one of its subagents."""
@@ -158,6 +148,8 @@ class Actor:
     def __init__(self, agent: ScriptedAgent, agent_id: str | None = None, kind: str = "") -> None:
         self.calls = 0
         self._agent = agent
+        self._agents = 0
+        self._name = f"{agent.session} {agent_id or ''}"
         self._identity = {"agent_id": agent_id, "agent_type": kind} if agent_id else {}
 
     @property
@@ -183,31 +175,36 @@ class Actor:
                 duration_ms=took,
             )
             raise
-        self._result("PostToolUse", tool, given, call_id, tool_response=response, duration_ms=_ms_since(start))
+        self._result(
+            "PostToolUse", tool, given, call_id, tool_response=response, duration_ms=_ms_since(start)
+        )
         return response
 
     def announce(self, tool: str, **given: Any) -> str:
         """Fire a call's PreToolUse alone, as for a call that the user cuts off; gives the call's id."""
-        call_id = self._agent.new_call_id()
         self.calls += 1
-        about = given.get("command") or given.get("file_path") or given.get("pattern") or given.get("description")
+        call_id = "toolu_01" + "".join(
+            _ALPHABET[byte % 62] for byte in _digest(self._name, "call", self.calls)[:22]
+        )
+        about = (
+            given.get("command") or given.get("file_path") or given.get("pattern") or given.get("description")
+        )
         self._agent.on_step(f"{self._identity.get('agent_type', '')} {tool}  {about or ''}".strip())
         self._fire("PreToolUse", tool_name=tool, tool_input=given, tool_use_id=call_id)
         return call_id
 
     def delegate(self, *errands: Errand) -> list[str]:
         """Send out subagents at once and wait for all; gives their reports."""
-        ids = [self.announce("Agent", **errand.input) for errand in errands]
-        running = [
-            Running(lambda errand=errand, call_id=call_id: self._accompany(errand, call_id))  # type: ignore[misc]
-            for errand, call_id in zip(errands, ids, strict=True)
-        ]
+        running = []
+        for errand in errands:
+            call_id = self.announce("Agent", **errand.input)
+            running.append(Running(partial(self._accompany, errand, call_id, self._new_agent_id())))
         return [one.wait() for one in running]
 
     def launch(self, errand: Errand) -> Running:
         """Send out a subagent and go on; the call's result says only that it was launched."""
         call_id = self.announce("Agent", **errand.input)
-        agent_id = self._agent.new_agent_id()
+        agent_id = self._new_agent_id()
         running = Running(lambda: self._send_out(errand, agent_id)[0])
         response = {
             "isAsync": True,
@@ -219,10 +216,13 @@ class Actor:
         self._result("PostToolUse", "Agent", errand.input, call_id, tool_response=response, duration_ms=1)
         return running
 
-    def _accompany(self, errand: Errand, call_id: str) -> str:
+    def _new_agent_id(self) -> str:
+        self._agents += 1
+        return "a" + _digest(self._name, "agent", self._agents).hex()[:16]
+
+    def _accompany(self, errand: Errand, call_id: str, agent_id: str) -> str:
         """Let a subagent work within its Agent call."""
         start = time.perf_counter()
-        agent_id = self._agent.new_agent_id()
         report, calls = self._send_out(errand, agent_id)
         took = _ms_since(start)
         response = {
@@ -256,6 +256,10 @@ class Actor:
 
     def _fire(self, event: str, **fields: Any) -> None:
         self._agent.fire(event, **self._identity, **fields)
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
 
 
 def _ms_since(start: float) -> int:

@@ -68,19 +68,14 @@ class Hooks:
             return
         data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         self.sent.append(payload)
-        threads = [threading.Thread(target=self._run, args=(entry, payload, data)) for entry in entries[1:]]
-        if entries[0].get("async"):
-            threads.append(threading.Thread(target=self._run, args=(entries[0], payload, data)))
+        waited = [entry for entry in entries if not entry.get("async")]
+        others = [entry for entry in entries if entry.get("async")]
+        self._pending += [self._started(entry, payload, data) for entry in others]
+        threads = [self._started(entry, payload, data) for entry in waited[1:]]
+        for entry in waited[:1]:  # mostly the only one: no thread for it
+            self._run(entry, payload, data)
         for thread in threads:
-            thread.start()
-        if not entries[0].get("async"):
-            self._run(entries[0], payload, data)  # mostly the only one: no thread for it
-        waited = [not entry.get("async") for entry in [*entries[1:], entries[0]]]
-        for thread, wait in zip(threads, waited, strict=False):
-            if wait:
-                thread.join()
-            else:
-                self._pending.append(thread)
+            thread.join()
 
     def settle(self) -> None:
         """Wait for the hooks that nobody waited for."""
@@ -98,6 +93,11 @@ class Hooks:
                 if entry.get("type") == "command":
                     found.setdefault(json.dumps([entry["command"], entry.get("args")]), entry)
         return list(found.values())
+
+    def _started(self, entry: dict[str, Any], payload: dict[str, Any], data: bytes) -> threading.Thread:
+        thread = threading.Thread(target=self._run, args=(entry, payload, data))
+        thread.start()
+        return thread
 
     def _run(self, entry: dict[str, Any], payload: dict[str, Any], data: bytes) -> None:
         command = ["/bin/sh", "-c", entry["command"]]

@@ -401,3 +401,22 @@ def test_megabytes_of_near_matches_end_in_bounded_memory(unit: str) -> None:
     text, _ = REDACTOR.text(unit * (1_000_000 // len(unit)))
     assert text
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
+
+
+@pytest.mark.parametrize("before", ["", "x = ", "MY_", "first line\\n", "\\t", '\\"', "=", "'"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "AKIA" + "Q3" * 8,
+        "hf_" + "aB" * 17,
+        "npm_" + "aB3" * 12,
+        "sk-proj-" + "aB3_" * 12,
+        "sk_live_" + "aB3" * 8,
+    ],
+)
+def test_a_token_is_found_after_an_underscore_and_after_an_escape_that_was_kept_as_text(
+    before: str, token: str
+) -> None:
+    found, counts = Redactor().text(f"{before}{token} rest")
+    assert token not in found
+    assert sum(counts.values()) == 1

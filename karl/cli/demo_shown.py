@@ -1,0 +1,169 @@
+"""What `karl demo` prints of its report, as tables and as documented JSON."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from karl.cli.render import one_line, plain, print_json, print_table
+from karl.cli.shown import call_rows, print_verified
+from karl.demo.report import DemoReport
+from karl.views.detail import Detail, call_tree
+
+
+def show(report: DemoReport, *, as_json: bool) -> None:
+    """Print a report; what was not as it had to be stands last, where it is seen."""
+    if as_json:
+        print_json(demo_json(report))
+        return
+    _print_turns(report)
+    if report.corrected:
+        _print_correction(report.corrected, report.correction)
+    if report.delegated:
+        _print_tree(report.delegated)
+    _print_line(report)
+    if report.ok:
+        _print_next(report)
+    for problem in report.problems:
+        click.echo(plain(f"! {problem}"))
+
+
+def demo_json(report: DemoReport) -> dict[str, Any]:
+    """Give the document of `karl demo --json`."""
+    return {
+        "ok": report.ok,
+        "problems": report.problems,
+        "seconds": report.seconds,
+        "data_dir": str(report.data_dir) if report.data_dir else None,
+        "sessions": report.sessions,
+        "turns": [
+            {**_row_json(turn), "signals": turn.score.signals, "weights": turn.score.weights}
+            for turn in report.turns
+        ],
+        "correction": _correction_json(report.corrected, report.correction) if report.corrected else None,
+        "subagents": _tree_json(report.delegated) if report.delegated else None,
+        "events": {"sent": report.sent, "recorded": report.recorded},
+        "redactions": report.redactions,
+        "verify": {"ok": report.verified.ok, **_verified_json(report)},
+        "hook": report.hook,
+    }
+
+
+def _row_json(turn: Detail) -> dict[str, Any]:
+    row = turn.row
+    return {
+        "id": row.id,
+        "session": row.session,
+        "turn": row.turn,
+        "prompt": row.prompt,
+        "closed_by": row.closed_by,
+        "calls": row.calls,
+        "failures": row.failures,
+        "flags": row.flags,
+        "reward": row.reward,
+    }
+
+
+def _correction_json(turn: Detail, prompt: str) -> dict[str, Any]:
+    return {
+        "trajectory": turn.row.id,
+        "prompt": prompt,
+        "reward_before": turn.body.score.reward,
+        "reward": turn.score.reward,
+    }
+
+
+def _tree_json(turn: Detail) -> dict[str, Any]:
+    calls = turn.body.trajectory.trajectory.events
+    return {
+        "trajectory": turn.row.id,
+        "calls": [
+            {"depth": depth, "tool": call.tool_name, "status": call.status, "agent_type": call.agent_type}
+            for depth, _, call in call_tree(calls)
+        ],
+    }
+
+
+def _verified_json(report: DemoReport) -> dict[str, Any]:
+    found = report.verified
+    names = ("segments", "records", "bytes", "events", "trajectories", "damages", "warnings", "head")
+    return {name: getattr(found, name) for name in names}
+
+
+def _print_turns(report: DemoReport) -> None:
+    print_table(
+        ("turn", "session", "prompt", "calls", "failed", "closed by", "reward"),
+        [
+            (
+                number,
+                one_line(turn.row.session, 8),
+                one_line(turn.row.prompt or "-", 44),
+                turn.row.calls,
+                turn.row.failures,
+                turn.row.closed_by,
+                turn.row.reward,
+            )
+            for number, turn in enumerate(report.turns, 1)
+        ],
+        title="What the ledger holds: a line for each turn, from prompt to stop\n",
+    )
+    if report.turns:
+        click.echo()
+        columns = ("signal", "weight", *(f"turn {number}" for number in range(1, len(report.turns) + 1)))
+        print_table(columns, _signal_rows(report.turns), title="The six signals, each from 0 to 1\n")
+
+
+def _signal_rows(turns: Sequence[Detail]) -> list[tuple[Any, ...]]:
+    weights = turns[0].score.weights
+    rows: list[tuple[Any, ...]] = [
+        (name, weights.get(name), *(turn.score.signals.get(name) for turn in turns))
+        for name in turns[0].score.signals
+    ]
+    return [*rows, ("reward", None, *(turn.score.reward for turn in turns))]
+
+
+def _print_correction(turn: Detail, prompt: str) -> None:
+    click.echo(
+        f"\nA correction. After turn {turn.row.turn + 1} of session {plain(turn.row.session[:8])} the user said\n"
+        f"  {one_line(prompt, 100)}\n"
+        f"so its reward went from {turn.body.score.reward:.4f} to {turn.score.reward:.4f}, "
+        "by a new record that names the old one."
+    )
+
+
+def _print_tree(turn: Detail) -> None:
+    click.echo(
+        f"\nThe calls of trajectory {plain(turn.row.id)}, each subagent's under the call that sent it out:\n"
+    )
+    print_table(
+        ("#", "tool", "what", "status", "exit", "ms"), call_rows(turn.body.trajectory.trajectory.events)
+    )
+
+
+def _print_line(report: DemoReport) -> None:
+    hook = report.hook
+    taken = ", ".join(f"[REDACTED:{rule}] {count}x" for rule, count in report.redactions.items())
+    click.echo(f"\nevents     {report.sent} sent by the agent, {report.recorded} in the ledger")
+    click.echo(f"redacted   {plain(taken) or 'nothing'}, before anything left the spool folder")
+    click.echo(
+        f"hook       {hook.runs} runs, median {hook.median_ms:g} ms, p95 {hook.p95_ms:g} ms, "
+        f"longest {hook.max_ms:g} ms"
+    )
+    click.echo(f"took       {report.seconds:g} s")
+    click.echo("verify     ", nl=False)
+    print_verified(report.verified)
+
+
+def _print_next(report: DemoReport) -> None:
+    if report.data_dir:
+        where = shlex.quote(str(report.data_dir))
+        click.echo(f"\nThis demo's data is kept; look at it with\n  KARL_DATA_DIR={where} karl sessions")
+    click.echo(
+        "\nRecord your own sessions:\n"
+        "  karl hooks install   add the hook to Claude Code's settings (--dry-run shows the change)\n"
+        "  karl up              run the line\n"
+        "  karl sessions        see what was recorded"
+    )

@@ -1,0 +1,137 @@
+"""The demo from beginning to end: hook, line and story in a scratch folder, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from karl.demo import checks
+from karl.demo.hooks import Hooks
+from karl.demo.line import Line, Watch, install_hook
+from karl.demo.progress import Progress
+from karl.demo.report import DemoReport, Found, hook_times, look
+from karl.demo.scratch import make_repository
+from karl.demo.story import CORRECTION, Sessions, tell
+from karl.demo.tools import ToolFailed, clean_environ
+from karl.errors import KarlError, Refused
+from karl.ledger import verify
+from karl.settings import Settings, read_settings
+
+#: Seconds of silence that close the unfinished turn: more than any single step of the story takes.
+IDLE_S = 6.0
+#: Seconds after the story for everything to be in the ledger and the views.
+ARRIVAL_S = 90.0
+
+
+def run(keep: Path | None) -> DemoReport:
+    """Play the demo. `keep` is a folder for its data, which goes otherwise. Raises Refused when it is taken.
+
+    Nothing outside the folder is read or written, and nothing runs any more when this returns.
+    """
+    start = time.monotonic()
+    progress = Progress(sys.stderr)
+    with ExitStack() as stack:
+        stack.enter_context(_ends_in_order())
+        stack.callback(progress.done)
+        return _play(_folder(keep, stack), progress, start, kept=keep is not None)
+
+
+def _play(folder: Path, progress: Progress, start: float, *, kept: bool) -> DemoReport:
+    variables = {"KARL_DATA_DIR": str(folder / "data"), "KARL_IDLE_TIMEOUT_S": str(IDLE_S)}
+    settings = read_settings(variables)
+    environ = clean_environ(os.environ)
+    sessions = Sessions(*(str(uuid.uuid4()) for _ in range(4)))
+    # It looks like a token of GitHub's, and is none.
+    secret = "ghp_" + secrets.token_hex(18)
+    make_repository(folder / "shop", secret)
+    hook_file = folder / ".claude" / "settings.json"
+    install_hook(settings, hook_file, environ)
+    hooks, log = Hooks(hook_file, environ), folder / "line.log"
+    problems: list[str] = []
+    progress.chapter("the line starts: server, shipper, workers; the agent needs not wait for it")
+    with Line(environ, variables, log) as line, closing(Watch(settings)) as watch:
+        try:
+            tell(hooks, folder / "shop", sessions, progress)
+        except ToolFailed as failure:
+            problems.append(f"the scripted agent could not play its story: {failure}")
+        progress.chapter("every event on its way: spool, stream, ledger, views")
+        problems += filter(None, [watch.wait(line, len(hooks.sent), progress, ARRIVAL_S)])
+        progress.now("the line stops")
+        line.stop()
+        problems += line.problems
+    if watch.dead_letters:
+        problems.append(f"{watch.dead_letters} events could not be understood")
+    found = _look(settings, problems)
+    problems += checks.missing(found, hooks.sent)
+    problems += checks.untold(found, sessions)
+    problems += checks.disturbing(hooks.runs)
+    problems += checks.leaks([settings.data_dir, hook_file, log], secret)
+    corrected = [turn for turn in found.turns_of(sessions.corrected) if turn.later]
+    return DemoReport(
+        sessions=found.sessions,
+        turns=found.turns,
+        corrected=next(iter(corrected), None),
+        correction=CORRECTION,
+        delegated=next(iter(found.turns_of(sessions.delegated)), None),
+        redactions=found.redactions,
+        verified=found.verified,
+        hook=hook_times(hooks.runs),
+        sent=len(hooks.sent),
+        recorded=len(found.events),
+        seconds=round(time.monotonic() - start, 1),
+        data_dir=settings.data_dir if kept else None,
+        problems=problems,
+    )
+
+
+def _look(settings: Settings, problems: list[str]) -> Found:
+    """Read what is there; what can not be read is a problem, and the rest is still shown."""
+    try:
+        return look(settings)
+    except KarlError as error:
+        problems.append(f"what was recorded can not be read: {error}")
+        return Found(verify.Report())
+
+
+def _folder(keep: Path | None, stack: ExitStack) -> Path:
+    """Give an empty folder; one of our own goes when the stack ends."""
+    if keep is None:
+        made = tempfile.TemporaryDirectory(prefix="karl-demo-", ignore_cleanup_errors=True)
+        return Path(stack.enter_context(made)).resolve()
+    folder = keep.expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise Refused(f"{folder} can not be used: {error.strerror}; give another folder to --keep") from error
+    if taken:
+        raise Refused(f"{folder} is not empty; give --keep a folder that is, or that does not exist yet")
+    return folder
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does: by way of every `finally`."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; the line ends all the same, by its stdin
+        return
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
