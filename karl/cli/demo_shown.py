@@ -13,6 +13,9 @@ from karl.cli.shown import call_rows, print_verified
 from karl.demo.report import DemoReport
 from karl.views.detail import Detail, call_tree
 
+#: Components of the outcome signal: 1 where it went well, 0 where not.
+OUTCOME_PARTS = ("r_no_correction", "r_no_redo", "r_build_pass", "r_session_continued")
+
 
 def show(report: DemoReport, *, as_json: bool) -> None:
     """Print a report; what was not as it had to be stands last, where it is seen."""
@@ -21,7 +24,7 @@ def show(report: DemoReport, *, as_json: bool) -> None:
         return
     _print_turns(report)
     if report.corrected:
-        _print_correction(report.corrected, report.correction)
+        _print_correction(report, report.corrected)
     if report.delegated:
         _print_tree(report.delegated)
     _print_line(report)
@@ -94,12 +97,13 @@ def _verified_json(report: DemoReport) -> dict[str, Any]:
 
 
 def _print_turns(report: DemoReport) -> None:
+    click.echo("What the ledger holds, a line for each turn from prompt to stop:\n")
     print_table(
         ("turn", "session", "prompt", "calls", "failed", "closed by", "reward"),
         [
             (
                 number,
-                one_line(turn.row.session, 8),
+                turn.row.session[:8],
                 one_line(turn.row.prompt or "-", 44),
                 turn.row.calls,
                 turn.row.failures,
@@ -108,12 +112,11 @@ def _print_turns(report: DemoReport) -> None:
             )
             for number, turn in enumerate(report.turns, 1)
         ],
-        title="What the ledger holds: a line for each turn, from prompt to stop\n",
     )
     if report.turns:
-        click.echo()
+        click.echo("\nThe six signals of each, from 0 to 1:\n")
         columns = ("signal", "weight", *(f"turn {number}" for number in range(1, len(report.turns) + 1)))
-        print_table(columns, _signal_rows(report.turns), title="The six signals, each from 0 to 1\n")
+        print_table(columns, _signal_rows(report.turns))
 
 
 def _signal_rows(turns: Sequence[Detail]) -> list[tuple[Any, ...]]:
@@ -125,22 +128,23 @@ def _signal_rows(turns: Sequence[Detail]) -> list[tuple[Any, ...]]:
     return [*rows, ("reward", None, *(turn.score.reward for turn in turns))]
 
 
-def _print_correction(turn: Detail, prompt: str) -> None:
+def _print_correction(report: DemoReport, turn: Detail) -> None:
+    number = next(at for at, one in enumerate(report.turns, 1) if one.row.id == turn.row.id)
+    parts = turn.score.components
+    known = ", ".join(f"{name} {parts[name]:g}" for name in parts if name in OUTCOME_PARTS)
+    click.echo(f"\nAfter turn {number} the user said: {one_line(report.correction, 100)}")
     click.echo(
-        f"\nA correction. After turn {turn.row.turn + 1} of session {plain(turn.row.session[:8])} the user said\n"
-        f"  {one_line(prompt, 100)}\n"
-        f"so its reward went from {turn.body.score.reward:.4f} to {turn.score.reward:.4f}, "
-        "by a new record that names the old one."
+        "A new record says so of the old one, which stays as it is. What is known of the outcome now:\n"
+        f"  {plain(known)}\n"
+        f"  outcome {turn.body.score.signals['outcome']:.4f} -> {turn.score.signals['outcome']:.4f}, "
+        f"reward {turn.body.score.reward:.4f} -> {turn.score.reward:.4f} (version {plain(turn.score.version)})"
     )
 
 
 def _print_tree(turn: Detail) -> None:
-    click.echo(
-        f"\nThe calls of trajectory {plain(turn.row.id)}, each subagent's under the call that sent it out:\n"
-    )
-    print_table(
-        ("#", "tool", "what", "status", "exit", "ms"), call_rows(turn.body.trajectory.trajectory.events)
-    )
+    click.echo(f"\nThe calls of {plain(turn.row.id)}, a subagent's below the one that sent it out:\n")
+    calls = turn.body.trajectory.trajectory.events
+    print_table(("#", "tool", "what", "status", "exit", "ms"), call_rows(calls))
 
 
 def _print_line(report: DemoReport) -> None:

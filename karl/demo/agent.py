@@ -18,12 +18,11 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,12 @@ from karl.demo.hooks import Hooks
 from karl.demo.tools import TOOLS, ToolFailed
 
 MODEL = "scripted-1"
+#: Subagents of one session at work at once; more have to wait.
+SUBAGENTS_MAX = 8
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+#: What of a call's input says best what it does, best first.
+_TELLING = ("command", "file_path", "pattern", "description")
 
 #: Is told what is done now: the tool, and what it works on.
 Step = Callable[[str], None]
@@ -52,29 +56,6 @@ class Errand:
         return {"description": self.description, "prompt": self.prompt, "subagent_type": self.kind}
 
 
-class Running:
-    """A subagent at work; `wait` gives its report, or raises what went wrong in it."""
-
-    def __init__(self, work: Callable[[], str]) -> None:
-        self._report = ""
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
-
-    def wait(self) -> str:
-        """Wait for the end."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._report
-
-    def _run(self, work: Callable[[], str]) -> None:
-        try:
-            self._report = work()
-        except (OSError, ToolFailed, ValueError, LookupError) as error:
-            self._error = error  # raised again by who waits
-
-
 class ScriptedAgent:
     """One session of an agent in `workdir`; `main` is the agent itself, whose calls need no subagent."""
 
@@ -91,6 +72,7 @@ class ScriptedAgent:
         self.workdir = workdir
         self.on_step = on_step
         self.main = Actor(self)
+        self.pool = ThreadPoolExecutor(SUBAGENTS_MAX)  # a thread starts when a subagent does
         self._hooks = hooks
         self._mode = permission_mode
         self._prompts = 0
@@ -121,6 +103,7 @@ class ScriptedAgent:
 
     def end(self, reason: str = "prompt_input_exit") -> None:
         """End the session."""
+        self.pool.shutdown()
         self._hooks.settle()
         self.fire("SessionEnd", mode=False, reason=reason)
 
@@ -150,7 +133,7 @@ class Actor:
         self._agent = agent
         self._agents = 0
         self._name = f"{agent.session} {agent_id or ''}"
-        self._identity = {"agent_id": agent_id, "agent_type": kind} if agent_id else {}
+        self._identity: dict[str, Any] = {"agent_id": agent_id, "agent_type": kind} if agent_id else {}
 
     @property
     def workdir(self) -> Path:
@@ -183,7 +166,8 @@ class Actor:
     def announce(self, tool: str, **given: Any) -> str:
         """Fire a call's PreToolUse alone, as for a call that the user cuts off; gives the call's id."""
         self.calls += 1
-        call_id = "toolu_01" + "".join(
+        letters = (_ALPHABET[byte % 62] for byte in _digest(self._name, "call", self.calls)[:22])
+        call_id = "toolu_01" + "".join(letters)
             _ALPHABET[byte % 62] for byte in _digest(self._name, "call", self.calls)[:22]
         )
         about = (
@@ -198,14 +182,17 @@ class Actor:
         running = []
         for errand in errands:
             call_id = self.announce("Agent", **errand.input)
-            running.append(Running(partial(self._accompany, errand, call_id, self._new_agent_id())))
-        return [one.wait() for one in running]
+            running.append(self._agent.pool.submit(self._accompany, errand, call_id, self._new_agent_id()))
+        return [one.result() for one in running]
 
-    def launch(self, errand: Errand) -> Running:
-        """Send out a subagent and go on; the call's result says only that it was launched."""
+    def launch(self, errand: Errand) -> Future[tuple[str, int]]:
+        """Send out a subagent and go on: the call's result says only that it was launched.
+
+        The Future's result is the subagent's report and how many calls it made.
+        """
         call_id = self.announce("Agent", **errand.input)
         agent_id = self._new_agent_id()
-        running = Running(lambda: self._send_out(errand, agent_id)[0])
+        running = self._agent.pool.submit(self._send_out, errand, agent_id)
         response = {
             "isAsync": True,
             "status": "async_launched",

@@ -120,6 +120,8 @@ class Hooks:
             code, printed = done.returncode, done.stdout + done.stderr
         except subprocess.TimeoutExpired as late:
             printed = (late.stdout or b"") + (late.stderr or b"")
+        except OSError as error:  # a hook of the form without a shell, whose program is gone
+            code, printed = 127, str(error).encode()
         ms = (time.perf_counter() - start) * 1000
         self.runs.append(Run(payload["hook_event_name"], ms, code, printed))
 

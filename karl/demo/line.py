@@ -116,7 +116,7 @@ class Watch:
         self._redis.close()
 
     def wait(self, line: Line, sent: int, progress: Progress, limit_s: float) -> str | None:
-        """Wait until `sent` events are in the ledger and the views; gives what is missing when they are not."""
+        """Wait until `sent` events are in ledger and views; gives what is missing when they do not come."""
         deadline = time.monotonic() + limit_s
         while (missing := self._missing(sent)) is not None:
             if not line.running():

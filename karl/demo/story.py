@@ -88,7 +88,7 @@ def _delegated(agent: ScriptedAgent) -> None:
         old_string="def total(prices, discount=0):",
         new_string="def total(prices: list[float], discount: float = 0) -> float:",
     )
-    searching.wait()
+    searching.result()
     main.delegate(
         Errand("Find the callers", "Who calls total, and with what?", _find_callers),
         Errand("Find the tax", "Who reads the tax rate?", _find_tax),
