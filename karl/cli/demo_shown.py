@@ -130,14 +130,15 @@ def _signal_rows(turns: Sequence[Detail]) -> list[tuple[Any, ...]]:
 
 def _print_correction(report: DemoReport, turn: Detail) -> None:
     number = next(at for at, one in enumerate(report.turns, 1) if one.row.id == turn.row.id)
-    parts = turn.score.components
+    before, now = turn.body.score, turn.score
+    parts = now.components
     known = ", ".join(f"{name} {parts[name]:g}" for name in parts if name in OUTCOME_PARTS)
     click.echo(f"\nAfter turn {number} the user said: {one_line(report.correction, 100)}")
     click.echo(
         "A new record says so of the old one, which stays as it is. What is known of the outcome now:\n"
         f"  {plain(known)}\n"
-        f"  outcome {turn.body.score.signals['outcome']:.4f} -> {turn.score.signals['outcome']:.4f}, "
-        f"reward {turn.body.score.reward:.4f} -> {turn.score.reward:.4f} (version {plain(turn.score.version)})"
+        f"  outcome {before.signals['outcome']:.4f} -> {now.signals['outcome']:.4f}, "
+        f"reward {before.reward:.4f} -> {now.reward:.4f} (version {plain(now.version)})"
     )
 
 

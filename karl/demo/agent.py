@@ -168,12 +168,8 @@ class Actor:
         self.calls += 1
         letters = (_ALPHABET[byte % 62] for byte in _digest(self._name, "call", self.calls)[:22])
         call_id = "toolu_01" + "".join(letters)
-            _ALPHABET[byte % 62] for byte in _digest(self._name, "call", self.calls)[:22]
-        )
-        about = (
-            given.get("command") or given.get("file_path") or given.get("pattern") or given.get("description")
-        )
-        self._agent.on_step(f"{self._identity.get('agent_type', '')} {tool}  {about or ''}".strip())
+        about = next((given[name] for name in _TELLING if name in given), "")
+        self._agent.on_step(f"{self._identity.get('agent_type', '')} {tool}  {about}".strip())
         self._fire("PreToolUse", tool_name=tool, tool_input=given, tool_use_id=call_id)
         return call_id
 

@@ -1,0 +1,68 @@
+"""The documentation says what is there: links, commands, settings, errors, keys and kinds of records."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+
+from karl import errors
+from karl.cli.table import COMMANDS
+from karl.schema.record import RecordKind
+from karl.settings import Settings, variable
+from karl.stream import keys
+from tests.conftest import ROOT
+
+PAGES = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_within_the_repository_leads_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", TEXTS[name])
+    assert [link for link in links if not (ROOT / name).parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_that_a_page_names_exists(name: str) -> None:
+    known = {row.name for row in COMMANDS} | {row.name.split()[0] for row in COMMANDS}
+    named = re.findall(
+        r"`karl ((?!--|up\.)[a-z]+(?:-[a-z]+)*(?: (?:install|uninstall|status|hooks|sessions|ledger|views))?)",
+        TEXTS[name],
+    )
+    assert [command for command in named if command not in known and command.split()[0] not in known] == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_setting_that_a_page_names_exists(name: str) -> None:
+    known = {variable(item.name) for item in fields(Settings)}
+    named = set(re.findall(r"\bKARL_[A-Z0-9_]+[A-Z0-9]\b(?!_?\*)", TEXTS[name])) - {"KARL_REWARD_W"}
+    assert named <= known
+
+
+def test_every_error_is_in_the_tree_of_its_module() -> None:
+    classes = [
+        item for _, item in inspect.getmembers(errors, inspect.isclass) if item.__module__ == errors.__name__
+    ]
+    assert [item.__name__ for item in classes if item.__name__ not in (errors.__doc__ or "")] == []
+
+
+def test_every_redis_key_is_in_the_list_of_its_module() -> None:
+    made = [
+        keys.events_key(5), keys.records_key(5), keys.dead_key(5), keys.lease_key(5), keys.session_key(5, "{s}"),
+        keys.seen_key(5, "{s}"), keys.LEDGER_LEASE, keys.LEDGER_TERM, keys.WORKERS, keys.NODES,
+    ]  # fmt: skip
+    listed = keys.__doc__ or ""
+    assert [name for name in made if name.replace("{5}", "{p}") not in listed] == []
+
+
+def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
+    page = TEXTS["docs/ledger-format.md"]
+    assert [kind for kind in get_args(RecordKind) if f"`{kind}`" not in page] == []
+
+
+def test_every_page_of_the_documentation_is_named_in_the_readme() -> None:
+    assert [name for name in TEXTS if name.startswith("docs/") and name not in TEXTS["README.md"]] == []
