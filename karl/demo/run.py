@@ -11,7 +11,8 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -26,11 +27,33 @@ from karl.demo.tools import ToolFailed, clean_environ
 from karl.errors import KarlError, Refused
 from karl.ledger import verify
 from karl.settings import Settings, read_settings
+from karl.stream.server import socket_path
 
 #: Seconds of silence that close the unfinished turn: more than any single step of the story takes.
 IDLE_S = 6.0
 #: Seconds after the story for everything to be in the ledger and the views.
 ARRIVAL_S = 90.0
+
+
+@dataclass(slots=True)
+class _Stage:
+    """Everything that one demo is played with."""
+
+    folder: Path
+    settings: Settings
+    sessions: Sessions
+    secret: str
+    hooks: Hooks
+    progress: Progress
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def shop(self) -> Path:
+        return self.folder / "shop"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "line.log"
 
 
 def run(keep: Path | None) -> DemoReport:
@@ -43,25 +66,36 @@ def run(keep: Path | None) -> DemoReport:
     with ExitStack() as stack:
         stack.enter_context(_ends_in_order())
         stack.callback(progress.done)
-        return _play(_folder(keep, stack), progress, start, kept=keep is not None)
+        folder = _folder(keep, stack)
+        variables = {"KARL_DATA_DIR": str(folder / "data"), "KARL_IDLE_TIMEOUT_S": f"{IDLE_S:g}"}
+        stage = _set(folder, read_settings(variables), progress)
+        _play(stage, variables)
+        return _report(stage, start, kept=keep is not None)
 
 
-def _play(folder: Path, progress: Progress, start: float, *, kept: bool) -> DemoReport:
-    variables = {"KARL_DATA_DIR": str(folder / "data"), "KARL_IDLE_TIMEOUT_S": str(IDLE_S)}
-    settings = read_settings(variables)
-    environ = clean_environ(os.environ)
-    sessions = Sessions(*(str(uuid.uuid4()) for _ in range(4)))
+def _set(folder: Path, settings: Settings, progress: Progress) -> _Stage:
+    """Make the repository, and install the hook as a user would."""
     # It looks like a token of GitHub's, and is none.
     secret = "ghp_" + secrets.token_hex(18)
-    make_repository(folder / "shop", secret)
-    hook_file = folder / ".claude" / "settings.json"
-    install_hook(settings, hook_file, environ)
-    hooks, log = Hooks(hook_file, environ), folder / "line.log"
-    problems: list[str] = []
-    progress.chapter("the line starts: server, shipper, workers; the agent needs not wait for it")
-    with Line(environ, variables, log) as line, closing(Watch(settings)) as watch:
+    file = folder / ".claude" / "settings.json"
+    install_hook(settings, file, os.environ)
+    sessions = Sessions(*(str(uuid.uuid4()) for _ in range(4)))
+    stage = _Stage(folder, settings, sessions, secret, Hooks(file, clean_environ(os.environ)), progress)
+    make_repository(stage.shop, secret)
+    return stage
+
+
+def _play(stage: _Stage, variables: dict[str, str]) -> None:
+    """Run line and story, until every event has arrived and the line has ended."""
+    progress, hooks, problems = stage.progress, stage.hooks, stage.problems
+    progress.chapter("the line starts: server, shipper, workers; the agent does not wait for it")
+    with (
+        _socket_folder(stage.settings),
+        Line(os.environ, variables, stage.log) as line,
+        closing(Watch(stage.settings)) as watch,
+    ):
         try:
-            tell(hooks, folder / "shop", sessions, progress)
+            tell(hooks, stage.shop, stage.sessions, progress)
         except ToolFailed as failure:
             problems.append(f"the scripted agent could not play its story: {failure}")
         progress.chapter("every event on its way: spool, stream, ledger, views")
@@ -71,11 +105,16 @@ def _play(folder: Path, progress: Progress, start: float, *, kept: bool) -> Demo
         problems += line.problems
     if watch.dead_letters:
         problems.append(f"{watch.dead_letters} events could not be understood")
-    found = _look(settings, problems)
+
+
+def _report(stage: _Stage, start: float, *, kept: bool) -> DemoReport:
+    """Read back what was recorded, and hold it against what was played."""
+    hooks, sessions, problems = stage.hooks, stage.sessions, stage.problems
+    found = _look(stage.settings, problems)
     problems += checks.missing(found, hooks.sent)
     problems += checks.untold(found, sessions)
     problems += checks.disturbing(hooks.runs)
-    problems += checks.leaks([settings.data_dir, hook_file, log], secret)
+    problems += checks.leaks([stage.settings.data_dir, stage.log], stage.secret)
     corrected = [turn for turn in found.turns_of(sessions.corrected) if turn.later]
     return DemoReport(
         sessions=found.sessions,
@@ -89,9 +128,21 @@ def _play(folder: Path, progress: Progress, start: float, *, kept: bool) -> Demo
         sent=len(hooks.sent),
         recorded=len(found.events),
         seconds=round(time.monotonic() - start, 1),
-        data_dir=settings.data_dir if kept else None,
+        data_dir=stage.settings.data_dir if kept else None,
         problems=problems,
     )
+
+
+@contextmanager
+def _socket_folder(settings: Settings) -> Iterator[None]:
+    """Remove the folder that a socket has of its own where the data folder's path is too long for one."""
+    folder = socket_path(settings.data_dir).parent
+    try:
+        yield
+    finally:
+        if settings.data_dir not in folder.parents:
+            with suppress(OSError):  # it was never made, or a killed server has left its socket in it
+                folder.rmdir()
 
 
 def _look(settings: Settings, problems: list[str]) -> Found:

@@ -162,7 +162,10 @@ TOOLS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
 
 
 def _bash_environ() -> dict[str, str]:
-    """Let `python` in a command line be the one that runs us, and leave no caches behind."""
+    """Let `python` in a command line be the one that runs us, and leave no caches behind.
+
+    A cached module would also hide an edit of the same second that leaves the file's size as it was.
+    """
     environ = clean_environ(os.environ)
     here = str(Path(sys.executable).parent)
     return {

@@ -12,6 +12,7 @@ Not here: whether the whole ledger is sound (see `verify.py`).
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -27,6 +28,8 @@ from karl.ledger.segments import (
     term_of,
 )
 
+#: Nanoseconds within which two changes of a folder may show the same time.
+_TICK_NS = 100_000_000
 _CHUNK = 1 << 18
 
 
@@ -67,6 +70,7 @@ class Reader:
         self._folder = folder
         self._fd = -1
         self._ahead: list[Header] = []
+        self._listed = 0  # the folder's time at a listing that can be relied on
         #: A mismatch right where an earlier reader stopped means another history, not damage.
         self._resumed = self.position != START
 
@@ -134,7 +138,13 @@ class Reader:
         return fd
 
     def _look_ahead(self) -> None:
-        """Find the segments that count and come after ours; one listing when there is no news."""
+        """Find the segments that count and come after ours; one stat when there is no news."""
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        if changed and changed == self._listed:
+            return
         names = list_segments(self._folder)
         current = self.position.segment
         if current and current not in names:
@@ -142,6 +152,8 @@ class Reader:
         known = self._ahead[-1].line.segment if self._ahead else current
         if names and names[-1] != known:
             self._ahead = chain_after(self._folder, names, current)
+        # A folder's time moves in ticks: one that is too new may hide a segment made after our listing.
+        self._listed = changed if time.time_ns() - changed > _TICK_NS else 0
 
     def _take(self, data: bytes, lines: list[Line], limit: int) -> bool:
         """Cut whole lines out of what was read, up to the seal when there is one; False without any."""
