@@ -546,7 +546,9 @@ def test_a_payload_that_can_not_be_read_leaves_its_kind_and_time(payload: bytes)
     for number, kind in enumerate(("UserPromptSubmit", "PreToolUse", "Stop")):
         item = held(kind, number)
         items.append(item._replace(event=msgspec.structs.replace(item.event, payload=msgspec.Raw(payload))))
-    turn = Turn(id="t", session="s1", number=0, closed_by="stop", held=tuple(items), short_ids=b"", time_ms=START_MS)
+    turn = Turn(
+        id="t", session="s1", number=0, closed_by="stop", held=tuple(items), short_ids=b"", time_ms=START_MS
+    )
     read = normalize_turn(turn)
     assert read.trajectory.tool_sequence == ["unknown"]
     assert read.timing.duration_s == 2.0
