@@ -7,11 +7,13 @@ import re
 from dataclasses import fields
 from typing import get_args
 
+import msgspec
 import pytest
 
 from karl import errors
 from karl.cli.table import COMMANDS
-from karl.schema.record import RecordKind
+from karl.schema.event import Event
+from karl.schema.record import AnnotationBody, EventsBody, RecordKind, Score, ScoreBody, TrajectoryBody
 from karl.settings import Settings, variable
 from karl.stream import keys
 from tests.conftest import ROOT
@@ -62,6 +64,12 @@ def test_every_redis_key_is_in_the_list_of_its_module() -> None:
 def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
     page = TEXTS["docs/ledger-format.md"]
     assert [kind for kind in get_args(RecordKind) if f"`{kind}`" not in page] == []
+
+
+@pytest.mark.parametrize("body", [TrajectoryBody, EventsBody, AnnotationBody, ScoreBody, Event, Score])
+def test_every_member_of_a_record_is_in_the_ledgers_format(body: type) -> None:
+    page = TEXTS["docs/ledger-format.md"]
+    assert [item.name for item in msgspec.structs.fields(body) if f"`{item.name}`" not in page] == []
 
 
 def test_every_page_of_the_documentation_is_named_in_the_readme() -> None:

@@ -27,14 +27,6 @@ from producers.spool import Spool
 #: Seconds between two looks at the line, and for it to end.
 LOOK_S, STOP_S = 0.1, 60.0
 
-#: The same supervisor as `karl up`; it also ends when we are gone, however that happened.
-_UP = """
-import os, sys
-from karl.settings import read_settings
-from workers.supervise import up
-sys.exit(up(read_settings(os.environ), os.environ, supervised=True))
-"""
-
 
 def install_hook(settings: Settings, file: Path, environ: Mapping[str, str]) -> None:
     """Put the hook into a settings file with the installer that `karl hooks install` uses."""
@@ -54,7 +46,8 @@ class Line:
         self._log: IO[bytes] = log.open("wb")
         # A session of its own: a Ctrl-C is for us, and we end the line in good order.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _UP],
+            # --supervised: it also ends when we are gone, however that happened.
+            [sys.executable, "-P", "-m", "karl.cli", "up", "--supervised"],
             env={**clean_environ(environ), **variables},
             stdin=subprocess.PIPE,
             stdout=self._log,
