@@ -221,8 +221,9 @@ def call_rows(calls: Sequence[ToolCall]) -> list[tuple[Any, ...]]:
 
 def print_verified(report: verify.Report) -> None:
     """Print what a check of the ledger found."""
+    segments = f"{report.segments} segment{'s' * (report.segments != 1)}"
     click.echo(
-        f"{report.records} records in {report.segments} segment{'s' * (report.segments != 1)}, {report.bytes} bytes: "
+        f"{report.records} records in {segments}, {report.bytes} bytes: "
         f"{report.events} events, {report.trajectories} trajectories\n"
         f"head {report.head} (line {report.seq})"
     )
