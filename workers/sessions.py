@@ -99,7 +99,8 @@ class SessionsWorker:
         self._now = now
         self._partitions = Partitions(redis, owner, lease_ttl_s, monotonic)
         self._partitions.carry_ttl_ms = carry_ttl_ms
-        self._balance_due = every(lease_ttl_s / 3, monotonic)
+        self._new_balance = lambda: every(lease_ttl_s / 3, monotonic)
+        self._balance_due = self._new_balance()
         self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._held: dict[int, _Partition] = {}
@@ -115,7 +116,7 @@ class SessionsWorker:
             self._settle()
             self._balance()
         self._follow_leases()
-        if self._paused:
+        if self._paused or not self._held:
             self._settle()
             stop.wait(BLOCK_MS / 1000)
         else:
@@ -133,6 +134,7 @@ class SessionsWorker:
         self._ahead = {}
         self._work = {}
         self._careful = defect
+        self._balance_due = self._new_balance()  # at once: leases may have gone to others meanwhile
 
     def close(self) -> None:
         """Release the partitions; open turns stay in the stream for the next holder."""

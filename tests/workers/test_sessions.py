@@ -303,3 +303,19 @@ def test_a_session_whose_turn_closed_a_moment_ago_goes_on_from_memory_not_from_a
     assert [record["turn"] for record in turns] == list(range(20))
     assert len(line.records("annotation")) == 19
     assert line.ledgered() == [event.id for event in one.sent]
+
+
+def test_a_worker_without_partitions_waits_instead_of_spinning(line: Line) -> None:
+    class Stop:
+        waits = 0
+
+        def wait(self, _seconds: float) -> bool:
+            self.waits += 1
+            return False
+
+    idle = line.sessions()
+    idle._partitions._acquire = lambda _wanted: None  # type: ignore[method-assign]
+    stop = Stop()
+    for _ in range(3):
+        idle.run_once(stop)  # type: ignore[arg-type]
+    assert stop.waits == 3
