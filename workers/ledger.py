@@ -36,6 +36,9 @@ BATCH_BYTES = 2 * 1024 * 1024
 #: How long a read waits for the first record.
 BLOCK_MS = 1000
 
+#: Batches that a clean end still writes; what comes after them is the next holder's.
+DRAIN_MAX = 100
+
 _TRIM = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LEASELOST') end
 for i = 2, #KEYS do redis.call('XTRIM', KEYS[i], 'MINID', '=', ARGV[i]) end
@@ -109,8 +112,11 @@ class LedgerWorker:
         if self._writer is None:
             return
         try:
-            while batch := self._read(self._writer):
-                self._append(self._writer, batch)
+            for _ in range(DRAIN_MAX):
+                if batch := self._read(self._writer):
+                    self._append(self._writer, batch)
+                else:
+                    break
         finally:
             self.forget()
         self._lease.release()

@@ -99,8 +99,9 @@ class SessionsWorker:
         self._now = now
         self._partitions = Partitions(redis, owner, lease_ttl_s, monotonic)
         self._partitions.carry_ttl_ms = carry_ttl_ms
-        self._new_balance = lambda: every(lease_ttl_s / 3, monotonic)
-        self._balance_due = self._new_balance()
+        self._lease_ttl_s = lease_ttl_s
+        self._monotonic = monotonic
+        self._balance_due = every(lease_ttl_s / 3, monotonic)
         self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._held: dict[int, _Partition] = {}
@@ -134,7 +135,8 @@ class SessionsWorker:
         self._ahead = {}
         self._work = {}
         self._careful = defect
-        self._balance_due = self._new_balance()  # at once: leases may have gone to others meanwhile
+        # Due at once: leases may have gone to others meanwhile.
+        self._balance_due = every(self._lease_ttl_s / 3, self._monotonic)
 
     def close(self) -> None:
         """Release the partitions; open turns stay in the stream for the next holder."""

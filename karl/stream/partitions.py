@@ -76,7 +76,10 @@ for i = 1, sessions do
 end
 if #ARGV[3] > 0 then redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[3]) end
 if #ARGV[4] > 0 then
-  redis.call('XGROUP', 'SETID', KEYS[2], 'sessions', ARGV[4], 'ENTRIESREAD', ARGV[5])
+  local moved = redis.pcall('XGROUP', 'SETID', KEYS[2], 'sessions', ARGV[4], 'ENTRIESREAD', ARGV[5])
+  if moved.err then -- the server lost its data, the group included
+    redis.call('XGROUP', 'CREATE', KEYS[2], 'sessions', ARGV[4], 'MKSTREAM', 'ENTRIESREAD', ARGV[5])
+  end
 end
 return records
 """
