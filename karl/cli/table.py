@@ -45,6 +45,7 @@ COMMANDS = (
     Row("status", "look", True, "karl.cli.look:status", "Show what the line holds and whether it moves."),
     Row("sessions", "look", True, "karl.cli.look:sessions", "List sessions, newest first."),
     Row("show", "look", True, "karl.cli.look:show", "Show one session or trajectory: turns, calls, signals."),
+    Row("dead-letters list", "look", True, "karl.cli.dead_letters:list_", "List what could not be understood, with the reason."),
     Row("verify", "ledger", True, "karl.cli.ledger:verify", "Check every byte of the ledger; say what, where and how much."),
     Row("rebuild", "ledger", False, "karl.cli.ledger:rebuild", "Make the views anew from the ledger."),
     Row("normalize", "ledger", True, "karl.cli.ledger:normalize", "Read records of older forms as schema v2."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from karl.errors import LineDown
 from karl.stream import keys
 from karl.stream.connect import command
 
@@ -47,7 +48,16 @@ def count(redis: Redis) -> int:
 
 
 def read(redis: Redis, *, page: int = 256) -> Iterator[DeadLetter]:
-    """Read all dead letters, partition by partition, oldest first."""
+    """Read all dead letters, partition by partition, oldest first. Raises LineDown."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    try:
+        yield from _read(redis, page)
+    except RedisError as error:
+        raise LineDown(f"Redis does not answer: {error}; `karl up` starts the line") from error
+
+
+def _read(redis: Redis, page: int) -> Iterator[DeadLetter]:
     for partition in range(keys.PARTITIONS):
         start = "-"
         while rows := command(redis, "XRANGE", keys.dead_key(partition), start, "+", "COUNT", page):

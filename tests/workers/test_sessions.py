@@ -321,7 +321,9 @@ def test_a_worker_without_partitions_waits_instead_of_spinning(line: Line) -> No
     assert stop.waits == 3
 
 
-def test_a_server_that_lost_all_its_data_is_worked_with_again(line: Line, feed: MakeFeed, redis: Redis) -> None:
+def test_a_server_that_lost_all_its_data_is_worked_with_again(
+    line: Line, feed: MakeFeed, redis: Redis
+) -> None:
     worker = line.sessions()
     feed("s-1").turn()
     line.drain(worker)
