@@ -15,7 +15,6 @@ import msgspec
 
 from karl.cli.render import plain
 from karl.errors import Unreadable
-from karl.schema.trajectory import SCHEMA_VERSION, Trajectory
 from karl.session.older import normalize_lines
 
 #: Unreadable lines that a report names; all are counted.
@@ -86,14 +85,9 @@ def _normalized(source: Iterable[bytes], report: Report) -> Iterator[bytes]:
                 report.reasons.append(Reason(place, result.reason))
             continue
         report.read += 1
-        document = _document(result)
-        report.changed += document != _parsed(present)
-        yield msgspec.json.encode(document) + b"\n"
-
-
-def _document(record: Trajectory) -> dict[str, Any]:
-    """Give the JSON object of a record; it names its schema, so that a stranger can tell."""
-    return {"schema_version": SCHEMA_VERSION, **msgspec.json.decode(msgspec.json.encode(record))}
+        written = msgspec.json.encode(result)
+        report.changed += _parsed(written) != _parsed(present)
+        yield written + b"\n"
 
 
 def _parsed(line: bytes) -> Any:

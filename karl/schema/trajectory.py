@@ -80,16 +80,20 @@ class Context(msgspec.Struct, omit_defaults=True):
     total_tokens: int | None = None
 
 
+#: A count that is written out even when it is 0: readers of schema v2 rely on it.
+_ZERO: int = msgspec.field(default_factory=int)
+
+
 class Calls(msgspec.Struct, omit_defaults=True):
     """What the agent did (`trajectory` in the JSON)."""
 
     events: list[ToolCall] = []
     tool_sequence: list[str] = []
     tool_counts: dict[str, int] = {}
-    total_tools: int = 0
-    successes: int = 0
-    failures: int = 0
-    bash_errors: int = 0
+    total_tools: int = _ZERO
+    successes: int = _ZERO
+    failures: int = _ZERO
+    bash_errors: int = _ZERO
     observed_event_count: int = 0
     placeholder_event_count: int = 0
     events_truncated: bool = False
@@ -146,7 +150,7 @@ class Timing(msgspec.Struct, omit_defaults=True):
 class Trajectory(msgspec.Struct, omit_defaults=True):
     """One turn in schema v2. `extra` keeps what an older record held and v2 has no field for."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[2] = msgspec.field(default_factory=lambda: 2)  # written out, always
     id: str = ""
     session_id: str = ""
     source: str = "unknown"
