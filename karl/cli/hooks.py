@@ -60,6 +60,7 @@ def install(
     from producers.spool import Spool  # noqa: PLC0415 - the installer loads with its commands
 
     if not dry_run:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         Spool(settings.spool).prepare()
     plan = _plan(settings, agent, scope, file, "install")
     _carry_out(plan, dry_run=dry_run, as_json=as_json)
