@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -195,13 +196,11 @@ def test_any_batches_give_the_rows_of_a_rebuild(
     ledgers.write(folder / "ledger", drafts, segment_max_bytes=4000)
     live = folder / "views.sqlite"
     begin(live, "1")
-    opened = store.Store(live, "1")
-    with Reader(folder / "ledger") as reader:
+    with closing(store.Store(live, "1")) as opened, Reader(folder / "ledger") as reader:
         before = START
         while lines := reader.poll(data.draw(st.integers(1, 9))):
             opened.apply(lines, before)
             before = opened.position
-    opened.close()
     build(folder / "again.sqlite", folder / "ledger", "1")
     assert dump(live) == dump(folder / "again.sqlite")
     assert compare(live, folder / "ledger", "1").equal
