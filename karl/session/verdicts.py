@@ -29,6 +29,14 @@ _SHELL = "Bash"
 _READERS = frozenset({"BashOutput", "TaskOutput", "AgentOutput", "AgentOutputTool"})
 _LAUNCHERS = frozenset({"Task", "Agent"})
 _DURATIONS = (("durationMs", 1), ("totalDurationMs", 1), ("duration_ms", 1), ("durationSeconds", 1000))
+#: Every field of a response that can say more than that the call went well, but for `interrupted`.
+_TELLING = frozenset(
+    {
+        "agentId", "agent_id", "backgroundTaskId", "code", "error", "exitCode", "exit_code", "isAsync",
+        "isError", "is_error", "llmContent", "message", "metadata", "output", "returnCodeInterpretation",
+        "returncode", "status", "success", "timedOutAfterMs", *(key for key, _ in _DURATIONS),
+    }
+)  # fmt: skip
 _WITHOUT_FAILURE_EVENT = ("codex", "gemini")
 
 _EXIT_FIRST_LINE = re.compile(r"(?:Error: )?Exit code:? (-?\d{1,10})\b")
@@ -58,6 +66,11 @@ class Verdict(NamedTuple):
     error: str | None = None
     duration_ms: int | None = None
     agent_id: str | None = None
+
+
+_COMPLETED = Verdict(success=True, status="completed")
+_COMPLETED_SHELL = Verdict(success=True, status="completed", exit_code=0)
+_SAID_NOTHING = Verdict(success=None, status="unknown")
 
 
 def of_result(tool: str, response: object, agent: str) -> Verdict:
@@ -114,6 +127,13 @@ def milliseconds(value: object, scale: int = 1) -> int | None:
 
 
 def _of_object(tool: str, response: dict[str, Any], *, mute: bool) -> Verdict:
+    # Nearly every response has none of these fields; looking for each of them is the dear part.
+    if not mute and _TELLING.isdisjoint(response) and not response.get("interrupted"):
+        return _fine(tool, mute=False)
+    return _of_telling_object(tool, response, mute=mute)
+
+
+def _of_telling_object(tool: str, response: dict[str, Any], *, mute: bool) -> Verdict:
     took = _duration_in(response)
     started = _started_agent(tool, response)
     soft = _unfinished(tool, response)
@@ -151,10 +171,8 @@ def _failed(code: int | None, error: str | None, took: int | None) -> Verdict:
 def _fine(tool: str, *, mute: bool) -> Verdict:
     """Say what a result without further word means."""
     if tool != _SHELL:
-        return Verdict(success=True, status="completed")
-    if mute:
-        return Verdict(success=None, status="unknown")
-    return Verdict(success=True, status="completed", exit_code=0)
+        return _COMPLETED
+    return _SAID_NOTHING if mute else _COMPLETED_SHELL
 
 
 def _unfinished(tool: str, response: dict[str, Any]) -> CallStatus | None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from karl.schema.event import Event, encode_event, event_id
 from karl.schema.trajectory import ToolCall, Trajectory
+from karl.session import verdicts
 from karl.session.emissions import Carry, Duplicate, Held, Limits, Remark, Turn
 from karl.session.fold import OpenSession
 from karl.session.turn import normalize_turn
@@ -634,3 +635,27 @@ def _check(turn: Turn, read: Trajectory, seen: Counter[str]) -> None:
     assert len(named) <= read.trajectory.total_tools
     seen.update(call.status for call in read.trajectory.events)
     assert msgspec.json.decode(msgspec.json.encode(read), type=Trajectory) == read
+
+
+@given(
+    st.sampled_from(["Bash", "Read", "Task", "WebFetch", "mcp__x__y"]),
+    st.dictionaries(
+        st.one_of(
+            st.sampled_from(
+                ["stdout", "stderr", "interrupted", "isImage", "file", "filePath", "content", "type"]
+            ),
+            st.sampled_from(sorted(verdicts._TELLING)),
+            st.text(max_size=5),
+        ),
+        st.one_of(
+            st.none(), st.booleans(), st.integers(-5, 600), st.text(max_size=8), st.just({"exit_code": 3})
+        ),
+        max_size=6,
+    ),
+)
+def test_the_short_way_through_a_response_gives_what_the_long_way_gives(
+    tool: str, response: dict[str, Any]
+) -> None:
+    assert verdicts._of_object(tool, response, mute=False) == verdicts._of_telling_object(
+        tool, response, mute=False
+    )
