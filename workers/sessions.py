@@ -194,6 +194,8 @@ class SessionsWorker:
         gained, lost = self._partitions.balance()
         if gained or lost:
             _log.info("sessions: %d partitions gained, %d given up", len(gained), len(lost))
+        for partition in lost:
+            self._drop(partition)
         self._mind_the_ledger()
 
     def _mind_the_ledger(self) -> None:

@@ -145,11 +145,13 @@ class Partitions:
     def balance(self) -> tuple[list[int], list[int]]:
         """Renew what is ours, then take free partitions, or release some, up to a fair share.
 
-        Gives the partitions gained and lost. Called every third of a lease's life.
+        Gives the partitions gained and lost; one whose lease had ended meanwhile is both, because
+        somebody else may have worked on it. Called every third of a lease's life.
         """
         before = set(self._trusted_until)
         alive = int(self._redis.eval(_ALIVE, 1, keys.WORKERS, self._owner, str(self._ttl_ms)))
         self._renew()
+        renewed = set(self._trusted_until)
         share = -(-keys.PARTITIONS // alive)
         held = sorted(self._trusted_until)
         if len(held) > share:
@@ -157,7 +159,7 @@ class Partitions:
         elif len(held) < share:
             self._acquire(share - len(held))
         after = set(self._trusted_until)
-        return sorted(after - before), sorted(before - after)
+        return sorted(after - renewed), sorted(before - (renewed & after))
 
     def leave(self) -> None:
         """Release everything and sign off: the others need not wait for our leases to expire."""

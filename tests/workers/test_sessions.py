@@ -339,3 +339,26 @@ def test_a_server_that_lost_all_its_data_is_worked_with_again(
     assert len(line.records("trajectory")) == 2
     assert line.kept(worker) == 0
     assert redis.xinfo_groups(keys.events_key(keys.partition_of("s-2")))[0]["lag"] == 0
+
+
+def test_a_worker_that_slept_while_another_did_its_work_forgets_what_it_held(
+    line: Line, feed: MakeFeed, redis: Redis
+) -> None:
+    sleeper = line.sessions()
+    one = feed()
+    one.prompt()
+    one.call()
+    line.drain(sleeper)
+    redis.delete(*(keys.lease_key(p) for p in range(64)), keys.WORKERS)  # its leases ended while it slept
+    other = line.sessions()
+    one.stop()
+    line.drain(other)
+    other.close()
+    sleeper._balance_due = lambda: True
+    sleeper.run_once(line.stop)
+    sleeper._balance_due = lambda: False
+    one.turn(text="and now this")
+    line.drain(sleeper)
+    assert line.ledgered() == [event.id for event in one.sent]
+    assert [record["turn"] for record in line.records("trajectory")] == [0, 1]
+    assert line.kept(sleeper) == 0
