@@ -1,1 +1,1 @@
-"""The processes behind the stream; thin: read, call karl, write, acknowledge."""
+"""The processes behind the stream; thin: read, call karl, write."""

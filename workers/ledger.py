@@ -156,9 +156,8 @@ class LedgerWorker:
         """
         pipe = self._redis.pipeline(transaction=False)
         for partition, last in watermarks.items():
-            pipe.xgroup_create(keys.records_key(partition), "ledger", id="$", mkstream=True)
-            command(pipe, "XSETID", keys.records_key(partition), last)
-        # Errors here are the normal case: the group exists, or the stream is ahead already.
+            pipe.xadd(keys.records_key(partition), {"k": "", "b": ""}, id=last)
+        # A refusal is the normal case: the stream is ahead already. What goes in is trimmed right after.
         pipe.execute(raise_on_error=False)
 
     def _read(self, writer: Writer, block_ms: int | None = None) -> list[Draft]:
@@ -168,7 +167,7 @@ class LedgerWorker:
         ids = [after.get(p, "0") for p in names.values()]
         reply = command(self._redis, "XREAD", "COUNT", self._pace.count, *block, "STREAMS", *names, *ids)
         drafts = [
-            Draft(flat[1].decode(), flat[3], names[stream], entry.decode())
+            _draft(names[stream], entry, dict(zip(flat[::2], flat[1::2], strict=True)))
             for stream, entries in reply or ()
             for entry, flat in entries
         ]
@@ -203,6 +202,12 @@ class LedgerWorker:
             if "LEASELOST" in str(error):
                 raise LeaseLost(keys.LEDGER_LEASE) from error
             raise
+
+
+def _draft(partition: int, entry: bytes, fields: dict[bytes, bytes]) -> Draft:
+    """Give an entry as a draft; one that no worker of ours made becomes a draft that the writer refuses."""
+    kind = fields.get(b"k", b"").decode("utf-8", "replace")
+    return Draft(kind, fields.get(b"b", b""), partition, entry.decode())
 
 
 def _after(entry: str) -> str:

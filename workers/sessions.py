@@ -97,8 +97,7 @@ class SessionsWorker:
         self._open_max_events = open_max_events
         self._node = node
         self._now = now
-        self._partitions = Partitions(redis, owner, lease_ttl_s, monotonic)
-        self._partitions.carry_ttl_ms = carry_ttl_ms
+        self._partitions = Partitions(redis, owner, lease_ttl_s, monotonic, carry_ttl_ms=carry_ttl_ms)
         self._lease_ttl_s = lease_ttl_s
         self._monotonic = monotonic
         self._balance_due = every(lease_ttl_s / 3, monotonic)

@@ -15,10 +15,8 @@ import threading
 from pathlib import Path
 
 from karl.errors import KarlError, LedgerRewound
-from karl.settings import Settings
 from karl.views.rebuild import Tail, begin, rebuild
 from karl.views.store import Moved, Store, ViewsBlocked, ViewsUnusable, identity
-from workers.loop import run as run_worker
 
 #: Waits between looks at the ledger, in seconds: from the first to the last while nothing comes.
 WAIT_MIN_S = 0.05
@@ -121,8 +119,3 @@ class ViewsWorker:
     def _report(self, complaints: list[str]) -> None:
         for complaint in complaints:
             _log.error("views: %s", complaint)
-
-
-def run(settings: Settings, stop: threading.Event) -> int:
-    """Follow the ledger until `stop`; gives the exit code (1 when the ledger is damaged)."""
-    return run_worker(ViewsWorker(settings.views, settings.ledger, settings.reward_version), stop)

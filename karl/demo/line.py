@@ -135,7 +135,7 @@ class Watch:
         seen = overview(self._settings.ledger, self._settings.views)
         if seen.views is None or seen.views.behind:
             return "records that the views have not taken in"
-        # An idle session worker reads on for a moment: what it acknowledges is in the ledger by then.
+        # An idle session worker reads on for a moment: what it trims is in the ledger by then.
         return f"{sent - seen.counts.events} events not in the views" if seen.counts.events < sent else None
 
 

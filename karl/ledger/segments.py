@@ -79,11 +79,6 @@ def term_of(name: str) -> int:
     return int(name[:10])
 
 
-def number_of(name: str) -> int:
-    """Read from a segment's name which of its term it is."""
-    return int(name[11:17])
-
-
 def is_segment(name: str) -> bool:
     """Say whether a file name is a segment's."""
     return _NAME.fullmatch(name) is not None

@@ -61,11 +61,6 @@ def prompt_kind(prompt: object, payload: Payload) -> PromptKind:
     return "machine" if _MACHINE.match(text) else "human"
 
 
-def human_typed(prompt: object, payload: Payload) -> bool:
-    """Say whether a person typed this prompt, as far as its text and payload tell."""
-    return prompt_kind(prompt, payload) == "human"
-
-
 def _without_context(prompt: str) -> str:
     """Drop what an editor put in front of a person's words; all of it is kept when nothing follows."""
     text = prompt.lstrip()

@@ -100,7 +100,7 @@ class Remark(msgspec.Struct, frozen=True):
 
 
 class Duplicate(msgspec.Struct, frozen=True):
-    """An entry whose event is open or ledgered already: acknowledge it, nothing else."""
+    """An entry whose event is open or ledgered already: nothing is to be done."""
 
     entry: str | bytes
     event: str

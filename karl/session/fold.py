@@ -131,8 +131,8 @@ class OpenSession:
     def add(self, held: Held, now_ms: int) -> list[Emission]:
         """Fold one entry in; give what leaves because of it, in order.
 
-        The very same entry given twice gives nothing the second time: it is open, and its one
-        acknowledgement comes with its turn.
+        The very same entry given twice gives nothing the second time: it is open, and leaves
+        with its turn.
         """
         short = short_id(held.event.id)
         entry = self._ids.get(short)

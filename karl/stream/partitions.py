@@ -124,13 +124,19 @@ class HandOn:
 
 
 class Partitions:
-    """The partitions of one sessions worker. `clock` gives monotonic seconds."""
+    """The partitions of one sessions worker. `clock` gives monotonic seconds.
 
-    def __init__(self, redis: Redis, owner: str, ttl_s: float, clock: Callable[[], float]) -> None:
+    `ttl_s` is the life of a lease, `carry_ttl_ms` that of what sessions carry.
+    """
+
+    def __init__(
+        self, redis: Redis, owner: str, ttl_s: float, clock: Callable[[], float], *, carry_ttl_ms: int
+    ) -> None:
         self._redis = redis
         self._owner = owner
         self._ttl_ms = int(ttl_s * 1000)
         self._clock = clock
+        self._carry_ttl_ms = carry_ttl_ms
         self._trusted_until: dict[int, float] = {}
         self._position: dict[int, bytes] = {}  # partition -> last entry read
         self._folded: dict[int, int] = {}  # partition -> entries folded since its stream began
@@ -245,7 +251,7 @@ class Partitions:
             len(names),
             *names,
             self._token(partition),
-            self.carry_ttl_ms,
+            self._carry_ttl_ms,
             leaving.trim,
             leaving.folded,
             self._folded.get(partition, 0),
@@ -256,9 +262,6 @@ class Partitions:
             len(leaving.carried),
             *chain.from_iterable((c.carry, c.seen) for c in leaving.carried),
         ]
-
-    #: Life of what sessions carry, in milliseconds; set by the worker from its settings.
-    carry_ttl_ms: int = 35 * 86_400_000
 
     def _trust(self, partition: int, started: float) -> None:
         self._trusted_until[partition] = started + self._ttl_ms / 1000 * (1 - MARGIN)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karl.schema.event import Payload
-from karl.session.corrections import human_typed, is_correction, is_redo, prompt_kind
+from karl.session.corrections import is_correction, is_redo, prompt_kind
 
 BEFORE = "add a cache to the user loader"
 
@@ -205,16 +205,16 @@ KINDS = {
 @pytest.mark.parametrize(("prompt", "kind"), KINDS.items())
 def test_the_writer_of_a_prompt_is_told_by_its_wrapper(prompt: str, kind: str) -> None:
     assert prompt_kind(prompt, Payload()) == kind
-    assert human_typed(prompt, Payload()) is (kind == "human")
+    assert (prompt_kind(prompt, Payload()) == "human") is (kind == "human")
 
 
 def test_a_prompt_inside_a_subagent_is_not_typed() -> None:
-    assert not human_typed("look around", Payload(agent_id="g1"))
+    assert prompt_kind("look around", Payload(agent_id="g1")) != "human"
 
 
 @pytest.mark.parametrize("odd", [None, 3, ["x"], {"text": "x"}])
 def test_a_prompt_that_is_no_text_is_not_typed(odd: object) -> None:
-    assert not human_typed(odd, Payload())
+    assert prompt_kind(odd, Payload()) != "human"
 
 
 def test_context_that_an_editor_put_first_is_not_judged() -> None:

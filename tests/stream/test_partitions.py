@@ -12,7 +12,7 @@ from tests.conftest import wait_until
 
 
 def worker(redis: Redis, owner: str, ttl_s: float = 30.0) -> Partitions:
-    return Partitions(redis, owner, ttl_s, time.monotonic)
+    return Partitions(redis, owner, ttl_s, time.monotonic, carry_ttl_ms=60_000)
 
 
 def test_one_worker_takes_all_and_a_second_gets_half(redis: Redis) -> None:

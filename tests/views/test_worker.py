@@ -23,12 +23,10 @@ from workers import views as worker_module
 from workers.views import ViewsWorker
 
 PROGRAM = """
-import os, sys, threading
-from karl.process import log_to_stderr, stop_on_signals
+import os, sys
 from karl.settings import read_settings
-from workers.views import run
-log_to_stderr("INFO")
-sys.exit(run(read_settings(os.environ), stop_on_signals()))
+from workers.start import run_views
+sys.exit(run_views(read_settings(os.environ)))
 """
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from karl.errors import LeaseLost
 from karl.ledger.verify import verify
-from karl.stream import keys
+from karl.stream import dead_letters, keys
 from tests.workers.conftest import Feed, Line
 from workers.ledger import LedgerWorker
 
@@ -97,3 +97,17 @@ def test_records_of_a_server_that_lost_its_data_are_not_taken_for_old_ones(
     partition = keys.partition_of("s-1")
     last = redis.xinfo_stream(keys.records_key(partition))["last-generated-id"]
     assert last == heir._writer.watermarks[partition].encode()  # type: ignore[union-attr]
+
+
+def test_an_entry_that_no_worker_of_ours_made_goes_to_the_dead_letters_and_the_rest_is_written(
+    line: Line, feed: MakeFeed, redis: Redis
+) -> None:
+    redis.xadd(keys.records_key(keys.partition_of("s-1")), {"odd": "entry"})
+    redis.xadd(keys.records_key(keys.partition_of("s-1")), {"k": "events", "b": "not json"})
+    feed().turn()
+    line.drain(line.sessions())
+    assert len(line.records("trajectory")) == 1
+    letters = list(dead_letters.read(redis))
+    assert [letter.data for letter in letters] == [b"", b"not json"]
+    assert all(letter.where == "ledger" and letter.reason for letter in letters)
+    assert verify(line.folder).ok
