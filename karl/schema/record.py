@@ -55,9 +55,11 @@ class TrajectoryBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EventsBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Facts that belong to no turn. `after` is the last trajectory before them, if any.
+    """Facts that are in no trajectory's record. `after` is the last trajectory before them, if any.
 
-    `ended` says that the agent's session ended with them.
+    `of` names the trajectory that they belong to when they came after its record was made: a late
+    result, or what a transcript tells of a turn that hooks had recorded. Whoever reads that trajectory
+    reads them with it. `ended` says that the agent's session ended with them.
     """
 
     session: str
@@ -69,6 +71,7 @@ class EventsBody(msgspec.Struct, frozen=True, omit_defaults=True):
     events: list[msgspec.Raw]
     after: str | None = None
     ended: bool = False
+    of: str | None = None
 
 
 class AnnotationBody(msgspec.Struct, frozen=True, omit_defaults=True):

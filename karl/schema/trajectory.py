@@ -147,6 +147,24 @@ class Timing(msgspec.Struct, omit_defaults=True):
     tool_count: int | None = None
 
 
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tokens that a model read and wrote, each once: `input` leaves out what the cache gave or took.
+
+    `messages` counts the responses that said so; 0 where nobody counted (hooks alone do not say).
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    messages: int = 0
+
+    @property
+    def total(self) -> int:
+        """Add the four up."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
+
 class Trajectory(msgspec.Struct, omit_defaults=True):
     """One turn in schema v2. `extra` keeps what an older record held and v2 has no field for."""
 
@@ -162,6 +180,7 @@ class Trajectory(msgspec.Struct, omit_defaults=True):
     trajectory: Calls = msgspec.field(default_factory=Calls)
     outcome: Outcome = msgspec.field(default_factory=Outcome)
     timing: Timing = msgspec.field(default_factory=Timing)
+    usage: Usage = Usage()
     quality: dict[str, Any] = {}
     cortex_bridge: dict[str, Any] = {}
     extra: dict[str, Any] = {}
