@@ -91,7 +91,7 @@ def _of_size(folder: Path, count: int) -> dict[str, float]:
         lambda: subprocess.run(command, env=environ, capture_output=True, check=True)
     )
 
-    store = Store(views, "1")
+    store = Store(views, "1", ledger)
     tail = Tail(ledger, store.position)
     writer = Writer.open(
         ledger, term=newest_term(ledger) + 1, clock=lambda: datetime.now(UTC), segment_max_bytes=64 << 20,

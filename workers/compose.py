@@ -13,9 +13,10 @@ import msgspec
 from karl.reward.score import rescore_outcome, score
 from karl.schema.record import AnnotationBody, EventsBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
-from karl.session.corrections import DETECTOR
 from karl.session.emissions import Carry, Duplicate, Emission, Remark, Strays, Turn
 from karl.session.turn import normalize_turn
+
+_FLAGS = ("correction_detected", "redo_detected", "build_success", "session_continued")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,7 +72,7 @@ def bare_facts(emission: Emission) -> tuple[str, bytes] | None:
     """Give the record of a turn that our reading of it failed on: its facts, without a reading."""
     if not isinstance(emission, Turn):
         return None
-    return "events", _events(Strays(emission.session, emission.held, emission.short_ids, emission.time_ms))
+    return "events", _events(Strays(emission.session, emission.held, emission.marks, emission.time_ms))
 
 
 def _events(strays: Strays) -> bytes:
@@ -87,6 +88,7 @@ def _events(strays: Strays) -> bytes:
             events=[msgspec.Raw(held.raw) for held in strays.held],
             after=strays.after,
             ended=strays.ended,
+            of=strays.of,
         )
     )
 
@@ -94,19 +96,14 @@ def _events(strays: Strays) -> bytes:
 def _annotation(carry: Carry, remark: Remark) -> tuple[str, bytes] | None:
     if carry.last_score is None:  # an earlier version of the carry: the turn can not be re-scored from here
         return None
-    outcome = msgspec.structs.replace(
-        carry.last_outcome or Outcome(),
-        annotation_status="annotated",
-        correction_detected=remark.correction_detected,
-        redo_detected=remark.redo_detected,
-        session_continued=remark.session_continued,
-    )
+    said = {name: flag for name in _FLAGS if (flag := getattr(remark, name)) is not None}
+    outcome = msgspec.structs.replace(carry.last_outcome or Outcome(), annotation_status="annotated", **said)
     carry.last_outcome, carry.last_score = outcome, rescore_outcome(carry.last_score, outcome)
     body = AnnotationBody(
         trajectory=remark.trajectory,
         session=remark.session,
         by=remark.by,
-        detector=DETECTOR,
+        detector=remark.detector,
         outcome=outcome,
         score=carry.last_score,
         time_ms=remark.time_ms,

@@ -22,7 +22,7 @@ import msgspec
 
 from karl.errors import Unreadable
 from karl.schema.event import decode_event
-from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, seen_of
+from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, Turn, marks_of
 from karl.session.fold import OpenSession
 from karl.stream import keys
 from karl.stream.pace import Pace
@@ -67,7 +67,7 @@ class _Partition:
 
     def first_needed(self) -> bytes:
         """Give the id before which no entry is needed any more."""
-        firsts = [s.first_entry for s in self.sessions.values() if s.first_entry is not None]
+        firsts = [entry for session in self.sessions.values() for entry in session.first_entries]
         first = min(map(_order, firsts)) if firsts else _after(_order(self.last))
         return b"%d-%d" % first
 
@@ -276,7 +276,7 @@ class SessionsWorker:
             return
         for (partition, session), (carry, seen) in zip(wanted, self._partitions.carried(wanted), strict=True):
             self._held[partition].sessions[session] = OpenSession(
-                session, _decode_carry(carry) if carry else Carry(), seen_of(seen), self._limits
+                session, _decode_carry(carry) if carry else Carry(), marks_of(seen), self._limits
             )
 
     def _collect(
@@ -290,14 +290,15 @@ class SessionsWorker:
         for emission in emissions:
             if isinstance(emission, Duplicate):
                 continue
-            seen = touched.setdefault(session.session, bytearray())
+            marks = touched.setdefault(session.session, bytearray())
             leaving.records += self._composed(session, emission)
             if not isinstance(emission, Remark):
-                seen += emission.short_ids
+                marks += emission.marks
 
     def _composed(self, session: OpenSession, emission: Emission) -> list[tuple[str, bytes]]:
         """Give an emission's record; a turn that can not be read is kept as bare facts."""
-        record = attempt("compose a record", lambda: self._composer.compose(session.carry, emission))
+        carry = session.carry_of(emission) if isinstance(emission, Turn | Remark) else session.carry
+        record = attempt("compose a record", lambda: self._composer.compose(carry, emission))
         if isinstance(record, Exception):
             record = bare_facts(emission)
         return [record] if record else []
@@ -311,9 +312,9 @@ class SessionsWorker:
             self._collect(longest, longest.close("size"), leaving, touched)
 
     def _carry(self, held: _Partition, leaving: HandOn, touched: dict[str, bytearray]) -> None:
-        for name, seen in touched.items():
+        for name, marks in touched.items():
             session = held.sessions[name]
-            leaving.carried.append(Carried(name, _encode_carry(session.carry), bytes(seen)))
+            leaving.carried.append(Carried(name, _encode_carry(session.carry), bytes(marks)))
 
     def _sweep(self) -> None:
         """Close what has been silent for too long, and trim what nobody needs."""

@@ -96,7 +96,7 @@ class ViewsWorker:
         if not self._store or not self._tail:
             if identity(self._path) is None:
                 begin(self._path, self._reward_version)
-            self._store = Store(self._path, self._reward_version)
+            self._store = Store(self._path, self._reward_version, self._ledger)
             self._tail = Tail(self._ledger, self._store.position)
             if not self._ready:
                 _log.info("views: ready, at line %d of %s", self._store.position.seq, self._ledger)

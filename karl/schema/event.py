@@ -17,6 +17,15 @@ from karl.errors import Unreadable
 #: Sent by an importer after a session's last event: whoever folds it need not wait for more.
 IMPORT_END = "ImportEnd"
 
+#: A model's response with its tokens: only transcripts tell of it (producers.transcripts.told).
+ASSISTANT_MESSAGE = "AssistantMessage"
+
+#: What a program that drives an agent says of the turn before: four flags, each may be missing.
+ANNOTATION = "Annotation"
+
+#: The `source` of events that a transcript told; hooks may have told of the same facts.
+TRANSCRIPT = "transcript"
+
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fact about one agent session.
@@ -71,6 +80,10 @@ class Payload(msgspec.Struct, frozen=True):
     stop_hook_active: object = None
     command_name: object = None
     expansion_type: object = None
+    outcome_signals: object = None
+    message_id: object = None
+    text: object = None
+    usage: object = None
     logged_at: object = None
     timestamp: object = None
 

@@ -84,11 +84,12 @@ Fits = Callable[[Call], bool]
 class _Agent:
     """A subagent as the turn saw it: its type, and the calls that may have started it."""
 
-    __slots__ = ("candidates", "has_calls", "start_ms", "stop_ms", "stopped", "type")
+    __slots__ = ("asked_by", "candidates", "has_calls", "start_ms", "stop_ms", "stopped", "type")
 
     def __init__(self, candidates: list[Call], time_ms: int | None) -> None:
         self.candidates = candidates
         self.type: str | None = None
+        self.asked_by: str | None = None
         self.has_calls = self.stopped = False
         self.start_ms = time_ms
         self.stop_ms: int | None = None
@@ -199,14 +200,20 @@ class Calls:
         if agent is None:
             agent = self._agents[agent_id] = _Agent(list(self._open_agent_calls), step.time_ms)
         agent.type = agent.type or text_of(step.payload.agent_type)
+        if step.moment == "SubagentStart":
+            agent.asked_by = agent.asked_by or text_of(step.payload.tool_use_id)
         if step.moment == "SubagentStop":
             agent.stopped, agent.stop_ms = True, step.time_ms
         elif step.moment != "SubagentStart":
             agent.has_calls = True
 
     def _starters(self) -> dict[str, Call]:
-        """Say which call started which subagent: by the id in its result, else by order and type."""
+        """Say which call started which subagent: by an id on either side, else by order and type."""
         started: dict[str, Call] = {}
+        for agent_id, agent in self._agents.items():
+            asked = self._by_id.get(agent.asked_by) if agent.asked_by else None
+            if asked is not None and asked.agent_id != agent_id:
+                started[agent_id] = asked
         for call in self.calls:
             named = call.verdict.agent_id if call.verdict else None
             if named is not None and named != call.agent_id:

@@ -14,8 +14,12 @@ import msgspec
 from karl.schema.event import Event
 from karl.schema.record import Score
 from karl.schema.trajectory import ClosedBy, Outcome
+from karl.session.corrections import DETECTOR
 
 _SHORT = 8
+_TRAJECTORY = "traj_"
+#: The home of an event that belongs to no trajectory.
+NO_HOME = bytes(_SHORT)
 
 
 class Held(NamedTuple):
@@ -40,6 +44,7 @@ class Carry(msgspec.Struct, omit_defaults=True):
     `turn` is the next turn's number. `open_calls` are ids of calls whose turn closed before their
     result came. `remarked` is the last prompt event that gave a Remark. The worker fills
     `last_score` and `last_outcome` for `last_trajectory`; the fold clears them with each new turn.
+    `told` is the same for what a transcript tells of the session, once one does.
     """
 
     turn: int = 0
@@ -55,10 +60,13 @@ class Carry(msgspec.Struct, omit_defaults=True):
     open_calls: list[str] = []
     remarked: str | None = None
     ended: bool = False
+    told: Carry | None = None
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A closed turn. `short_ids` are those of `held`, joined, as `seen_of` reads them back.
+    """A closed turn. `marks` say where its events went, joined, as `marks_of` reads them back.
+
+    `told` says that a transcript told of it.
 
     `model`, `agent_version` and `permission_mode` are what was known when it closed or, failing that,
     before it. `time_ms` is its last event's time, else the caller's clock.
@@ -69,34 +77,45 @@ class Turn(msgspec.Struct, frozen=True):
     number: int
     closed_by: ClosedBy
     held: tuple[Held, ...]
-    short_ids: bytes
+    marks: bytes
     time_ms: int
+    told: bool = False
     model: str | None = None
     agent_version: str | None = None
     permission_mode: str | None = None
 
 
 class Strays(msgspec.Struct, frozen=True):
-    """Entries that belong to no turn. `after` is the last trajectory before them."""
+    """Entries that leave outside of a turn. `after` is the last trajectory before them.
+
+    `of` names the trajectory that they belong to, when its turn had left before they came.
+    """
 
     session: str
     held: tuple[Held, ...]
-    short_ids: bytes
+    marks: bytes
     time_ms: int
     after: str | None = None
     ended: bool = False
+    of: str | None = None
 
 
 class Remark(msgspec.Struct, frozen=True):
-    """What a typed prompt (`by`, an event id) says about the turn before it. Holds no entries."""
+    """What an event (`by`, its id) says about the turn before it: a typed prompt, or a caller's word.
+
+    A flag that is null says nothing. Holds no entries. `told` as for a Turn.
+    """
 
     session: str
     trajectory: str
     by: str
-    correction_detected: bool
-    redo_detected: bool
     time_ms: int
-    session_continued: bool = True
+    correction_detected: bool | None = None
+    redo_detected: bool | None = None
+    build_success: bool | None = None
+    session_continued: bool | None = None
+    detector: str = DETECTOR
+    told: bool = False
 
 
 class Duplicate(msgspec.Struct, frozen=True):
@@ -114,9 +133,22 @@ def short_id(event_id: str) -> bytes:
     return hashlib.blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=_SHORT).digest()
 
 
-def seen_of(data: bytes) -> set[bytes]:
-    """Take joined short ids apart; a torn last one is ignored."""
-    return {data[at : at + _SHORT] for at in range(0, len(data) - _SHORT + 1, _SHORT)}
+def marks_of(data: bytes) -> dict[bytes, bytes]:
+    """Take joined marks apart, short id to home; a torn last one is ignored."""
+    return {
+        data[at : at + _SHORT]: data[at + _SHORT : at + 2 * _SHORT]
+        for at in range(0, len(data) - 2 * _SHORT + 1, 2 * _SHORT)
+    }
+
+
+def home_of(trajectory: str) -> bytes:
+    """Give the 8 bytes by which marks name a trajectory."""
+    return bytes.fromhex(trajectory.removeprefix(_TRAJECTORY))
+
+
+def trajectory_at(home: bytes) -> str | None:
+    """Name the trajectory of a home; null for what belongs to none."""
+    return None if home == NO_HOME else _TRAJECTORY + home.hex()
 
 
 def trajectory_id(session: str, first_event: str) -> str:
@@ -126,4 +158,4 @@ def trajectory_id(session: str, first_event: str) -> str:
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
-    return "traj_" + digest.hexdigest()[:16]
+    return _TRAJECTORY + digest.hexdigest()[: 2 * _SHORT]

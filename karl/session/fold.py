@@ -3,35 +3,29 @@
 Invariants:
 - Every held entry leaves in exactly one Turn, Strays or Duplicate; a Turn's entries keep the order
   they came in. What belongs to the past (a result after its turn had closed, a late SubagentStop or
-  Stop) leaves at once in Strays of its own, because the open turn must not count it.
-- State is `carry`, `seen` and the entries that have not left yet. A fold rebuilt from the three,
+  Stop, what a transcript adds to a turn that hooks recorded) leaves in Strays of its own, which name
+  that turn; the open turn must not count it.
+- State is `carry`, `marks` and the entries that have not left yet. A fold rebuilt from the three,
   the entries given again in their order, emits what the lost one would have, ids included.
-- So whoever commits must commit all emissions of one call together with the carry and the ids.
+- So whoever commits must commit all emissions of one call together with the carry and the marks.
 - No clock: `now_ms` is Unix time in milliseconds, given by the caller.
 
-What opens and what closes:
-- A UserPromptSubmit opens a turn; so does a tool event when none is open (logs without prompts).
-- A Stop closes it, unless its background_tasks still run: then the agent is waiting, not done.
-- A report of such work (`<task-notification>` and its like) goes on with the open turn, because it
-  answers what that turn was asked; split, the first half would be judged before its work was done.
-  Other machine-made prompts (schedules, other sessions) are new requests and open a turn.
-- An event of a subagent (it has an agent_id) neither opens a turn by prompt nor closes one.
-- SessionStart by startup, resume, clear or fork inside a turn that has done work means that the
-  process of that turn is gone: the turn closes as session_end. By compact it is an event like others.
-- What comes between turns waits, to become the head of the next one.
+Two tellings of one session, the hooks' and a transcript's, are folded in a lane each (karl.session.lane)
+and joined here, in whatever order they come:
+- A fact of the transcript that the hooks told too, by its call's or its prompt's id, is a Duplicate.
+  A fact of the hooks is always kept: it was told as it happened.
+- It says where in the session that telling is. What comes after it, up to the next new prompt, belongs
+  to the same turn: to the other lane's open one, or, as Strays, to one that has left.
+- What a telling held back to then (its prompt, told before its first known call) belongs there too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
-
-import msgspec
-
-from karl.schema.event import IMPORT_END, Event, Payload
+from karl.schema.event import IMPORT_END, TRANSCRIPT, Payload
 from karl.schema.trajectory import ClosedBy
-from karl.session.corrections import is_correction, is_redo, prompt_kind
+from karl.session.corrections import prompt_kind
 from karl.session.emissions import (
+    NO_HOME,
     Carry,
     Duplicate,
     Emission,
@@ -40,11 +34,16 @@ from karl.session.emissions import (
     Remark,
     Strays,
     Turn,
-    seen_of,
+    home_of,
+    marks_of,
     short_id,
+    trajectory_at,
     trajectory_id,
 )
-from karl.session.moments import RESULTS, moment
+from karl.session.glance import Glance, glance
+from karl.session.lane import Lane
+from karl.session.moments import moment
+from karl.session.twins import Name, Teller, Twins, mark, names_of, twins_of
 
 __all__ = [
     "Carry",
@@ -56,77 +55,106 @@ __all__ = [
     "Remark",
     "Strays",
     "Turn",
-    "seen_of",
+    "marks_of",
     "short_id",
     "trajectory_id",
 ]
 
-PROMPT_MAX = 500
-OPEN_CALLS_MAX = 64
-CALL_ID_MAX = 256
-_NEW_PROCESS = frozenset({"startup", "resume", "clear", "fork"})
-_OVER = frozenset({"completed", "done", "failed", "error", "killed", "stopped", "cancelled", "canceled"})
+#: Kinds that begin something new, wherever their telling was: what follows decides which turn they head.
+_HEADS = frozenset({"SessionStart", "UserPromptExpansion"})
 
 
-class _Glance(msgspec.Struct, frozen=True):
-    """The payload fields that the fold itself looks at; the rest is skipped, not decoded."""
+class _Telling:
+    """A lane, and where in the session its telling is.
 
-    prompt: object = None
-    source: object = None
-    agent_id: object = None
-    tool_use_id: object = None
-    model: object = None
-    to_model: object = None
-    permission_mode: object = None
-    background_tasks: object = None
+    `place` is the home of a turn that has left, or the lane whose open turn it is telling of; null
+    between turns and in a turn of its own. `since` is the entry that put it there. `late` waits to
+    leave for homes of the past.
+    """
 
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.place: bytes | Lane | None = None
+        self.since: str | bytes | None = None
+        self.late: dict[bytes, list[Held]] = {}
+        self.late_ids: dict[bytes, str | bytes] = {}
+        self._late_names: dict[Name, bytes] = {}
 
-_NOTHING = _Glance()
-_glance_decoder = msgspec.json.Decoder(_Glance)
+    @property
+    def teller(self) -> Teller:
+        return self.lane.teller
 
+    @property
+    def entries(self) -> list[str | bytes]:
+        """The first entry of everything that this telling still needs."""
+        firsts = [items[0].entry for items in (self.lane.held, *self.late.values()) if items]
+        return [*firsts, self.since] if self.since is not None else firsts
 
-def _glance(event: Event) -> _Glance:
-    """Read what the fold needs; a payload that can not be read still has its event's kind."""
-    try:
-        return _glance_decoder.decode(event.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _NOTHING
+    def add_late(self, home: bytes, items: list[Held]) -> None:
+        for item in items:
+            event = item.event
+            self.late.setdefault(home, []).append(item)
+            self.late_ids[short_id(event.id)] = item.entry
+            for name in names_of(event, moment(event.kind), glance(event)):
+                self._late_names[name] = home
+
+    def told_late(self, names: tuple[Name, ...]) -> bytes | None:
+        """Give the home of one of these facts, if it waits to leave."""
+        return next((self._late_names[name] for name in names if name in self._late_names), None)
+
+    def leave(self) -> list[Emission]:
+        """Leave the place, and let go of what was late."""
+        self.place = self.since = None
+        out: list[Emission] = [self.lane.leaving(tuple(items), home) for home, items in self.late.items()]
+        self.late, self.late_ids, self._late_names = {}, {}, {}
+        return out
 
 
 class OpenSession:
     """One session while its turns are folded.
 
-    Shapes: `seen` holds 8-byte short ids and is added to in place; `carry` is changed in place.
+    Shapes: `marks` maps the 8-byte ids of what has left to 8-byte homes, and is added to in place;
+    `carry` is changed in place.
     """
 
-    def __init__(self, session: str, carry: Carry, seen: set[bytes], limits: Limits) -> None:
+    def __init__(self, session: str, carry: Carry, marks: dict[bytes, bytes], limits: Limits) -> None:
         self.session = session
         self.carry = carry
-        self.last_seen_ms = 0
-        self.open_bytes = 0
+        self._marks = marks
         self._limits = limits
-        self._seen = seen
-        self._held: list[Held] = []
-        self._ids: dict[bytes, str | bytes] = {}  # short id -> entry of what is held, in its order
-        self._short = b""
-        self._prompt: str | None = None
-        self._last_ms: int | None = None
-        self._clear()
+        self._live = _Telling(Lane(session, "live", carry, marks, limits))
+        self._told: _Telling | None = None
+        if carry.told is not None:
+            self._hear_transcript()
 
     @property
     def open_events(self) -> int:
         """Count the entries that have not left."""
-        return len(self._held)
+        return sum(len(t.lane.held) + len(t.late_ids) for t in self._tellings)
+
+    @property
+    def open_bytes(self) -> int:
+        """Add up the bytes of the open turns."""
+        return sum(t.lane.open_bytes for t in self._tellings)
+
+    @property
+    def last_seen_ms(self) -> int:
+        """Give the caller's clock at the last event."""
+        return max(t.lane.last_seen_ms for t in self._tellings)
 
     @property
     def is_empty(self) -> bool:
         """Say whether nothing is held, so that the session can be put away."""
-        return not self._held
+        return not self.first_entries
 
     @property
-    def first_entry(self) -> str | bytes | None:
-        """Give the stream entry before which this session needs none."""
-        return self._held[0].entry if self._held else None
+    def first_entries(self) -> list[str | bytes]:
+        """Give stream entries before the least of which this session needs none."""
+        return [entry for telling in self._tellings for entry in telling.entries]
+
+    def carry_of(self, emission: Turn | Remark) -> Carry:
+        """Give the carry of the telling that an emission comes from."""
+        return self._told.lane.carry if emission.told and self._told else self.carry
 
     def add(self, held: Held, now_ms: int) -> list[Emission]:
         """Fold one entry in; give what leaves because of it, in order.
@@ -134,211 +162,151 @@ class OpenSession:
         The very same entry given twice gives nothing the second time: it is open, and leaves
         with its turn.
         """
-        short = short_id(held.event.id)
-        entry = self._ids.get(short)
-        if entry is not None:
-            return [] if entry == held.entry else [Duplicate(held.entry, held.event.id)]
-        if short in self._seen:
-            return [Duplicate(held.entry, held.event.id)]
-        self.last_seen_ms = now_ms
-        self._short = short
-        out = self._after_silence(held.event.time_ms)
-        step = moment(held.event.kind)
-        rule = self._rules.get(step)
-        out += rule(self, held, step) if rule else self._keep(held, step)
-        limits = self._limits
-        if len(self._held) >= limits.turn_max_events or self.open_bytes >= limits.turn_max_bytes:
-            out += self.close("size")
+        if held.event.source == TRANSCRIPT:
+            self._hear_transcript()
+        if self._told is None:
+            return self._live.lane.add(held, now_ms)
+        told = held.event.source == TRANSCRIPT
+        own, other = (self._told, self._live) if told else (self._live, self._told)
+        out = self._join(own, other, held, now_ms)
+        self._settle(own, other, out)
         return out
 
     def idle(self, now_ms: int) -> list[Emission]:
         """Close what is open when nothing came for longer than the limit, by the caller's clock."""
-        if not self._held or now_ms - self.last_seen_ms <= self._limits.idle_ms:
-            return []
-        return self.close("idle")
+        out: list[Emission] = []
+        for telling in self._tellings:
+            if telling.entries and now_ms - telling.lane.last_seen_ms > self._limits.idle_ms:
+                out += self._close(telling, "idle")
+        return out
 
     def close(self, by: ClosedBy) -> list[Emission]:
         """Close what is open now; entries that wait for a turn leave as strays."""
-        if not self._held:
-            return []
-        return [self._turn(by)] if self._opened else [self._strays(ended=by == "session_end")]
+        return [emission for telling in self._tellings for emission in self._close(telling, by)]
 
-    # --- one rule per kind; each holds the entry or lets it go ---
+    @property
+    def _tellings(self) -> tuple[_Telling, ...]:
+        return (self._live, self._told) if self._told else (self._live,)
 
-    def _tool(self, held: Held, step: str) -> list[Emission]:
-        if step in RESULTS and self.carry.open_calls:
-            call = _glance(held.event).tool_use_id
-            if isinstance(call, str) and call in self.carry.open_calls:
-                self.carry.open_calls.remove(call)
-                return self._let_go(held)
-        self._opened = self._worked = True
-        return self._keep(held, step)
+    def _hear_transcript(self) -> None:
+        if self._told is None:
+            self.carry.told = self.carry.told or Carry(turn=self.carry.turn)
+            self._told = _Telling(Lane(self.session, "told", self.carry.told, self._marks, self._limits))
 
-    def _prompted(self, held: Held, step: str) -> list[Emission]:
-        seen = _glance(held.event)
-        kind = prompt_kind(seen.prompt, Payload(agent_id=seen.agent_id, source=seen.source))
-        if seen.agent_id or kind == "note" or (kind == "report" and self._opened):
-            return self._keep(held, step)
-        out = self.close("prompt") if self._opened else []
-        if kind == "human" and isinstance(seen.prompt, str):
-            out += self._remark(held.event, seen.prompt)
-        self._prompt = seen.prompt[:PROMPT_MAX] if isinstance(seen.prompt, str) else None
-        self._opened = True
-        return out + self._keep(held, step)
+    def _close(self, telling: _Telling, by: ClosedBy) -> list[Emission]:
+        out = telling.leave() + telling.lane.close(by)
+        if self._told:
+            self._settle(telling, self._live if telling is self._told else self._told, out)
+        return out
 
-    def _expanded(self, held: Held, step: str) -> list[Emission]:
-        """A typed /name is told before its prompt: inside a turn at work it announces the next one."""
-        out = self.close("prompt") if self._worked and not _glance(held.event).agent_id else []
-        return out + self._keep(held, step)
-
-    def _stopped(self, held: Held, step: str) -> list[Emission]:
-        if not self._opened:
-            return self._let_go(held)
-        self._keep(held, step)
-        seen = _glance(held.event)
-        if step == "SubagentStop" or seen.agent_id:
-            return []
-        if step == "Stop" and _still_runs(seen.background_tasks):
-            self._worked = True
-            return []
-        return self.close("stop" if step == "Stop" else "stop_failure")
-
-    def _started(self, held: Held, step: str) -> list[Emission]:
-        source = _glance(held.event).source if self._worked else None
-        gone = isinstance(source, str) and source in _NEW_PROCESS
-        out = self.close("session_end") if gone else []
-        return out + self._keep(held, step)
-
-    def _ended(self, held: Held, step: str) -> list[Emission]:
-        self._keep(held, step)
-        return self.close("import_end" if step == IMPORT_END else "session_end")
-
-    def _keep(self, held: Held, _step: str) -> list[Emission]:
-        self._held.append(held)
-        self._ids[self._short] = held.entry
-        self.open_bytes += len(held.raw)
-        if held.event.time_ms is not None:
-            self._last_ms = held.event.time_ms
-        return []
-
-    def _let_go(self, held: Held) -> list[Emission]:
-        """Emit one entry of the past by itself, whatever is open."""
-        self._seen.add(self._short)
-        return [self._strays_of((held,), self._short, ended=False)]
-
-    # --- what leaves ---
-
-    def _after_silence(self, time_ms: int | None) -> list[Emission]:
-        if time_ms is None or self._last_ms is None or time_ms - self._last_ms <= self._limits.idle_ms:
-            return []
-        return self.close("idle")
-
-    def _turn(self, by: ClosedBy) -> Turn:
-        held, last_ms = tuple(self._held), self._last_ms
-        carry = self.carry
-        carry.open_calls = self._learn(held)
-        turn = Turn(
-            id=trajectory_id(self.session, held[0].event.id),
-            session=self.session,
-            number=carry.turn,
-            closed_by=by,
-            held=held,
-            short_ids=b"".join(self._ids),
-            time_ms=self.last_seen_ms if last_ms is None else last_ms,
-            model=carry.model,
-            agent_version=carry.agent_version,
-            permission_mode=carry.permission_mode,
+    def _settle(self, own: _Telling, other: _Telling, out: list[Emission]) -> None:
+        """Number turns over both lanes; whoever told of an open turn that left now tells of a past one."""
+        self.carry.turn = own.lane.carry.turn = other.lane.carry.turn = max(
+            own.lane.carry.turn, other.lane.carry.turn
         )
-        if self._prompt is not None or carry.last_closed_by != "size":
-            carry.last_prompt = self._prompt  # a turn cut by size goes on with the same prompt
-        carry.turn += 1
-        carry.last_trajectory, carry.last_closed_by, carry.last_time_ms = turn.id, by, turn.time_ms
-        carry.last_score = carry.last_outcome = None
-        carry.ended = by == "session_end"
-        self._clear()
-        return turn
+        for emission in out:
+            if not isinstance(emission, Turn):
+                continue
+            for telling, lane in ((own, other.lane), (other, own.lane)):
+                if telling.place is lane and (lane.teller == "told") == emission.told:
+                    telling.place = home_of(emission.id)
 
-    def _strays(self, *, ended: bool) -> Strays:
-        held = tuple(self._held)
-        self.carry.open_calls = self._learn(held)
-        self.carry.ended = ended or self.carry.ended
-        strays = self._strays_of(held, b"".join(self._ids), ended=ended)
-        self._clear()
-        return strays
+    # --- joining two tellings ---
 
-    def _strays_of(self, held: tuple[Held, ...], short_ids: bytes, *, ended: bool) -> Strays:
-        times = [item.event.time_ms for item in held if item.event.time_ms is not None]
-        time_ms = times[-1] if times else self.last_seen_ms
-        return Strays(self.session, held, short_ids, time_ms, self.carry.last_trajectory, ended)
+    def _join(self, own: _Telling, other: _Telling, held: Held, now_ms: int) -> list[Emission]:
+        event, lane = held.event, own.lane
+        lane.last_seen_ms = now_ms
+        short = short_id(event.id)
+        entry = lane.holds(short) or other.lane.holds(short) or own.late_ids.get(short)
+        if entry is not None:
+            return [] if entry == held.entry else [Duplicate(held.entry, event.id)]
+        step, seen = moment(event.kind), glance(event)
+        is_new = _is_new(step, seen)
+        asked = is_new and step == "UserPromptSubmit" and lane.is_open
+        home = self._marks.get(short)
+        if home is not None:
+            out = lane.close("prompt") if asked else []
+            return [*out, *self._put(own, home, held.entry), Duplicate(held.entry, event.id)]
+        place, same = self._find(own, other, twins_of(event, step, seen))
+        if place is not None and place is not lane:
+            out = lane.close("prompt") if asked else []
+            drop = same and own.teller == "told"
+            return out + self._beside(own, held, place, drop=drop, aside=bool(seen.agent_id))
+        if place is lane:
+            return lane.add(held, now_ms)
+        if event.kind == IMPORT_END:
+            out = own.leave()
+            return out + (lane.add(held, now_ms) if lane.held else [lane.leaving((held,), NO_HOME)])
+        if is_new:
+            return own.leave() + lane.add(held, now_ms)
+        if own.place is not None:
+            return self._beside(own, held, own.place, drop=False, aside=True)
+        return lane.add(held, now_ms)
 
-    def _remark(self, event: Event, prompt: str) -> list[Emission]:
-        carry = self.carry
-        if carry.last_trajectory is None or carry.remarked == event.id:
+    def _find(self, own: _Telling, other: _Telling, twins: Twins) -> tuple[bytes | Lane | None, bool]:
+        """Give the turn that an event belongs to, and whether the other telling told this very fact."""
+        for name in twins.same:
+            home = self._marks.get(mark(other.teller, name))
+            if home is not None:
+                return home, True
+        if twins.same and other.lane.knows(twins.same):
+            return other.lane, True
+        if twins.near and own.lane.knows(twins.near):
+            return own.lane, False
+        home = own.told_late(twins.near)
+        if home is not None:
+            return home, False
+        for name in twins.near:
+            for telling in (own, other):
+                home = self._marks.get(mark(telling.teller, name))
+                if home is not None:
+                    return home, False
+        if twins.near and other.lane.knows(twins.near):
+            return other.lane, False
+        return None, False
+
+    def _beside(
+        self, own: _Telling, held: Held, place: bytes | Lane, *, drop: bool, aside: bool
+    ) -> list[Emission]:
+        """Put an event to the turn it belongs to; `aside` leaves the telling where it is."""
+        out = [] if aside else self._put(own, place, held.entry)
+        if drop:
+            return [*out, Duplicate(held.entry, held.event.id)]
+        if isinstance(place, Lane):
+            place.take([held])
+            return out
+        own.add_late(place, [held])
+        if len(own.late_ids) >= self._limits.turn_max_events:
+            since, at = own.since, own.place
+            out += own.leave()
+            own.place, own.since = at, since
+        return out
+
+    def _put(self, own: _Telling, place: bytes | Lane, entry: str | bytes) -> list[Emission]:
+        """Say where a telling is; what its lane had open belongs there too."""
+        if place in (NO_HOME, own.place):
             return []
-        carry.remarked = event.id
-        previous = carry.last_prompt or ""
-        return [
-            Remark(
-                session=self.session,
-                trajectory=carry.last_trajectory,
-                by=event.id,
-                correction_detected=is_correction(prompt, previous),
-                redo_detected=is_redo(prompt, previous),
-                time_ms=self.last_seen_ms if event.time_ms is None else event.time_ms,
-            )
-        ]
-
-    def _learn(self, held: tuple[Held, ...]) -> list[str]:
-        """Take what later turns must know from entries that leave; give the calls left open."""
-        carry = self.carry
-        calls = dict.fromkeys(carry.open_calls)
-        for item in held:
-            carry.agent_version = item.event.agent_version or carry.agent_version
-            step = moment(item.event.kind)
-            if step in RESULTS and not calls:
-                continue  # nothing is open that it could end, and its call said the rest already
-            seen = _glance(item.event)
-            if isinstance(seen.tool_use_id, str) and 0 < len(seen.tool_use_id) <= CALL_ID_MAX:
-                if step == "PreToolUse":
-                    calls[seen.tool_use_id] = None
-                elif step in RESULTS:
-                    calls.pop(seen.tool_use_id, None)
-            if not seen.agent_id:
-                model = seen.to_model if step == "PostModelSwitch" else seen.model
-                carry.model = _text(model) or carry.model
-                carry.permission_mode = _text(seen.permission_mode) or carry.permission_mode
-        return list(calls)[-OPEN_CALLS_MAX:]
-
-    def _clear(self) -> None:
-        self._seen.update(self._ids)
-        self._held, self._ids = [], {}
-        self.open_bytes, self._last_ms = 0, None
-        self._opened = self._worked = False
-        self._prompt = None
-
-    _rules: ClassVar[dict[str, Callable[[OpenSession, Held, str], list[Emission]]]] = {
-        "PreToolUse": _tool,
-        "PostToolUse": _tool,
-        "PostToolUseFailure": _tool,
-        "PermissionRequest": _tool,
-        "PermissionDenied": _tool,
-        "UserPromptSubmit": _prompted,
-        "UserPromptExpansion": _expanded,
-        "Stop": _stopped,
-        "StopFailure": _stopped,
-        "SubagentStop": _stopped,
-        "SessionStart": _started,
-        "SessionEnd": _ended,
-        IMPORT_END: _ended,
-    }
+        out = own.leave()
+        items = own.lane.give_up()
+        if isinstance(place, Lane):
+            place.take(items)
+        else:
+            own.add_late(place, items)
+            carry, name = own.lane.carry, trajectory_at(place)
+            if carry.last_trajectory != name:
+                carry.last_trajectory, carry.last_prompt = name, None
+                carry.last_score = carry.last_outcome = None
+        own.place, own.since = place, entry
+        return out
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _still_runs(tasks: object) -> bool:
-    """Say whether a Stop's background_tasks hold one that has not ended."""
-    if not isinstance(tasks, list):
+def _is_new(step: str, seen: Glance) -> bool:
+    """Say whether an event begins something, wherever its telling was."""
+    if seen.agent_id:
         return False
-    return any(not (isinstance(task, dict) and task.get("status") in _OVER) for task in tasks)
+    if step in _HEADS:
+        return True
+    return step == "UserPromptSubmit" and prompt_kind(seen.prompt, Payload(source=seen.source)) in (
+        "human",
+        "machine",
+    )

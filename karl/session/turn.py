@@ -9,18 +9,32 @@ from __future__ import annotations
 from collections import Counter
 
 from karl.errors import Unreadable
-from karl.schema.event import Payload, decode_payload
+from karl.schema.event import ASSISTANT_MESSAGE, Payload, decode_payload
 from karl.schema.trajectory import Calls as CallsRead
-from karl.schema.trajectory import CallStatus, Context, Outcome, Skill, Timing, ToolCall, Trajectory
+from karl.schema.trajectory import (
+    CallStatus,
+    Context,
+    Outcome,
+    Skill,
+    Timing,
+    ToolCall,
+    Trajectory,
+    Usage,
+)
 from karl.session.calls import Call, Calls, Step, as_tool_call, text_of
 from karl.session.corrections import prompt_kind
 from karl.session.emissions import Held, Turn
 from karl.session.moments import RESULTS, iso, known_time, moment
+from karl.session.vocabulary import whole
 
 _LIVE = frozenset({"hook", "http"})
 _NO_PAYLOAD = Payload()
 #: People do refuse a call or two, with all else that it was sent with.
 _SOME = 2
+#: More tokens than a response can have; what is above was not counted.
+_TOKENS_MAX = 10**9
+#: What a caller may say of a turn as it ends it.
+_SIGNALS = {"correction_detected", "redo_detected", "build_success", "session_continued"}
 _WORK = RESULTS | {"PreToolUse", "PermissionRequest"}
 
 
@@ -47,6 +61,7 @@ def normalize_turn(turn: Turn) -> Trajectory:
         trajectory=_summary(events, _response(steps)),
         outcome=_outcome(turn, steps),
         timing=_timing(steps, len(events)),
+        usage=_usage(steps),
     )
 
 
@@ -102,6 +117,7 @@ def _context(turn: Turn, steps: list[Step], project: str | None) -> Context:
         cwd=text_of(payload.cwd) or _first(ours, "cwd"),
         git_repo=project,
         model=_first(ours, "model") or turn.model,
+        total_tokens=_usage(steps).total or None,
         permission_mode=mode or turn.permission_mode,
     )
 
@@ -137,7 +153,34 @@ def _response(steps: list[Step]) -> str | None:
             said = text_of(step.payload.last_assistant_message)
             if said:
                 return said
-    return None
+    spoken = (step.payload for step in reversed(steps) if step.moment == ASSISTANT_MESSAGE)
+    return next(
+        (said for payload in spoken if not payload.agent_id and (said := text_of(payload.text))), None
+    )
+
+
+#: The fields of a message's usage, as transcripts are told, by those of Usage.
+_TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_tokens",
+    "cache_write": "cache_write_tokens",
+}
+
+
+def _usage(steps: list[Step]) -> Usage:
+    """Add up the tokens of the turn's messages, subagents' included; one told twice counts once."""
+    messages: dict[str, dict[str, int]] = {}
+    for number, step in enumerate(steps):
+        said = step.payload.usage
+        if step.moment != ASSISTANT_MESSAGE or not isinstance(said, dict):
+            continue
+        known = messages.setdefault(text_of(step.payload.message_id) or f"#{number}", {})
+        for name, field in _TOKENS.items():
+            known[name] = max(known.get(name, 0), min(max(whole(said.get(field)) or 0, 0), _TOKENS_MAX))
+    return Usage(
+        **{name: sum(known[name] for known in messages.values()) for name in _TOKENS}, messages=len(messages)
+    )
 
 
 def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
@@ -160,6 +203,11 @@ def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
 def _outcome(turn: Turn, steps: list[Step]) -> Outcome:
     """Say what is known at the close; what a later prompt says of it comes as an annotation."""
     outcome = Outcome(annotation_status="scored")
+    for step in steps:
+        said = step.payload.outcome_signals
+        if step.moment == "Stop" and isinstance(said, dict):
+            for name in _SIGNALS & said.keys():
+                setattr(outcome, name, said[name] if isinstance(said[name], bool) else None)
     if turn.closed_by == "stop_failure":
         outcome.has_error = True
         reason = steps[-1].payload.error

@@ -10,20 +10,17 @@ from pathlib import Path
 
 import msgspec
 
-from karl.ledger.reader import read_at
-from karl.schema.record import AnnotationBody, Score, ScoreBody, TrajectoryBody
+from karl.schema.record import Score, TrajectoryBody
 from karl.schema.trajectory import ToolCall
 from karl.views.queries import LaterRecord, TrajectoryRow, Views
-
-_body = msgspec.json.Decoder(TrajectoryBody)
-_later: dict[str, msgspec.json.Decoder[AnnotationBody | ScoreBody]] = {
-    "annotation": msgspec.json.Decoder(AnnotationBody),
-    "score": msgspec.json.Decoder(ScoreBody),
-}
+from karl.views.whole import assemble
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """A trajectory: its row, its record's body, the score that counts now, and what was said later."""
+    """A trajectory: its row, its record's body, the score that counts now, and what was said later.
+
+    Facts that came after the record was made are in the body with the others, and read with them.
+    """
 
     row: TrajectoryRow
     body: TrajectoryBody
@@ -34,13 +31,8 @@ class Detail(msgspec.Struct, frozen=True):
 def detail(views: Views, ledger: Path, trajectory: str) -> Detail:
     """Read one trajectory. Raises NotFound, and LedgerDamaged when its record is not where it was."""
     row = views.trajectory(trajectory)
-    body = _body.decode(read_at(ledger, *row.place[1:]).body)
-    later = views.later(trajectory)
-    score = body.score
-    for record in later:
-        if record.place.seq == row.score_seq:
-            score = _later[record.kind].decode(read_at(ledger, *record.place[1:]).body).score
-    return Detail(row, body, score, later)
+    whole = assemble(ledger, views.parts(trajectory))
+    return Detail(row, whole.body, whole.score, views.later(trajectory))
 
 
 def call_tree(calls: Sequence[ToolCall]) -> Iterator[tuple[int, int, ToolCall]]:

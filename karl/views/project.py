@@ -3,7 +3,7 @@
 Invariants:
 - The rows depend on the lines and on the preferred reward version alone: not on how the lines were
   cut into batches, not on time, not on the machine. So views can be made again, to the same bytes.
-- Each line costs the same, however many rows there are.
+- Each line costs the same, however many rows there are; late facts cost what their trajectory does.
 - What is counted is counted once: a trajectory that is there already changes nothing but `duplicates`.
 """
 
@@ -14,6 +14,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,9 +23,12 @@ from karl.ledger.frame import Line
 from karl.ledger.reader import START, Position
 from karl.reward.baseline import UNITS
 from karl.schema.record import AnnotationBody, EventsBody, Score, ScoreBody, TrajectoryBody
-from karl.schema.trajectory import Outcome
-from karl.views.schema import FLAGS, SIGNALS
+from karl.schema.trajectory import Outcome, Usage
+from karl.views.schema import FLAGS, SIGNALS, TOKENS
+from karl.views.whole import assemble, parts
 
+#: The agent of what `karl doctor` sends through the line.
+PROBE = "karl-doctor"
 #: Characters of a prompt that a row keeps.
 PROMPT_MAX = 200
 #: SQLite's integers end at 63 bits; an agent's clock may say anything, and counts are added up.
@@ -38,12 +42,15 @@ def read_position(connection: sqlite3.Connection) -> Position:
     return Position(*row) if row else START
 
 
-def apply(connection: sqlite3.Connection, lines: Sequence[Line], reward_version: str) -> list[str]:
+def apply(
+    connection: sqlite3.Connection, lines: Sequence[Line], reward_version: str, ledger: Path
+) -> list[str]:
     """Take lines into the views, inside the caller's transaction, and move the position behind them.
 
-    `lines` must follow the position. Gives one sentence for each record that could not be understood.
+    `lines` must follow the position; trajectories that get late facts are read again from `ledger`.
+    Gives one sentence for each record that could not be understood.
     """
-    batch = _Batch(connection, reward_version)
+    batch = _Batch(connection, reward_version, ledger)
     for line in lines:
         batch.take(line)
     batch.finish(lines[-1])
@@ -53,8 +60,9 @@ def apply(connection: sqlite3.Connection, lines: Sequence[Line], reward_version:
 class _Batch:
     """Lines on their way into the tables; counters and sums are written once, at the end."""
 
-    def __init__(self, connection: sqlite3.Connection, reward_version: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, reward_version: str, ledger: Path) -> None:
         self._sql = connection.execute
+        self._ledger = ledger
         self._reward_version = reward_version
         self._counts: Counter[str] = Counter()
         self._domains: dict[str, list[int]] = {}
@@ -70,6 +78,9 @@ class _Batch:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._counts["unreadable"] += 1
             self.complaints.append(f"record {line.seq} ({line.kind}) is not in the views: {error}")
+            return
+        if body.session.startswith(PROBE):
+            self._counts["probes"] += 1
             return
         take(self, line, body)
 
@@ -91,6 +102,8 @@ class _Batch:
         self._counts["events"] += len(body.events)
         self._counts["tool_calls"] += _fit(calls.total_tools, _COUNT_MAX)
         self._reward(body.trajectory.domain, 1, reward_e4, reward_e4**2)
+        tokens = _tokens(body.trajectory.usage)
+        self._counts.update(tokens)
         self._session(
             line,
             body,
@@ -104,12 +117,21 @@ class _Batch:
             corrections=int(body.trajectory.outcome.correction_detected is True),
             ended=int(body.closed_by == "session_end"),
             first_prompt=_short(body.trajectory.context.prompt_text),
+            **tokens,
         )
 
     def events(self, line: Line, body: EventsBody) -> None:
         self._counts["events"] += len(body.events)
         # Null leaves the flag as it is: a straggler neither ends a session nor opens it again.
         self._session(line, body, started_ms=_fit(body.time_ms), ended=1 if body.ended else None)
+        if body.of is None:
+            return
+        self._sql("INSERT INTO late VALUES (?, ?, ?, ?, ?)", (line.seq, body.of, *_place(line)))
+        if self._sql("SELECT 1 FROM trajectories WHERE id = ?", (body.of,)).fetchone() is None:
+            self._counts["orphans"] += 1
+            return
+        self._sql("UPDATE trajectories SET events = events + ? WHERE id = ?", (len(body.events), body.of))
+        self._read_again(body.of)
 
     def annotation(self, line: Line, body: AnnotationBody) -> None:
         flags = _flags(body.outcome)
@@ -158,6 +180,56 @@ class _Batch:
             old, new = _e4(reward), _e4(score.reward)
             self._reward(domain, 0, new - old, new**2 - old**2)
             self._sql("UPDATE sessions SET reward_e4 = reward_e4 + ? WHERE session = ?", (new - old, session))
+        if self._sql("SELECT 1 FROM late WHERE trajectory = ? LIMIT 1", (body.trajectory,)).fetchone():
+            self._read_again(body.trajectory)  # whoever made that score did not know the late facts
+
+    def _read_again(self, trajectory: str) -> None:
+        """Read a trajectory with its late facts, and carry the differences to all sums."""
+        body, score = assemble(self._ledger, parts(self._sql, trajectory))
+        reading = body.trajectory
+        calls = reading.trajectory
+        old = dict(zip(_CHANGING, self._sql(_OLD, (trajectory,)).fetchone(), strict=True))
+        new = {
+            "calls": _fit(calls.total_tools, _COUNT_MAX),
+            "failures": _fit(calls.failures, _COUNT_MAX),
+            **_tokens(reading.usage),
+        }
+        change = {name: value - old[name] for name, value in new.items()}
+        before, after = _e4(old["reward"]), _e4(score.reward)
+        self._reward(old["domain"], -1, -before, -(before**2))
+        self._reward(reading.domain, 1, after, after**2)
+        self._counts["tool_calls"] += change["calls"]
+        self._counts.update({name: change[name] for name in _TOKEN_COLUMNS})
+        prompt, started_ms = _short(reading.context.prompt_text), _started_ms(body)
+        self._sql(
+            _READ_AGAIN,
+            {
+                **new,
+                "id": trajectory,
+                "reward": score.reward,
+                "domain": reading.domain,
+                "skill": reading.skill.name,
+                "prompt": prompt,
+                "model": body.model,
+                "started_ms": started_ms,
+                "duration_s": reading.timing.duration_s,
+                **dict(zip(SIGNALS, _signals(score), strict=True)),
+            },
+        )
+        facts = {**_NO_FACTS, **change, "reward_e4": after - before, "first_prompt": prompt}
+        self._sql(
+            _CHANGE_SESSION,
+            {
+                **facts,
+                "session": body.session,
+                "project": body.project,
+                "model": body.model,
+                "started_ms": started_ms,
+                "last_ms": _fit(body.time_ms),
+                "events": 0,
+                "ended": None,
+            },
+        )
 
     def _reward(self, domain: str, n: int, e4: int, squares_e8: int) -> None:
         """Change the sums of a domain, and those of everyone."""
@@ -209,6 +281,7 @@ def _trajectory_row(line: Line, body: TrajectoryBody) -> tuple[Any, ...]:
         body.project,
         body.agent_version,
         body.model,
+        _started_ms(body),
         _fit(body.time_ms),
         reading.timing.duration_s,
         body.closed_by,
@@ -223,6 +296,7 @@ def _trajectory_row(line: Line, body: TrajectoryBody) -> tuple[Any, ...]:
         body.score.version,
         body.score.reward,
         *_signals(body.score),
+        *_tokens(reading.usage).values(),
     )
 
 
@@ -236,6 +310,10 @@ def _flags(outcome: Outcome) -> tuple[bool | None, ...]:
 
 def _signals(score: Score) -> tuple[float | None, ...]:
     return tuple(score.signals.get(name) for name in SIGNALS)
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    return {f"tokens_{name}": _fit(getattr(usage, name), _INT_MAX >> 20) for name in TOKENS}
 
 
 def _e4(reward: float) -> int:
@@ -268,17 +346,21 @@ _NO_FACTS: dict[str, Any] = {
     "reward_e4": 0,
     "corrections": 0,
     "first_prompt": None,
+    **dict.fromkeys((f"tokens_{name}" for name in TOKENS), 0),
 }
+_TOKEN_COLUMNS = tuple(f"tokens_{name}" for name in TOKENS)
 
 _SESSION_COLUMNS = (
     "first_seq", "session", "fleet", "node", "agent", "project", "agent_version", "model", "started_ms",
     "last_ms", "turns", "events", "calls", "failures", "reward_e4", "corrections", "ended", "first_prompt",
+    *_TOKEN_COLUMNS,
 )  # fmt: skip
 _ADD_SESSION = "INSERT INTO sessions VALUES ({})".format(
     ", ".join("coalesce(:ended, 0)" if name == "ended" else f":{name}" for name in _SESSION_COLUMNS)
 )
-_CHANGE_SESSION = """
+_CHANGE_SESSION = f"""
 UPDATE sessions SET
+  {", ".join(f"{name} = {name} + :{name}" for name in _TOKEN_COLUMNS)},
   project = CASE project WHEN '' THEN :project ELSE project END,
   agent_version = coalesce(:agent_version, agent_version), model = coalesce(:model, model),
   started_ms = min(started_ms, :started_ms), last_ms = max(last_ms, :last_ms),
@@ -288,13 +370,22 @@ UPDATE sessions SET
   first_prompt = coalesce(first_prompt, :first_prompt)
 WHERE session = :session
 """
-_ADD_TRAJECTORY = "INSERT OR IGNORE INTO trajectories VALUES ({})".format(", ".join("?" * 35))
+_ADD_TRAJECTORY = "INSERT OR IGNORE INTO trajectories VALUES ({})".format(", ".join("?" * 41))
 _ADD_ANNOTATION = "INSERT OR IGNORE INTO annotations VALUES ({})".format(", ".join("?" * 13))
 _SET_FLAGS = "UPDATE trajectories SET {} WHERE id = ?".format(
     ", ".join(f"{name} = coalesce(?, {name})" for name in FLAGS)
 )
 _SET_SCORE = "UPDATE trajectories SET score_seq = ?, reward_version = ?, reward = ?, {} WHERE id = ?".format(
     ", ".join(f"{name} = ?" for name in SIGNALS)
+)
+#: Columns of a trajectory that late facts may change and sums hang on.
+_CHANGING = ("domain", "reward", "calls", "failures", *_TOKEN_COLUMNS)
+_OLD = "SELECT {} FROM trajectories WHERE id = ?".format(", ".join(_CHANGING))
+_READ_AGAIN = "UPDATE trajectories SET {} WHERE id = :id".format(
+    ", ".join(
+        f"{name} = :{name}"
+        for name in (*_CHANGING, "skill", "prompt", "model", "started_ms", "duration_s", *SIGNALS)
+    )
 )
 _ADD_DOMAIN = """
 INSERT INTO domains VALUES (?, ?, ?, ?) ON CONFLICT (domain) DO UPDATE SET

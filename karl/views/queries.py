@@ -21,9 +21,11 @@ import msgspec
 from karl.errors import KarlError, NotFound
 from karl.ledger.reader import Position
 from karl.reward.baseline import UNITS, Sums, advantage, baseline
+from karl.schema.trajectory import Usage
 from karl.views.project import read_position
-from karl.views.schema import FLAGS, SIGNALS
+from karl.views.schema import FLAGS, SIGNALS, TOKENS
 from karl.views.store import connect_to_read
+from karl.views.whole import Parts, parts
 
 #: Ids that an error about an ambiguous prefix lists.
 CANDIDATES_MAX = 8
@@ -59,6 +61,12 @@ class Counts(msgspec.Struct, frozen=True):
     duplicates: int = 0
     unreadable: int = 0
     orphans: int = 0
+    probes: int = 0
+    tokens_input: int = 0
+    tokens_output: int = 0
+    tokens_cache_read: int = 0
+    tokens_cache_write: int = 0
+    tokens_messages: int = 0
 
 
 class SessionRow(msgspec.Struct, frozen=True):
@@ -81,6 +89,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     corrections: int
     ended: bool
     first_prompt: str | None
+    tokens: Usage
 
 
 class Place(NamedTuple):
@@ -109,6 +118,7 @@ class TrajectoryRow(msgspec.Struct, frozen=True):
     project: str
     agent_version: str | None
     model: str | None
+    started_ms: int
     time_ms: int
     duration_s: float | None
     closed_by: str
@@ -124,6 +134,7 @@ class TrajectoryRow(msgspec.Struct, frozen=True):
     reward: float
     signals: dict[str, float | None]
     advantage: float
+    tokens: Usage
 
 
 class LaterRecord(msgspec.Struct, frozen=True):
@@ -145,14 +156,15 @@ class Found(NamedTuple):
     id: str
 
 
+_TOKENS = ", ".join(f"tokens_{name}" for name in TOKENS)
 _SESSION = (
     "session, fleet, node, agent, project, agent_version, model, started_ms, last_ms, turns, events, "
-    "calls, failures, reward_e4, corrections, ended, first_prompt"
+    f"calls, failures, reward_e4, corrections, ended, first_prompt, {_TOKENS}"
 )
 _TRAJECTORY = (
     "id, session, turn, seq, segment, offset, end, fleet, node, agent, project, agent_version, model, "
-    "time_ms, duration_s, closed_by, domain, skill, prompt, events, calls, failures, score_seq, "
-    f"reward_version, reward, {', '.join(FLAGS)}, {', '.join(SIGNALS)}"
+    "started_ms, time_ms, duration_s, closed_by, domain, skill, prompt, events, calls, failures, score_seq, "
+    f"reward_version, reward, {', '.join(FLAGS)}, {', '.join(SIGNALS)}, {_TOKENS}"
 )
 _LATER = """
 SELECT s.kind, s.seq, s.segment, s.offset, s.end, s.time_ms, s.reward_version, s.reward,
@@ -205,9 +217,10 @@ class Views:
         raise NotFound(f"there is no session {session}")
 
     def turns(self, session: str) -> list[TrajectoryRow]:
-        """List a session's trajectories in the order of its turns."""
+        """List a session's trajectories in the order in which they began."""
         rows = self._all(
-            f"SELECT {_TRAJECTORY} FROM trajectories WHERE session = ? ORDER BY turn, seq", (session,)
+            f"SELECT {_TRAJECTORY} FROM trajectories WHERE session = ? ORDER BY started_ms, turn, seq",
+            (session,),
         )
         return [self._trajectory_row(row) for row in rows]
 
@@ -225,6 +238,10 @@ class Views:
         for row in self._all(f"SELECT {_TRAJECTORY} FROM trajectories WHERE id = ?", (trajectory,)):
             return self._trajectory_row(row)
         raise NotFound(f"there is no trajectory {trajectory}")
+
+    def parts(self, trajectory: str) -> Parts:
+        """Say where a trajectory's parts lie in the ledger. Raises NotFound."""
+        return parts(self._connection.execute, trajectory)
 
     def later(self, trajectory: str) -> list[LaterRecord]:
         """List the annotations and scores that came after a trajectory, oldest first."""
@@ -277,6 +294,7 @@ class Views:
             place=place,
             signals=signals,
             flags=flags,
+            tokens=_usage(known),
             advantage=round(advantage(known["reward"], expected), 4),
             **known,
         )
@@ -309,7 +327,13 @@ def _session_row(row: sqlite3.Row) -> SessionRow:
     known = dict(zip(row.keys(), row, strict=True))
     total = known.pop("reward_e4")
     reward = round(total / UNITS / known["turns"], 4) if known["turns"] else None
-    return SessionRow(**{**known, "ended": bool(known["ended"])}, reward=reward)
+    tokens = _usage(known)
+    return SessionRow(**{**known, "ended": bool(known["ended"])}, reward=reward, tokens=tokens)
+
+
+def _usage(known: dict[str, Any]) -> Usage:
+    """Take the tokens out of a row's columns."""
+    return Usage(**{name: known.pop(f"tokens_{name}") for name in TOKENS})
 
 
 def _flag(value: int | None) -> bool | None:

@@ -141,7 +141,7 @@ def build(
         tail = Tail(ledger, START)
         try:
             while lines := _until(tail.batch(), up_to):
-                complaints += apply(connection, lines, reward_version)
+                complaints += apply(connection, lines, reward_version, ledger)
                 del complaints[COMPLAINTS_MAX:]
                 progress(lines[-1].seq)
         finally:

@@ -11,15 +11,19 @@ from __future__ import annotations
 import sqlite3
 
 #: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
-FORMAT = 1
+FORMAT = 2
 
 SIGNALS = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
 
 #: What is known of how a turn went: the flags of `karl.schema.trajectory.Outcome`.
 FLAGS = ("correction_detected", "redo_detected", "build_success", "session_continued")
 
+#: Tokens, as `karl.schema.trajectory.Usage` has them.
+TOKENS = ("input", "output", "cache_read", "cache_write", "messages")
+
 #: Kept as sums, so that nobody has to count rows. `unreadable`: bodies that could not be decoded;
-#: `orphans`: annotations and scores of trajectories that the ledger does not have.
+#: `orphans`: annotations, scores and late facts of trajectories that the ledger does not have.
+#: `probes`: what `karl doctor` sent through the line, which is nobody's work and is not shown.
 COUNTERS = (
     "records",
     "trajectories",
@@ -31,12 +35,26 @@ COUNTERS = (
     "duplicates",
     "unreadable",
     "orphans",
+    "probes",
+    *(f"tokens_{name}" for name in TOKENS),
     "reward_n",
     "reward_e4",
     "reward_squares_e8",
 )
 
-TABLES = ("meta", "position", "counters", "sessions", "trajectories", "annotations", "scores", "domains")
+TABLES = (
+    "meta",
+    "position",
+    "counters",
+    "sessions",
+    "trajectories",
+    "late",
+    "annotations",
+    "scores",
+    "domains",
+)
+
+_TOKENS = ", ".join(f"tokens_{name} INTEGER NOT NULL" for name in TOKENS)
 
 _SQL = f"""
 -- `format` and `reward_version`: the version whose scores are the current ones where there are several.
@@ -55,7 +73,8 @@ CREATE TABLE sessions (
   fleet TEXT NOT NULL, node TEXT NOT NULL, agent TEXT NOT NULL, project TEXT NOT NULL,
   agent_version TEXT, model TEXT, started_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
   turns INTEGER NOT NULL, events INTEGER NOT NULL, calls INTEGER NOT NULL, failures INTEGER NOT NULL,
-  reward_e4 INTEGER NOT NULL, corrections INTEGER NOT NULL, ended INTEGER NOT NULL, first_prompt TEXT
+  reward_e4 INTEGER NOT NULL, corrections INTEGER NOT NULL, ended INTEGER NOT NULL, first_prompt TEXT,
+  {_TOKENS}
 );
 CREATE INDEX sessions_last ON sessions (last_ms);
 CREATE INDEX sessions_fleet ON sessions (fleet, last_ms);
@@ -68,15 +87,24 @@ CREATE TABLE trajectories (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, turn INTEGER NOT NULL,
   segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
   fleet TEXT NOT NULL, node TEXT NOT NULL, agent TEXT NOT NULL, project TEXT NOT NULL,
-  agent_version TEXT, model TEXT, time_ms INTEGER NOT NULL, duration_s REAL, closed_by TEXT NOT NULL,
+  agent_version TEXT, model TEXT, started_ms INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+  duration_s REAL, closed_by TEXT NOT NULL,
   domain TEXT NOT NULL, skill TEXT, prompt TEXT,
   events INTEGER NOT NULL, calls INTEGER NOT NULL, failures INTEGER NOT NULL,
   {"".join(f"{name} INTEGER, " for name in FLAGS)}
   score_seq INTEGER NOT NULL, reward_version TEXT NOT NULL, reward REAL NOT NULL,
-  {", ".join(f"{name} REAL" for name in SIGNALS)}
+  {", ".join(f"{name} REAL" for name in SIGNALS)},
+  {_TOKENS}
 );
-CREATE INDEX trajectories_session ON trajectories (session, turn);
+CREATE INDEX trajectories_session ON trajectories (session, started_ms, turn);
 CREATE INDEX trajectories_time ON trajectories (time_ms);
+
+-- Facts that belong to a trajectory and came after its record was made (karl.views.whole).
+CREATE TABLE late (
+  seq INTEGER PRIMARY KEY, trajectory TEXT NOT NULL,
+  segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL
+);
+CREATE INDEX late_trajectory ON late (trajectory);
 
 -- What later events said about a trajectory.
 CREATE TABLE annotations (

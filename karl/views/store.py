@@ -47,8 +47,9 @@ class Moved(KarlError):
 class Store:
     """Views open for writing. Raises ViewsUnusable when there are none that fit."""
 
-    def __init__(self, path: Path, reward_version: str) -> None:
+    def __init__(self, path: Path, reward_version: str, ledger: Path) -> None:
         self._path = path
+        self._ledger = ledger
         self._reward_version = reward_version
         self._identity = identity(path)
         if self._identity is None:
@@ -81,7 +82,7 @@ class Store:
                 self.position = read_position(self._connection)
                 if self.position != before:
                     raise Moved("other lines than these come next")
-                complaints = apply(self._connection, lines, self._reward_version)
+                complaints = apply(self._connection, lines, self._reward_version, self._ledger)
                 self.position = read_position(self._connection)
         except sqlite3.OperationalError as error:
             raise ViewsBlocked(f"{self._path} can not be written: {error}") from error

@@ -28,8 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-#: Facts that only transcripts tell.
-ASSISTANT_MESSAGE = "AssistantMessage"
+from karl.schema.event import ASSISTANT_MESSAGE as ASSISTANT_MESSAGE
 
 
 class Told(NamedTuple):

@@ -40,7 +40,7 @@ class Script:
     """Writes a session event by event and folds it; `now` advances with the events."""
 
     def __init__(self, carry: Carry | None = None, limits: Limits | None = None) -> None:
-        self.session = OpenSession("s1", carry or Carry(), set(), limits or Limits())
+        self.session = OpenSession("s1", carry or Carry(), {}, limits or Limits())
         self.sent: list[Held] = []
         self.out: list[Emission] = []
         self._numbers = count()

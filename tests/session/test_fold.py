@@ -18,7 +18,7 @@ from karl.session.fold import (
     Remark,
     Strays,
     Turn,
-    seen_of,
+    marks_of,
     short_id,
 )
 from tests.session.making import START_MS, Script, held, kinds
@@ -358,6 +358,7 @@ def test_a_prompt_that_a_person_typed_remarks_on_the_turn_before() -> None:
         session="s1",
         trajectory=s.turns[0].id,
         by=by.event.id,
+        session_continued=True,
         correction_detected=True,
         redo_detected=False,
         time_ms=by.event.time_ms or 0,
@@ -460,12 +461,13 @@ def test_a_model_switch_holds_from_then_on() -> None:
     assert [turn.model for turn in s.turns] == ["m-1", "m-2"]
 
 
-def test_short_ids_come_back_from_their_joined_form() -> None:
+def test_marks_come_back_from_their_joined_form() -> None:
     items = [held("Stop", number) for number in range(5)]
-    data = b"".join(short_id(item.event.id) for item in items)
-    assert seen_of(data) == {short_id(item.event.id) for item in items}
-    assert len(data) == 40
-    assert seen_of(data[:-3]) == {short_id(item.event.id) for item in items[:-1]}
+    home = b"eightfit"
+    data = b"".join(short_id(item.event.id) + home for item in items)
+    assert marks_of(data) == {short_id(item.event.id): home for item in items}
+    assert len(data) == 80
+    assert marks_of(data[:-3]) == {short_id(item.event.id): home for item in items[:-1]}
 
 
 def test_a_payload_that_can_not_be_read_is_folded_by_its_kind() -> None:
@@ -531,7 +533,7 @@ class _Worker:
 
     def _load(self) -> OpenSession:
         carry = msgspec.json.decode(self.committed, type=Carry)
-        return OpenSession("s1", carry, seen_of(self.seen), self.limits)
+        return OpenSession("s1", carry, marks_of(self.seen), self.limits)
 
     def take(self, item: Held) -> None:
         self.pending[item.entry] = item
@@ -548,7 +550,7 @@ class _Worker:
             if isinstance(one, Duplicate):
                 del self.pending[one.entry]
             elif not isinstance(one, Remark):
-                self.seen += one.short_ids
+                self.seen += one.marks
                 for item in one.held:
                     del self.pending[item.entry]
         if emissions:

@@ -528,7 +528,7 @@ KINDS = st.sampled_from(
 def test_no_payload_makes_the_normaliser_raise(lines: list[tuple[str, dict[str, Any]]], agent: str) -> None:
     items = tuple(held(kind, number, agent=agent, **fields) for number, (kind, fields) in enumerate(lines))
     read = normalize_turn(
-        Turn(id="t", session="s1", number=0, closed_by="stop", held=items, short_ids=b"", time_ms=START_MS)
+        Turn(id="t", session="s1", number=0, closed_by="stop", held=items, marks=b"", time_ms=START_MS)
     )
     again = msgspec.json.decode(msgspec.json.encode(read), type=Trajectory)
     assert again == read
@@ -548,7 +548,7 @@ def test_a_payload_that_can_not_be_read_leaves_its_kind_and_time(payload: bytes)
         item = held(kind, number)
         items.append(item._replace(event=msgspec.structs.replace(item.event, payload=msgspec.Raw(payload))))
     turn = Turn(
-        id="t", session="s1", number=0, closed_by="stop", held=tuple(items), short_ids=b"", time_ms=START_MS
+        id="t", session="s1", number=0, closed_by="stop", held=tuple(items), marks=b"", time_ms=START_MS
     )
     read = normalize_turn(turn)
     assert read.trajectory.tool_sequence == ["unknown"]
@@ -613,7 +613,7 @@ def test_every_real_payload_leaves_exactly_once_and_every_real_turn_is_read(
                 session=session, payload=msgspec.Raw(raw), source="import",
             )  # fmt: skip
             sent.append(event.id)
-            fold = sessions.setdefault(session, OpenSession(session, Carry(), set(), Limits()))
+            fold = sessions.setdefault(session, OpenSession(session, Carry(), {}, Limits()))
             left += fold.add(Held(f"{number}-0", encode_event(event), event), START_MS)
         for fold in sessions.values():
             left += fold.close("import_end")

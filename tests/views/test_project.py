@@ -196,7 +196,7 @@ def test_any_batches_give_the_rows_of_a_rebuild(
     ledgers.write(folder / "ledger", drafts, segment_max_bytes=4000)
     live = folder / "views.sqlite"
     begin(live, "1")
-    with closing(store.Store(live, "1")) as opened, Reader(folder / "ledger") as reader:
+    with closing(store.Store(live, "1", folder / "ledger")) as opened, Reader(folder / "ledger") as reader:
         before = START
         while lines := reader.poll(data.draw(st.integers(1, 9))):
             opened.apply(lines, before)
@@ -234,7 +234,7 @@ def test_the_work_for_one_more_record_does_not_grow_with_the_rows(tmp_path: Path
 
         connection.set_progress_handler(count, 1)
         with Reader(folder / "ledger", position) as reader, store.transaction(connection):
-            project.apply(connection, reader.poll(10), "1")
+            project.apply(connection, reader.poll(10), "1", folder / "ledger")
         connection.set_progress_handler(None, 0)
         connection.close()
         return done

@@ -58,7 +58,7 @@ def test_a_reader_keeps_its_moment_while_the_views_are_replaced(folder: Path) ->
 
 def test_a_writer_notices_that_its_views_were_replaced(folder: Path) -> None:
     make(folder)
-    opened = store.Store(views(folder), "1")
+    opened = store.Store(views(folder), "1", folder / "ledger")
     assert not opened.replaced()
     make(folder)
     assert opened.replaced()
@@ -68,7 +68,7 @@ def test_a_writer_notices_that_its_views_were_replaced(folder: Path) -> None:
 def test_a_log_left_behind_by_an_old_file_does_not_reach_the_new_one(folder: Path) -> None:
     """A writer that dies leaves its log; whoever opened new views under that name would replay it."""
     begin(views(folder), "1")
-    opened = store.Store(views(folder), "1")
+    opened = store.Store(views(folder), "1", folder / "ledger")
     with Reader(folder / "ledger") as reader:
         opened.apply(reader.poll(5), Position())
     old = views(folder).resolve()
@@ -82,7 +82,7 @@ def test_a_log_left_behind_by_an_old_file_does_not_reach_the_new_one(folder: Pat
 
 def test_lines_that_do_not_follow_are_refused(folder: Path) -> None:
     begin(views(folder), "1")
-    one, two = store.Store(views(folder), "1"), store.Store(views(folder), "1")
+    one, two = store.Store(views(folder), "1", folder / "ledger"), store.Store(views(folder), "1", folder / "ledger")
     with Reader(folder / "ledger") as reader:
         lines = reader.poll(4)
         one.apply(lines, Position())
@@ -101,7 +101,7 @@ def test_what_is_no_view_is_refused_by_readers_and_writers(folder: Path, content
     views(folder).parent.mkdir()
     views(folder).write_bytes(content)
     with pytest.raises(store.ViewsUnusable):
-        store.Store(views(folder), "1")
+        store.Store(views(folder), "1", folder / "ledger")
     with pytest.raises(store.ViewsUnusable, match="karl rebuild"):
         Views(views(folder))
     make(folder)
@@ -112,7 +112,7 @@ def test_what_is_no_view_is_refused_by_readers_and_writers(folder: Path, content
 def test_views_that_prefer_another_reward_version_are_refused(folder: Path) -> None:
     make(folder)
     with pytest.raises(store.ViewsUnusable, match="reward version"):
-        store.Store(views(folder), "2")
+        store.Store(views(folder), "2", folder / "ledger")
 
 
 def test_no_views_are_not_found_with_a_hint(tmp_path: Path) -> None:

@@ -1,0 +1,339 @@
+"""A lane: one telling of one session, event by event, becomes closed turns.
+
+A session has a lane for what the hooks say and, once a transcript is imported, one for what that
+tells; `karl.session.fold` joins them.
+
+What opens and what closes:
+- A UserPromptSubmit opens a turn; so does a tool event when none is open (logs without prompts).
+- A Stop closes it, unless its background_tasks still run: then the agent is waiting, not done.
+- A report of such work (`<task-notification>` and its like) goes on with the open turn, because it
+  answers what that turn was asked; split, the first half would be judged before its work was done.
+  Other machine-made prompts (schedules, other sessions) are new requests and open a turn.
+- An event of a subagent (it has an agent_id) neither opens a turn by prompt nor closes one.
+- SessionStart by startup, resume, clear or fork inside a turn that has done work means that the
+  process of that turn is gone: the turn closes as session_end. By compact it is an event like others.
+- What comes between turns waits, to become the head of the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from karl.schema.event import ANNOTATION, IMPORT_END, Event, Payload
+from karl.schema.trajectory import ClosedBy
+from karl.session.corrections import is_correction, is_redo, prompt_kind
+from karl.session.emissions import (
+    NO_HOME,
+    Carry,
+    Duplicate,
+    Emission,
+    Held,
+    Limits,
+    Remark,
+    Strays,
+    Turn,
+    home_of,
+    marks_of,
+    short_id,
+    trajectory_at,
+    trajectory_id,
+)
+from karl.session.glance import flags, glance, text
+from karl.session.moments import RESULTS, moment
+from karl.session.twins import Name, Teller, mark, names_of
+
+PROMPT_MAX = 500
+OPEN_CALLS_MAX = 64
+CALL_ID_MAX = 256
+#: Names the caller of the Python API in annotations.
+CALLER = "caller"
+_NEW_PROCESS = frozenset({"startup", "resume", "clear", "fork"})
+_OVER = frozenset({"completed", "done", "failed", "error", "killed", "stopped", "cancelled", "canceled"})
+
+
+class Lane:
+    """One telling while its turns are folded.
+
+    Shapes: `marks` maps 8-byte ids to 8-byte homes, is shared by a session's lanes and added to in
+    place; `carry` is changed in place.
+    """
+
+    def __init__(
+        self, session: str, teller: Teller, carry: Carry, marks: dict[bytes, bytes], limits: Limits
+    ) -> None:
+        self.session = session
+        self.teller = teller
+        self.carry = carry
+        self.last_seen_ms = 0
+        self.open_bytes = 0
+        self.held: list[Held] = []
+        self._limits = limits
+        self._marks = marks
+        self._ids: dict[bytes, str | bytes] = {}  # short id -> entry of what is held, in its order
+        self._names: set[Name] = set()  # of the first `_named` events held
+        self._named = 0
+        self._short = b""
+        self._prompt: str | None = None
+        self._last_ms: int | None = None
+        self._clear()
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether a turn is open; what waits for one opens none."""
+        return self._opened
+
+    def add(self, held: Held, now_ms: int) -> list[Emission]:
+        """Fold one entry in; give what leaves because of it, in order.
+
+        The very same entry given twice gives nothing the second time: it is open, and leaves
+        with its turn.
+        """
+        short = short_id(held.event.id)
+        entry = self._ids.get(short)
+        if entry is not None:
+            return [] if entry == held.entry else [Duplicate(held.entry, held.event.id)]
+        if short in self._marks:
+            return [Duplicate(held.entry, held.event.id)]
+        self.last_seen_ms = now_ms
+        self._short = short
+        out = self._after_silence(held.event.time_ms)
+        step = moment(held.event.kind)
+        rule = self._rules.get(step)
+        out += rule(self, held, step) if rule else self._keep(held, step)
+        limits = self._limits
+        if len(self.held) >= limits.turn_max_events or self.open_bytes >= limits.turn_max_bytes:
+            out += self.close("size")
+        return out
+
+    def holds(self, short: bytes) -> str | bytes | None:
+        """Give the entry of an event that is held, by its short id."""
+        return self._ids.get(short)
+
+    def take(self, items: Iterable[Held]) -> None:
+        """Hold events of the open turn that another telling told."""
+        last_ms = self._last_ms
+        for held in items:
+            self._short = short_id(held.event.id)
+            self._keep(held, "")
+        if last_ms is not None and self._last_ms is not None:
+            self._last_ms = max(last_ms, self._last_ms)  # another telling may lag: that is no silence
+
+    def give_up(self) -> list[Held]:
+        """Let go of what is held, which belongs to a turn that is known elsewhere."""
+        held = self.held
+        self._clear()
+        return held
+
+    def knows(self, names: Iterable[Name]) -> bool:
+        """Say whether what is held tells one of these facts."""
+        for held in self.held[self._named :]:
+            self._names.update(names_of(held.event, moment(held.event.kind), glance(held.event)))
+        self._named = len(self.held)
+        return not self._names.isdisjoint(names)
+
+    def close(self, by: ClosedBy) -> list[Emission]:
+        """Close what is open now; entries that wait for a turn leave as strays."""
+        if not self.held:
+            return []
+        return [self._turn(by)] if self._opened else [self._strays(ended=by == "session_end")]
+
+    def leaving(self, held: tuple[Held, ...], home: bytes) -> Strays:
+        """Give events that leave outside of a turn, and mark where they went."""
+        marks = self._remember(held, map(short_id, [item.event.id for item in held]), home)
+        return self._strays_of(held, marks, ended=False, of=trajectory_at(home))
+
+    # --- one rule per kind; each holds the entry or lets it go ---
+
+    def _tool(self, held: Held, step: str) -> list[Emission]:
+        if step in RESULTS and self.carry.open_calls:
+            call = glance(held.event).tool_use_id
+            if isinstance(call, str) and call in self.carry.open_calls:
+                self.carry.open_calls.remove(call)
+                return [self.leaving((held,), self._marks.get(mark(self.teller, ("call", call)), NO_HOME))]
+        self._opened = self._worked = True
+        return self._keep(held, step)
+
+    def _prompted(self, held: Held, step: str) -> list[Emission]:
+        seen = glance(held.event)
+        kind = prompt_kind(seen.prompt, Payload(agent_id=seen.agent_id, source=seen.source))
+        if seen.agent_id or kind == "note" or (kind == "report" and self._opened):
+            return self._keep(held, step)
+        out = self.close("prompt") if self._opened else []
+        if kind == "human" and isinstance(seen.prompt, str):
+            out += self._remark(held.event, seen.prompt)
+        self._prompt = seen.prompt[:PROMPT_MAX] if isinstance(seen.prompt, str) else None
+        self._opened = True
+        return out + self._keep(held, step)
+
+    def _expanded(self, held: Held, step: str) -> list[Emission]:
+        """A typed /name is told before its prompt: inside a turn at work it announces the next one."""
+        out = self.close("prompt") if self._worked and not glance(held.event).agent_id else []
+        return out + self._keep(held, step)
+
+    def _stopped(self, held: Held, step: str) -> list[Emission]:
+        if not self._opened:
+            return [self.leaving((held,), NO_HOME)]
+        self._keep(held, step)
+        seen = glance(held.event)
+        if step == "SubagentStop" or seen.agent_id:
+            return []
+        if step == "Stop" and _still_runs(seen.background_tasks):
+            self._worked = True
+            return []
+        return self.close("stop" if step == "Stop" else "stop_failure")
+
+    def _started(self, held: Held, step: str) -> list[Emission]:
+        source = glance(held.event).source if self._worked else None
+        gone = isinstance(source, str) and source in _NEW_PROCESS
+        out = self.close("session_end") if gone else []
+        return out + self._keep(held, step)
+
+    def _ended(self, held: Held, step: str) -> list[Emission]:
+        self._keep(held, step)
+        return self.close("import_end" if step == IMPORT_END else "session_end")
+
+    def _annotated(self, held: Held, _step: str) -> list[Emission]:
+        """A caller's word is about the turn before, whatever is open."""
+        last = self.carry.last_trajectory
+        out: list[Emission] = [self.leaving((held,), home_of(last) if last else NO_HOME)]
+        said = flags(held.event)
+        if last and said:
+            time_ms = self.last_seen_ms if held.event.time_ms is None else held.event.time_ms
+            out.append(Remark(self.session, last, held.event.id, time_ms, **said, detector=CALLER))
+        return out
+
+    def _keep(self, held: Held, _step: str) -> list[Emission]:
+        self.held.append(held)
+        self._ids[self._short] = held.entry
+        self.open_bytes += len(held.raw)
+        if held.event.time_ms is not None:
+            self._last_ms = held.event.time_ms
+        return []
+
+    # --- what leaves ---
+
+    def _after_silence(self, time_ms: int | None) -> list[Emission]:
+        if time_ms is None or self._last_ms is None or time_ms - self._last_ms <= self._limits.idle_ms:
+            return []
+        return self.close("idle")
+
+    def _turn(self, by: ClosedBy) -> Turn:
+        held, last_ms = tuple(self.held), self._last_ms
+        carry = self.carry
+        name = trajectory_id(self.session, held[0].event.id)
+        marks = self._remember(held, self._ids, home_of(name))
+        turn = Turn(
+            id=name,
+            session=self.session,
+            number=carry.turn,
+            closed_by=by,
+            held=held,
+            marks=marks,
+            time_ms=self.last_seen_ms if last_ms is None else last_ms,
+            told=self.teller == "told",
+            model=carry.model,
+            agent_version=carry.agent_version,
+            permission_mode=carry.permission_mode,
+        )
+        if self._prompt is not None or carry.last_closed_by != "size":
+            carry.last_prompt = self._prompt  # a turn cut by size goes on with the same prompt
+        carry.turn += 1
+        carry.last_trajectory, carry.last_closed_by, carry.last_time_ms = turn.id, by, turn.time_ms
+        carry.last_score = carry.last_outcome = None
+        carry.ended = by == "session_end"
+        self._clear()
+        return turn
+
+    def _strays(self, *, ended: bool) -> Strays:
+        held = tuple(self.held)
+        marks = self._remember(held, self._ids, NO_HOME)
+        self.carry.ended = ended or self.carry.ended
+        strays = self._strays_of(held, marks, ended=ended)
+        self._clear()
+        return strays
+
+    def _strays_of(
+        self, held: tuple[Held, ...], marks: bytes, *, ended: bool, of: str | None = None
+    ) -> Strays:
+        times = [item.event.time_ms for item in held if item.event.time_ms is not None]
+        time_ms = times[-1] if times else self.last_seen_ms
+        return Strays(self.session, held, marks, time_ms, self.carry.last_trajectory, ended, of)
+
+    def _remark(self, event: Event, prompt: str) -> list[Emission]:
+        carry = self.carry
+        if carry.last_trajectory is None or carry.remarked == event.id:
+            return []
+        carry.remarked = event.id
+        previous = carry.last_prompt or ""
+        return [
+            Remark(
+                session=self.session,
+                trajectory=carry.last_trajectory,
+                by=event.id,
+                time_ms=self.last_seen_ms if event.time_ms is None else event.time_ms,
+                correction_detected=is_correction(prompt, previous),
+                redo_detected=is_redo(prompt, previous),
+                session_continued=True,
+                told=self.teller == "told",
+            )
+        ]
+
+    def _remember(self, held: tuple[Held, ...], shorts: Iterable[bytes], home: bytes) -> bytes:
+        """Take what later turns must know from entries that leave; give their marks.
+
+        An event is marked by its id, and by the names that another telling may give it.
+        """
+        carry, marks = self.carry, bytearray()
+        calls = dict.fromkeys(carry.open_calls)
+        for item, short in zip(held, shorts, strict=True):
+            carry.agent_version = item.event.agent_version or carry.agent_version
+            step = moment(item.event.kind)
+            seen = glance(item.event)
+            marks += short + home
+            for name in names_of(item.event, step, seen):
+                marks += mark(self.teller, name) + home
+            if isinstance(seen.tool_use_id, str) and 0 < len(seen.tool_use_id) <= CALL_ID_MAX:
+                if step == "PreToolUse":
+                    calls[seen.tool_use_id] = None
+                elif step in RESULTS:
+                    calls.pop(seen.tool_use_id, None)
+            if not seen.agent_id:
+                model = seen.to_model if step == "PostModelSwitch" else seen.model
+                carry.model = text(model) or carry.model
+                carry.permission_mode = text(seen.permission_mode) or carry.permission_mode
+        carry.open_calls = list(calls)[-OPEN_CALLS_MAX:]
+        known = bytes(marks)
+        self._marks.update(marks_of(known))
+        return known
+
+    def _clear(self) -> None:
+        self.held, self._ids = [], {}
+        self._names, self._named = set(), 0
+        self.open_bytes, self._last_ms = 0, None
+        self._opened = self._worked = False
+        self._prompt = None
+
+    _rules: ClassVar[dict[str, Callable[[Lane, Held, str], list[Emission]]]] = {
+        "PreToolUse": _tool,
+        "PostToolUse": _tool,
+        "PostToolUseFailure": _tool,
+        "PermissionRequest": _tool,
+        "PermissionDenied": _tool,
+        "UserPromptSubmit": _prompted,
+        "UserPromptExpansion": _expanded,
+        "Stop": _stopped,
+        "StopFailure": _stopped,
+        "SubagentStop": _stopped,
+        "SessionStart": _started,
+        "SessionEnd": _ended,
+        IMPORT_END: _ended,
+        ANNOTATION: _annotated,
+    }
+
+
+def _still_runs(tasks: object) -> bool:
+    """Say whether a Stop's background_tasks hold one that has not ended."""
+    if not isinstance(tasks, list):
+        return False
+    return any(not (isinstance(task, dict) and task.get("status") in _OVER) for task in tasks)
