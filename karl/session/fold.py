@@ -221,25 +221,21 @@ class OpenSession:
         if entry is not None:
             return [] if entry == held.entry else [Duplicate(held.entry, event.id)]
         step, seen = moment(event.kind), glance(event)
-        is_new = _is_new(step, seen)
-        asked = is_new and step == "UserPromptSubmit" and lane.is_open
-        home = self._marks.get(short)
-        if home is not None:
-            out = lane.close("prompt") if asked else []
-            return [*out, *self._put(own, home, held.entry), Duplicate(held.entry, event.id)]
-        place, same = self._find(own, other, twins_of(event, step, seen))
-        if place is not None and place is not lane:
-            out = lane.close("prompt") if asked else []
+        place, drop = self._marks.get(short), True
+        if place is None:
+            place, same = self._find(own, other, twins_of(event, step, seen))
             drop = same and own.teller == "told"
+        is_new = _is_new(step, seen)
+        if place is not None and place is not lane:
+            asked = is_new and step == "UserPromptSubmit" and lane.is_open
+            out = lane.close("prompt") if asked else []
             return out + self._beside(own, held, place, drop=drop, aside=bool(seen.agent_id))
-        if place is lane:
-            return lane.add(held, now_ms)
-        if event.kind == IMPORT_END:
+        if place is None and event.kind == IMPORT_END:
             out = own.leave()
             return out + (lane.add(held, now_ms) if lane.held else [lane.leaving((held,), NO_HOME)])
-        if is_new:
+        if place is None and is_new:
             return own.leave() + lane.add(held, now_ms)
-        if own.place is not None:
+        if place is None and own.place is not None:
             return self._beside(own, held, own.place, drop=False, aside=True)
         return lane.add(held, now_ms)
 
@@ -258,10 +254,10 @@ class OpenSession:
             return home, False
         for name in twins.near:
             for telling in (own, other):
-                home = self._marks.get(mark(telling.teller, name))
-                if home is not None:
+                home = self._marks.get(mark(telling.teller, name), NO_HOME)
+                if home != NO_HOME:
                     return home, False
-        if twins.near and other.lane.knows(twins.near):
+        if twins.near and other.lane.is_open and other.lane.knows(twins.near):
             return other.lane, False
         return None, False
 

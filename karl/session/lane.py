@@ -4,7 +4,8 @@ A session has a lane for what the hooks say and, once a transcript is imported, 
 tells; `karl.session.fold` joins them.
 
 What opens and what closes:
-- A UserPromptSubmit opens a turn; so does a tool event when none is open (logs without prompts).
+- A UserPromptSubmit opens a turn; so does a tool event, or a response, when none is open (logs without
+  prompts, histories that begin in the middle).
 - A Stop closes it, unless its background_tasks still run: then the agent is waiting, not done.
 - A report of such work (`<task-notification>` and its like) goes on with the open turn, because it
   answers what that turn was asked; split, the first half would be judged before its work was done.
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from karl.schema.event import ANNOTATION, IMPORT_END, Event, Payload
+from karl.schema.event import ANNOTATION, ASSISTANT_MESSAGE, IMPORT_END, Event, Payload
 from karl.schema.trajectory import ClosedBy
 from karl.session.corrections import is_correction, is_redo, prompt_kind
 from karl.session.emissions import (
@@ -193,6 +194,14 @@ class Lane:
         self._keep(held, step)
         return self.close("import_end" if step == IMPORT_END else "session_end")
 
+    def _spoke(self, held: Held, step: str) -> list[Emission]:
+        """A response after the end of a turn, before anything new, is that turn's."""
+        last = self.carry.last_trajectory
+        if last and not self.held:
+            return [self.leaving((held,), home_of(last))]
+        self._opened = self._worked = True
+        return self._keep(held, step)
+
     def _annotated(self, held: Held, _step: str) -> list[Emission]:
         """A caller's word is about the turn before, whatever is open."""
         last = self.carry.last_trajectory
@@ -214,6 +223,8 @@ class Lane:
     # --- what leaves ---
 
     def _after_silence(self, time_ms: int | None) -> list[Emission]:
+        if self.teller == "told":  # a transcript says where its turns end: an hour may be one call
+            return []
         if time_ms is None or self._last_ms is None or time_ms - self._last_ms <= self._limits.idle_ms:
             return []
         return self.close("idle")
@@ -329,6 +340,7 @@ class Lane:
         "SessionEnd": _ended,
         IMPORT_END: _ended,
         ANNOTATION: _annotated,
+        ASSISTANT_MESSAGE: _spoke,
     }
 
 

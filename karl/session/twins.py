@@ -23,7 +23,8 @@ _BEGINS = frozenset({"PreToolUse", "PermissionRequest"})
 Teller = Literal["live", "told"]
 TELLERS: tuple[Teller, Teller] = ("live", "told")
 
-#: A fact's name: what it is (`call`, `end`, `agent`, `prompt`, or `said` in a minute), and of which id.
+#: A fact's name: what it is (`call`, `end`, `agent`, a `prompt` by its id, or `said` in a minute), and of
+#: which id or words.
 Name = tuple[str, str]
 
 
@@ -80,9 +81,12 @@ def mark(teller: Teller, name: Name) -> bytes:
 
 
 def _prompt_names(event: Event, seen: Glance, minutes: tuple[int, ...]) -> tuple[Name, ...]:
-    named = text(seen.prompt_id)
-    names: tuple[Name, ...] = (("prompt", named),) if named else ()
-    if not isinstance(seen.prompt, str) or event.time_ms is None:
+    """Name a prompt by its id and words (agents give one id to several prompts), and by words and minute."""
+    if not isinstance(seen.prompt, str):
+        return ()
+    said, named = seen.prompt[:_TEXT_MAX].strip(), text(seen.prompt_id)
+    names: tuple[Name, ...] = ((f"prompt {named}", said),) if named else ()
+    if event.time_ms is None:
         return names
-    said, minute = seen.prompt[:_TEXT_MAX].strip(), event.time_ms // PROMPT_MS
+    minute = event.time_ms // PROMPT_MS
     return (*names, *((f"said {minute + step}", said) for step in minutes))

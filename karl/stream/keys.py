@@ -9,7 +9,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
                                   trimmed by the ledger worker after fsync
     karl:{p}:lease       string   who folds this partition; expires with the lease
     karl:{p}:session:{s} string   what a session's next turn must know (JSON); KARL_SESSION_TTL_DAYS
-    karl:{p}:seen:{s}    string   ids of a session's ledgered events, 8 bytes each; expires likewise
+    karl:{p}:seen:{s}    string   marks of a session's ledgered events: an id, or a name that another telling
+                                  may give it, and the trajectory it went to, 8 bytes each; expires likewise
     karl:{p}:dead        stream   what could not be understood; fields `d`, `reason`, `where`, `node`; kept
                                   until dropped or replayed; what names no session goes to partition 0
     karl:ledger:lease    string   who writes the ledger; expires with the lease

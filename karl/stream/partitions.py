@@ -103,7 +103,7 @@ class DeadEntry(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """What a session hands to its next turn: its carry (JSON) and the ids newly seen (8 bytes each)."""
+    """What a session hands to its next turn: its carry (JSON) and the marks of what left."""
 
     session: str
     carry: bytes

@@ -59,11 +59,47 @@ def test_a_transcript_of_a_session_that_hooks_recorded_adds_only_what_they_could
 def test_a_prompt_is_known_by_its_id_whatever_the_clocks_say() -> None:
     s = Session()
     s.live_turn("go", prompt_id="p1")
-    s.tell("UserPromptSubmit", prompt="go on", prompt_id="p1", time_ms=START_MS + 10**9)
+    s.tell("UserPromptSubmit", prompt="go", prompt_id="p1", time_ms=START_MS + 10**9)
     s.tell("AssistantMessage", message_id="m1", time_ms=START_MS)
     s.tell(IMPORT_END)
     assert [one.of for one in s.late()] == [s.turns[0].id]
     assert len(s.turns) == 1
+
+
+def test_two_prompts_that_an_agent_gave_one_id_are_two() -> None:
+    s = Session()
+    s.tell("UserPromptSubmit", prompt="go", prompt_id="p1", time_ms=START_MS)
+    s.prompt("go", prompt_id="p1", time_ms=START_MS)
+    s.prompt("then stop", prompt_id="p1", time_ms=START_MS)
+    s.stop()
+    s.tell(IMPORT_END)
+    assert [kinds(turn) for turn in s.turns] == [
+        ["UserPromptSubmit", "Stop"],
+        ["UserPromptSubmit", "UserPromptSubmit", IMPORT_END],
+    ]
+
+
+def test_a_response_after_the_end_of_its_turn_belongs_to_it() -> None:
+    s = Session()
+    s.tell("UserPromptSubmit", prompt="go")
+    s.tell("Stop")
+    s.tell("AssistantMessage", message_id="m1")
+    s.tell(IMPORT_END)
+    assert [(kinds(late), late.of) for late in s.late()] == [(["AssistantMessage"], s.turns[0].id)]
+
+
+def test_a_history_that_begins_with_a_response_is_a_turn() -> None:
+    s = Session()
+    s.tell("AssistantMessage", message_id="m1")
+    s.tell(IMPORT_END)
+    assert [kinds(turn) for turn in s.turns] == [["AssistantMessage", IMPORT_END]]
+
+
+def test_an_hours_silence_does_not_end_a_transcripts_turn() -> None:
+    s = Session()
+    s.tell("PreToolUse", tool_name="Bash", tool_input={}, tool_use_id="a", time_ms=START_MS)
+    s.tell("PostToolUse", tool_name="Bash", tool_response="", tool_use_id="a", time_ms=START_MS + 10**8)
+    assert s.turns == []
 
 
 def test_a_turn_that_no_hook_saw_becomes_a_turn_of_its_own() -> None:
@@ -276,7 +312,7 @@ def test_however_two_tellings_are_mixed_every_call_is_in_one_turn_and_nothing_is
     for number, item in enumerate(order):
         out += fold.add(item, START_MS)
         if data.draw(st.integers(0, 9)) == 0:  # the worker dies, and the stream is read again
-            kept = {e for e in fold.first_entries}
+            kept = set(fold.first_entries)
             marks = b"".join(one.marks for one in out if isinstance(one, Turn | Strays))
             fold = OpenSession("s1", carry, marks_of(marks), Limits())
             first = min((int(str(e).split("-")[0]) for e in kept), default=number + 2)
