@@ -221,7 +221,8 @@ class OpenSession:
         if entry is not None:
             return [] if entry == held.entry else [Duplicate(held.entry, event.id)]
         step, seen = moment(event.kind), glance(event)
-        place, drop = self._marks.get(short), True
+        place: bytes | Lane | None = self._marks.get(short)
+        drop = True
         if place is None:
             place, same = self._find(own, other, twins_of(event, step, seen))
             drop = same and own.teller == "told"
