@@ -28,8 +28,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from karl.schema.event import ASSISTANT_MESSAGE as ASSISTANT_MESSAGE
-
 
 class Told(NamedTuple):
     """One fact. `key` names it within its session: the same fact has the same key in every import.

@@ -82,7 +82,10 @@ def test_a_log_left_behind_by_an_old_file_does_not_reach_the_new_one(folder: Pat
 
 def test_lines_that_do_not_follow_are_refused(folder: Path) -> None:
     begin(views(folder), "1")
-    one, two = store.Store(views(folder), "1", folder / "ledger"), store.Store(views(folder), "1", folder / "ledger")
+    one, two = (
+        store.Store(views(folder), "1", folder / "ledger"),
+        store.Store(views(folder), "1", folder / "ledger"),
+    )
     with Reader(folder / "ledger") as reader:
         lines = reader.poll(4)
         one.apply(lines, Position())
