@@ -10,6 +10,7 @@ import sys
 ALL = (
     ("hook", "an agent's wait for the hook, against /bin/true"),
     ("ship", "spool files to stream, against bare pipelined redis-py"),
+    ("import_", "Claude Code's transcripts to encoded events, against decoding their lines"),
     ("line", "stream to fsynced ledger, against a floor loop"),
     ("score", "microseconds per score"),
     ("append", "append, open and head of the ledger, small and large"),

@@ -29,6 +29,7 @@ from producers.project import project_of
 from producers.redact import Redactor
 
 RAW_MAX = 64 * 1024 * 1024
+_TOO_LARGE = f"larger than {RAW_MAX // 1024 // 1024} MiB"
 SESSION_MAX = 256
 KIND_MAX = 64
 #: Characters of unreadable data that a dead letter keeps, and bytes of it that are looked at.
@@ -87,7 +88,22 @@ class EnvelopeMaker:
         ran (Unix time, ms); without it the payload's own time counts. Raises Unreadable.
         """
         with _reasons():
-            return self._make(raw, name, agent, time_ms, source)
+            payload = _object(raw)
+            session = _session(payload)
+            named = name if isinstance(name, str) else name(session, payload)
+            return self._make(raw, payload, name=named, agent=agent, time_ms=time_ms, source=source)
+
+    def of(
+        self, payload: dict[str, Any], *, name: str, agent: str, time_ms: int | None = None, source: str
+    ) -> Event:
+        """Make the event of a payload that is read already and the maker's to change; as `make` otherwise."""
+        with _reasons():
+            raw = _encode(payload)
+            if len(raw) > RAW_MAX:
+                raise Unreadable(_TOO_LARGE)
+            return self._make(
+                raw, payload, name=name, agent=agent, time_ms=time_ms, source=source, encoded=raw
+            )
 
     def end_of_import(self, last: Event) -> Event:
         """Make the event that says that an imported session has no more events; named by its last one."""
@@ -116,20 +132,30 @@ class EnvelopeMaker:
         """Say whether an unreadable payload looks like one of a call on a file of secrets."""
         return any(self.paths.is_denied(word) for word in re.split(r"[\s\"'\\,;|&<>()=:{}\[\]]+", text))
 
-    def _make(self, raw: bytes, name: str | Naming, agent: str, time_ms: int | None, source: str) -> Event:
-        payload = _object(raw)
+    def _make(
+        self,
+        raw: bytes,
+        payload: dict[str, Any],
+        *,
+        name: str,
+        agent: str,
+        time_ms: int | None,
+        source: str,
+        encoded: bytes | None = None,
+    ) -> Event:
+        """Make the event of a payload and its raw bytes; `encoded` are the payload's own, where known."""
         session, kind = _session(payload), _kind(payload)
-        named = name if isinstance(name, str) else name(session, payload)
         cuts = 0
         redactions: dict[str, int] = {}
-        if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:
-            cuts = flatten(payload)
+        if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX and (cuts := flatten(payload)):
+            encoded = None
         if self.redactor.suspicious(raw):
             payload, redactions = self._redacted(raw, payload)
             session, kind = _session(payload), _kind(payload)
+            encoded = None
         cwd = payload.get("cwd")
         event = Event(
-            id=named,
+            id=name,
             kind=kind,
             session=session,
             payload=msgspec.Raw(b"{}"),
@@ -142,7 +168,7 @@ class EnvelopeMaker:
             project=self.project(cwd) if isinstance(cwd, str) else "",
             redactions=redactions,
         )
-        data, more = self._fitted(raw, payload, event)
+        data, more = self._fitted(raw, payload, event, encoded)
         return msgspec.structs.replace(event, payload=msgspec.Raw(data), cuts=cuts + more)
 
     def _redacted(self, raw: bytes, payload: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
@@ -152,10 +178,12 @@ class EnvelopeMaker:
         payload, found = self.redactor.payload(payload)
         return payload, dict(Counter(hidden) + Counter(found))
 
-    def _fitted(self, raw: bytes, payload: dict[str, Any], event: Event) -> tuple[bytes, int]:
+    def _fitted(
+        self, raw: bytes, payload: dict[str, Any], event: Event, encoded: bytes | None
+    ) -> tuple[bytes, int]:
         """Encode a payload, cut so that the whole entry fits."""
         if not needs_cut(raw, self.caps):
-            data = _encode(payload)
+            data = _encode(payload) if encoded is None else encoded
             if len(data) + KIND_MAX * 64 <= self.caps.entry:
                 return data, 0
         room = self.caps.entry - len(encode_event(event)) - len(',"cuts":123456789')
@@ -203,7 +231,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 def _json(raw: bytes) -> Any:
     if len(raw) > RAW_MAX:
-        raise Unreadable(f"larger than {RAW_MAX // 1024 // 1024} MiB")
+        raise Unreadable(_TOO_LARGE)
     raw = raw.removeprefix(_BOM)
     if not raw.strip():
         raise Unreadable("empty")

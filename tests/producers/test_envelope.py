@@ -280,6 +280,18 @@ def test_a_small_payload_without_secrets_arrives_as_it_was_sent(more: dict) -> N
         assert body(event) == json.loads(data)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(st.text(max_size=8), JSON, max_size=6),
+    st.sampled_from(["", "API_TOKEN=hunter2hunter2", "x" * 9000, "/home/dev/.env", '{"' * 70]),
+)
+def test_a_payload_that_is_read_already_gives_the_event_that_its_bytes_would(more: dict, text: str) -> None:
+    payload = {**more, **PAYLOAD, "tool_input": {"file_path": text}, "tool_response": text}
+    data = json.dumps(payload).encode()
+    made = MAKER.make(data, name="ev1", source="transcript")
+    assert MAKER.of(parse(data), name="ev1", agent="claude-code", source="transcript") == made
+
+
 def test_forgiving_is_for_broken_parts_only() -> None:
     assert parse(b'{"a": 1.5, "b": "\\u00fc"}') == {"a": 1.5, "b": "ü"}
 

@@ -16,7 +16,8 @@ from karl.schema.event import IMPORT_END, Event, decode_event
 from karl.settings import Settings
 from karl.stream import dead_letters, keys
 from karl.stream.connect import connect
-from producers.hook_files import Broken, Piece, import_hooks, read_hook_file
+from producers.hook_files import import_hooks, read_hook_file
+from producers.pieces import Broken, Piece
 
 P = {"hook_event_name": "Stop", "session_id": "s1"}
 LINE = json.dumps(P).encode()
@@ -119,7 +120,7 @@ def test_an_empty_file_holds_nothing(keep) -> None:
 
 
 def test_lines_longer_than_a_chunk_are_put_together(keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.hook_files._CHUNK", 7)
+    monkeypatch.setattr("producers.pieces._CHUNK", 7)
     payload = {**NESTED, "text": "\\" * 50 + '"'}
     data = json.dumps(payload).encode()
     assert read(keep(data + data + b"\n" + data)) == ([payload] * 3, [])

@@ -1,0 +1,162 @@
+"""The visit as a whole: every link looked at, what is safe mended, one turn sent through, the hook timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from karl.doctor import hooks, latency, ledger, machine, spool, streams, views
+from karl.doctor import probe as trip
+from karl.doctor import server as redis
+from karl.doctor.check import TROUBLE, Check, Machine, looked
+from karl.doctor.latency import Latency
+from karl.doctor.probe import Probe
+from karl.doctor.server import Asked
+
+#: Called with what is looked at now, and with the number of checks so far.
+Progress = Callable[[object, int], None]
+
+#: Checks whose failure says that a stop of the line is cut, and that waiting for it is in vain.
+_CUTS = {
+    ("hook", "recording"): "hook",
+    ("spool", "folder"): "hook",
+    ("spool", "full"): "hook",
+    ("shipper", "process"): "ship",
+    ("redis", "server"): "ship",
+    ("redis", "rights"): "ship",
+    ("sessions", "workers"): "session",
+    ("ledger", "writer"): "ledger",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the visit found. `probe` and `hook` are null when they were not asked for or not possible."""
+
+    checks: list[Check]
+    probe: Probe | None = None
+    hook: Latency | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Say whether nothing fails."""
+        return all(check.verdict != "fail" for check in self.checks)
+
+    def told(self) -> dict[str, Any]:
+        """Give the report as one JSON document."""
+        return {
+            "ok": self.ok,
+            "checks": [check.told() for check in self.checks],
+            "probe": self.probe.told() if self.probe else None,
+            "hook": self.hook.told() if self.hook else None,
+        }
+
+
+def examine(
+    at: Machine, settings: Check, *, fix: bool, probe: bool, timeout_s: float, progress: Progress
+) -> Report:
+    """Look at every link. `settings` is the check of the settings that `at` holds.
+
+    With `fix` what is safe to mend is mended, and looked at again. Raises nothing for a line that is cut.
+    """
+    checks = [settings]
+    with ExitStack() as stack:
+        line = stack.enter_context(redis.asked(at))
+        _add(checks, _links(at, line), progress)
+        done = {(check.link, check.name): _mended(check) for check in checks if fix and _wanted(check)}
+        if done:
+            checks = [settings]
+            line = stack.enter_context(redis.asked(at))
+            _add(checks, _links(at, line), progress)
+        checks = [*_with(checks, done)]
+        progress("hook latency", len(checks))
+        timed = _measured(at, checks)
+        progress("round trip", len(checks))
+        sent = _sent(at, line, checks, timeout_s) if probe else None
+    return Report(sorted(checks, key=_place), sent, timed)
+
+
+def _links(at: Machine, line: Asked) -> Iterator[Check]:
+    for link, looks in ((machine.LINK, machine.CHECKS), (hooks.LINK, hooks.CHECKS)):
+        for look in looks:
+            yield from looked(link, _name(look), partial(look, at))
+    yield from looked(spool.SPOOL, "folder", lambda: spool.folder(at))
+    yield from looked(spool.SPOOL, "events waiting", lambda: spool.waiting(at))
+    yield from looked(spool.SHIPPER, "process", lambda: spool.shipper(at, line.facts))
+    yield from looked(redis.LINK, "server", lambda: redis.check(at, line))
+    yield from looked(streams.STREAM, "events", lambda: streams.check(at, line))
+    yield from looked(ledger.LINK, "folder", lambda: ledger.check(at, line))
+    yield from looked(views.LINK, "file", lambda: views.check(at))
+
+
+def _name(look: Callable[..., object]) -> str:
+    return look.__name__.strip("_").replace("_", " ")
+
+
+def _add(checks: list[Check], more: Iterable[Check], progress: Progress) -> None:
+    for check in more:
+        checks.append(check)
+        progress(check.link, len(checks))
+
+
+def _wanted(check: Check) -> bool:
+    return check.mend is not None and check.verdict in {"warn", "fail"}
+
+
+def _mended(check: Check) -> str:
+    """Mend one thing; gives what was done, or why it was not."""
+    assert check.mend is not None
+    try:
+        return check.mend()
+    except TROUBLE as error:
+        return f"could not be mended: {error}"
+
+
+def _with(checks: Sequence[Check], done: dict[tuple[str, str], str]) -> Iterator[Check]:
+    """Put what was done beside what is seen now; what is not seen any more is well."""
+    left = dict(done)
+    for check in checks:
+        yield replace(check, fixed=left.pop((check.link, check.name), None))
+    for (link, name), text in left.items():
+        yield Check(link, name, "ok", "nothing is wrong any more", fixed=text)
+
+
+def _measured(at: Machine, checks: list[Check]) -> Latency | None:
+    try:
+        timed = latency.measure(at)
+    except TROUBLE as error:
+        checks.append(Check(latency.LINK, "latency", "unknown", f"could not be measured: {error}"))
+        return None
+    checks.append(timed.check())
+    return timed
+
+
+def _sent(at: Machine, line: Asked, checks: list[Check], timeout_s: float) -> Probe | None:
+    dead: dict[str, str] = {}
+    if any((check.link, check.name, check.verdict) == (spool.SPOOL, "folder", "unknown") for check in checks):
+        checks.append(Check(trip.LINK, "event", "unknown", "no spool here to send one through"))
+        return None
+    for check in checks:
+        if check.verdict == "fail" and (stop := _CUTS.get((check.link, check.name))):
+            dead.setdefault(stop, check.seen)
+    try:
+        sent = trip.probe(at, line, dead, timeout_s)
+    except TROUBLE as error:
+        checks.append(Check(trip.LINK, "event", "fail", f"it could not be sent: {error}"))
+        return None
+    checks.append(sent.check())
+    return sent
+
+
+#: The links in the order of the line.
+ORDER = (
+    machine.LINK, hooks.LINK, spool.SPOOL, spool.SHIPPER, redis.LINK, streams.STREAM, streams.SESSIONS,
+    ledger.LINK, views.LINK, trip.LINK,
+)  # fmt: skip
+
+
+def _place(check: Check) -> int:
+    return ORDER.index(check.link)

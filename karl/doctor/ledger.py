@@ -1,0 +1,227 @@
+"""The ledger: who writes it, whether it is here, and whether its end is sound.
+
+Only the newest segment's first line and its last MiB are read: the cost does not grow with the ledger.
+`karl verify` reads all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from redis.exceptions import RedisError
+
+from karl.doctor.check import Check, Machine, Verdict, counted, span
+from karl.doctor.machine import private
+from karl.doctor.server import Asked
+from karl.errors import LedgerDamaged, Unreadable
+from karl.ledger.frame import Line, misfit, read_line
+from karl.ledger.reader import START, Position
+from karl.ledger.segments import (
+    LOCK,
+    Header,
+    claimed_terms,
+    is_ours,
+    list_segments,
+    newest_header,
+    newest_term,
+    split_lines,
+    term_of,
+)
+
+LINK = "ledger"
+
+#: Bytes of the newest segment that are looked at; more only where the last line is longer.
+TAIL_BYTES = 1 << 20
+_CLAIM_BYTES = 11
+_WORKER = "`karl up`, or `karl worker ledger` where its disk is"
+
+
+class End(NamedTuple):
+    """The end of a ledger: newest header, last line, lines looked at, and bytes of a torn line after it."""
+
+    header: Header
+    last: Line
+    lines: int
+    torn: int
+
+
+def end_of(folder: Path) -> End | None:
+    """Read and check the end; null when nothing is written yet. Raises LedgerDamaged."""
+    header = newest_header(folder, list_segments(folder))
+    if header is None:
+        return None
+    path = folder / header.line.segment
+    size = path.stat().st_size
+    window = TAIL_BYTES
+    while True:
+        lines, torn = _tail(path, max(0, size - window), size)
+        if lines or window >= size:
+            break
+        window *= 4
+    _check_chain(lines)
+    return End(header, lines[-1] if lines else header.line, len(lines), torn)
+
+
+def end_position(folder: Path) -> Position:
+    """Give the place behind the last line, for a reader of what comes now. Raises LedgerDamaged."""
+    end = end_of(folder)
+    return Position(end.last.segment, end.last.end, end.last.seq, end.last.hash) if end else START
+
+
+def _tail(path: Path, start: int, stop: int) -> tuple[list[Line], int]:
+    """Read the whole lines between two offsets, leaving out the one that `start` lies in."""
+    lines: list[Line] = []
+    torn = 0
+    for offset, data in split_lines(path, start, stop):
+        if start and offset == start:
+            continue
+        if not data.endswith(b"\n"):
+            torn = len(data)
+            continue
+        try:
+            lines.append(read_line(data, path.name, offset))
+        except Unreadable as error:
+            raise LedgerDamaged(path.name, offset, error.reason) from error
+    return lines, torn
+
+
+def _check_chain(lines: list[Line]) -> None:
+    for before, line in pairwise(lines):
+        if reason := misfit(line, seq=before.seq, prev=before.hash, term=term_of(line.segment)):
+            raise LedgerDamaged(line.segment, line.offset, reason)
+
+
+def check(machine: Machine, line: Asked) -> Iterator[Check]:
+    """Look at the writer and at the folder."""
+    yield _writer(line)
+    folder = machine.settings.ledger
+    if not folder.is_dir():
+        yield _elsewhere(machine, line)
+        return
+    if trouble := private(LINK, "folder", folder):
+        yield trouble
+    yield from _names(folder)
+    yield from _claims(machine, line)
+    yield from _end(machine, line)
+
+
+def _writer(line: Asked) -> Check:
+    if line.redis is None or line.facts is None:
+        return Check(LINK, "writer", "unknown", line.facts_trouble or "Redis can not be asked")
+    lease = line.facts.ledger_lease
+    if lease is None:
+        return Check(LINK, "writer", "fail", "nobody holds the ledger's lease: nothing is written", _WORKER)
+    owner, _, term = lease.rpartition("#")
+    node, _, pid = owner.rsplit(":", 1)[0].rpartition(":")
+    return Check(LINK, "writer", "ok", f"process {pid} on {node}, term {term}; {_standby(line)}")
+
+
+def _standby(line: Asked) -> str:
+    assert line.redis is not None
+    try:
+        clients = line.redis.client_list()
+    except RedisError:
+        return "whether another stands by this user may not ask"
+    others = sum(1 for client in clients if client.get("name") == "karl-ledger") - 1
+    return f"{others} standing by" if others > 0 else "none stands by"
+
+
+def _elsewhere(machine: Machine, line: Asked) -> Check:
+    folder = machine.settings.ledger
+    node = _node(line)
+    if node == machine.settings.node:
+        seen = f"a worker of this machine writes a ledger, and there is no {folder}"
+        return Check(LINK, "folder", "warn", seen, "has it another KARL_DATA_DIR?")
+    if node is not None:
+        return Check(LINK, "folder", "ok", f"not on this machine: {node} writes it")
+    verdict: Verdict = "ok" if machine.settings.redis_url else "warn"
+    return Check(
+        LINK, "folder", verdict, f"there is no {folder} yet", "" if verdict == "ok" else "`karl up` makes it"
+    )
+
+
+def _node(line: Asked) -> str | None:
+    lease = line.facts.ledger_lease if line.facts else None
+    return lease.rpartition("#")[0].rsplit(":", 2)[0] if lease else None
+
+
+def _names(folder: Path) -> Iterator[Check]:
+    strangers = sorted(entry.name for entry in folder.iterdir() if not is_ours(entry.name))
+    if strangers:
+        seen = f"{counted(len(strangers), 'file')} that no ledger has: {', '.join(strangers[:3])}"
+        yield Check(LINK, "strangers", "warn", seen, f"move them out of {folder}")
+
+
+def _claims(machine: Machine, line: Asked) -> Iterator[Check]:
+    """Look at LOCK: the terms that were claimed here, and whether the present writer's is the largest."""
+    folder = machine.settings.ledger
+    names = list_segments(folder)
+    path = folder / LOCK
+    if not path.exists():
+        if names:
+            seen = f"{LOCK} is gone: the writer can not tell whether it has been replaced"
+            yield Check(
+                LINK,
+                LOCK,
+                "fail",
+                seen,
+                "nobody but KARL may touch this folder; start the ledger worker again",
+            )
+        return
+    data = path.read_bytes()
+    whole = len(claimed_terms(data)) * _CLAIM_BYTES == len(data)
+    newest = newest_term(folder)
+    held = line.facts.ledger_lease if line.facts else None
+    term = int(held.rpartition("#")[2]) if held else newest
+    if newest > term:
+        seen = (
+            f"term {newest} was claimed here, and the lease is held under term {term}: its writer is shut out"
+        )
+        yield Check(LINK, LOCK, "fail", seen, "start the ledger worker again: it gets a larger term")
+    elif newest < term:
+        seen = f"this folder's last term is {newest}; {_node(line)} writes elsewhere, under term {term}"
+        yield Check(LINK, LOCK, "fail", seen, "is KARL_DATA_DIR the same here and there?")
+    else:
+        text = f"term {newest}" + ("" if whole else ", after a claim that a crash cut short")
+        yield Check(LINK, LOCK, "ok", text)
+
+
+def _end(machine: Machine, line: Asked) -> Iterator[Check]:
+    folder = machine.settings.ledger
+    try:
+        end = end_of(folder)
+    except LedgerDamaged as error:
+        hint = "`karl verify` for the whole picture; then restore that segment from a backup"
+        yield Check(LINK, "end", "fail", str(error), hint)
+        return
+    if end is None:
+        yield Check(LINK, "end", "ok", "nothing is recorded yet")
+        return
+    if trouble := _seal(folder, end.header):
+        yield Check(LINK, "seal", "fail", trouble, "`karl verify`; then restore that segment from a backup")
+    age = machine.now_ns() / 1e9 - datetime.fromisoformat(end.last.time).astimezone(UTC).timestamp()
+    where = f"line {end.last.seq:,} of {end.last.segment}"
+    text = f"{where}, {span(max(0.0, age))} old; the last {counted(end.lines, 'line')} checked"
+    if end.torn and line.facts and not line.facts.ledger_lease:
+        seen = f"{text}; after it a line that was cut short ({end.torn} bytes)"
+        yield Check(LINK, "end", "warn", seen, "the next ledger worker sets it aside")
+        return
+    yield Check(LINK, "end", "ok", text)
+
+
+def _seal(folder: Path, header: Header) -> str | None:
+    """Look at the segment before the newest; what lies behind its sealed length counts for nothing."""
+    seal = header.seal
+    if seal is None:
+        return None
+    try:
+        size = (folder / seal.segment).stat().st_size
+    except FileNotFoundError:
+        return f"{seal.segment} is missing, and {header.line.segment} names it"
+    if size < seal.length:
+        return f"{seal.segment} has {size:,} bytes, and was sealed at {seal.length:,}"
+    return None

@@ -1,0 +1,78 @@
+"""What every import does with events and with what is broken: batches, back-pressure, dead letters.
+
+Invariants:
+- What `flush` has returned for is in Redis; nothing before it counts as sent.
+- While a stream is over its bound, nothing more is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from karl.errors import LineDown
+from karl.schema.event import Event
+from producers.envelope import EnvelopeMaker
+from producers.push import BATCH_MAX, BATCH_MAX_BYTES, Parcel, parcel_of, push
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Seconds between two looks at a stream that is over its bound.
+_FULL_WAIT_S = 0.2
+#: Where in a broken piece the trouble is says nothing about what kind of trouble it is.
+_PLACE = re.compile(r" \(character[^)]*\)| at byte [0-9]+| \(in .*\)")
+
+
+class Sender:
+    """The parcels of an import on their way; `dead` and `by_reason` count what was buried."""
+
+    def __init__(
+        self, redis: Redis, envelopes: EnvelopeMaker, stream_max: int, wait: Callable[[float], None]
+    ) -> None:
+        self.envelopes = envelopes
+        self.dead = 0
+        self.by_reason: Counter[str] = Counter()
+        self._redis = redis
+        self._stream_max = stream_max
+        self._wait = wait
+        self._parcels: list[Parcel] = []
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether a batch is complete; whoever adds on must flush."""
+        return len(self._parcels) >= BATCH_MAX or self._bytes >= BATCH_MAX_BYTES
+
+    def event(self, event: Event) -> None:
+        """Add an event."""
+        self._add(parcel_of(event))
+
+    def bury(self, data: bytes, reason: str, path: Path, line: int) -> None:
+        """Add a dead letter of what a file holds on a line."""
+        self.dead += 1
+        self.by_reason[_PLACE.sub("", reason)] += 1
+        self._add(Parcel(self.envelopes.dead(data), reason=f"{path.name} line {line}: {reason}"))
+
+    def flush(self) -> None:
+        """Send what there is, then wait while a stream is over its bound. Raises LineDown."""
+        parcels, self._parcels, self._bytes = self._parcels, [], 0
+        lengths = self._push(parcels)
+        while over := [partition for partition, length in lengths.items() if length > self._stream_max]:
+            self._wait(_FULL_WAIT_S)
+            lengths = self._push([], over)
+
+    def _add(self, parcel: Parcel) -> None:
+        self._parcels.append(parcel)
+        self._bytes += len(parcel.data)
+
+    def _push(self, parcels: list[Parcel], watch: Iterable[int] = ()) -> dict[int, int]:
+        pushed = push(self._redis, parcels, where="import", node=self.envelopes.node, watch=watch)
+        if pushed.errors:
+            raise LineDown(
+                f"Redis refused an event: {next(iter(pushed.errors.values()))}; import again later"
+            )
+        return pushed.lengths
