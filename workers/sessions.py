@@ -48,11 +48,15 @@ _decode_carry = msgspec.json.Decoder(Carry).decode
 
 @dataclass(slots=True)
 class _Partition:
-    """The open sessions of one partition, the last entry read, and where its stream was trimmed."""
+    """The open sessions of one partition, and the last entry read.
+
+    `trimmed` is where its stream was trimmed, `shown` where the consumer group was moved to.
+    """
 
     sessions: dict[str, OpenSession] = field(default_factory=dict)
     last: bytes = b""
     trimmed: bytes = b""
+    shown: bytes = b""
 
     @property
     def open_events(self) -> int:
@@ -331,8 +335,9 @@ class SessionsWorker:
             bound = held.first_needed()
             if bound != held.trimmed:
                 leaving.trim = held.trimmed = bound
-                leaving.folded = held.last
-            if leaving.records or leaving.trim:
+            if held.last != held.shown:
+                leaving.folded = held.shown = held.last
+            if leaving.records or leaving.trim or leaving.folded:
                 self._work[partition] = leaving
         self._settle()
 

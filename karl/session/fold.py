@@ -230,7 +230,8 @@ class OpenSession:
         if place is not None and place is not lane:
             asked = is_new and step == "UserPromptSubmit" and lane.is_open
             out = lane.close("prompt") if asked else []
-            return out + self._beside(own, held, place, drop=drop, aside=bool(seen.agent_id))
+            out += self._beside(own, held, place, drop=drop, aside=bool(seen.agent_id))
+            return out + own.leave() if event.kind == IMPORT_END else out
         if place is None and event.kind == IMPORT_END:
             out = own.leave()
             return out + (lane.add(held, now_ms) if lane.held else [lane.leaving((held,), NO_HOME)])

@@ -193,6 +193,17 @@ def test_importing_again_what_has_grown_adds_the_new_part_to_its_turn() -> None:
     assert kinds(two) == ["UserPromptSubmit", IMPORT_END]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_end_of_an_import_that_is_told_again_leaves_nothing_held(asked: bool) -> None:
+    s = Session()
+    first = [s.tell("UserPromptSubmit", prompt="go")] if asked else []
+    first += [s.tell("PreToolUse", tool_name="Bash", tool_input={}, tool_use_id="a"), s.tell(IMPORT_END)]
+    again = [item._replace(entry=item.entry.replace("-0", "-9")) for item in first]
+    out = [one for item in again for one in s.session.add(item, START_MS)]
+    assert [type(one) for one in out] == [Duplicate] * len(again)
+    assert s.session.is_empty
+
+
 def test_a_subagents_own_transcript_belongs_to_the_turn_of_the_call_that_started_it() -> None:
     s = Session()
     s.tell("UserPromptSubmit", prompt="go")

@@ -60,6 +60,21 @@ def test_an_open_turn_stays_in_the_stream_and_a_new_worker_goes_on_with_it(
     assert [event["id"] for event in record["events"]] == [event.id for event in one.sent]
 
 
+def test_events_of_an_open_turn_that_were_read_are_not_shown_as_unread(line: Line, feed: MakeFeed) -> None:
+    worker = line.sessions()
+    session = feed()
+    session.prompt()
+    line.drain(worker)
+    worker._sweep()
+    session.call()
+    line.drain(worker)
+    worker._sweep()
+    (group,) = line.redis.xinfo_groups(keys.events_key(keys.partition_of(session.session)))
+    assert group["lag"] == 0
+    assert line.kept(worker) == 3
+    worker.close()
+
+
 def test_a_repeated_event_changes_nothing_open_ledgered_or_after_a_restart(
     line: Line, feed: MakeFeed
 ) -> None:

@@ -104,6 +104,22 @@ def test_the_transcript_fills_in_calls_tokens_and_model(
     worker.close()
 
 
+def test_a_transcript_imported_again_leaves_nothing_in_the_streams(
+    line: Line, feed: Callable[..., Feed]
+) -> None:
+    worker = line.sessions()
+    teller = Teller(line.redis, "s-1")
+    told(teller)
+    line.drain(worker)
+    records = line.records()
+    for event in teller.sent:
+        teller.push(event)
+    line.drain(worker)
+    assert line.kept(worker) == 0
+    assert line.records() == records
+    worker.close()
+
+
 @pytest.mark.parametrize("order", ["live first", "transcript first"])
 def test_the_order_of_the_two_tellings_changes_no_count(
     line: Line, feed: Callable[..., Feed], folder: Path, order: str
