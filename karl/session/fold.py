@@ -222,15 +222,18 @@ class OpenSession:
             return [] if entry == held.entry else [Duplicate(held.entry, event.id)]
         step, seen = moment(event.kind), glance(event)
         place: bytes | Lane | None = self._marks.get(short)
-        drop = True
+        drop, aside = True, bool(seen.agent_id)
         if place is None:
-            place, same = self._find(own, other, twins_of(event, step, seen))
+            twins = twins_of(event, step, seen)
+            place, same = self._find(own, other, twins)
             drop = same and own.teller == "told"
+            if place is None and (place := other.told_late(twins.calls)) is not None:
+                drop, aside = own.teller == "told", True  # one call is in one turn, wherever its telling is
         is_new = _is_new(step, seen)
         if place is not None and place is not lane:
             asked = is_new and step == "UserPromptSubmit" and lane.is_open
             out = lane.close("prompt") if asked else []
-            out += self._beside(own, held, place, drop=drop, aside=bool(seen.agent_id))
+            out += self._beside(own, held, place, drop=drop, aside=aside)
             return out + own.leave() if event.kind == IMPORT_END else out
         if place is None and event.kind == IMPORT_END:
             out = own.leave()

@@ -37,6 +37,11 @@ class Twins(NamedTuple):
     same: tuple[Name, ...] = ()
     near: tuple[Name, ...] = ()
 
+    @property
+    def calls(self) -> tuple[Name, ...]:
+        """The names that are of one call, whoever tells of it."""
+        return tuple(name for name in (*self.same, *self.near) if name[0] in ("call", "end"))
+
 
 _NONE = Twins()
 
