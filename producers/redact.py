@@ -14,9 +14,11 @@ from __future__ import annotations
 import importlib.resources
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
+
+from producers.harmless import CHECKS, Match
 
 #: Rounds after which a text that still changes is given up and hidden whole.
 ROUNDS_MAX = 8
@@ -26,6 +28,8 @@ HIDING_ESCAPE = r"\\u00[2-7]"
 _TEXT_MIN = 6
 _PROMPT_FIELDS = ("prompt", "command_args", "custom_instructions")
 _OPEN_MARK = "<private>"
+#: Names of fields that are remembered, and characters of one.
+_LABELS_MAX, _LABEL_MAX = 10_000, 64
 
 
 class Rule(NamedTuple):
@@ -45,13 +49,17 @@ class Span(NamedTuple):
     rule: int
 
 
-class Match(NamedTuple):
-    """What a check looks at: the secret, the name it is given to, and what stands around it."""
+class Label(NamedTuple):
+    """What the name of a field says of its value.
 
-    value: bytes
-    name: bytes
-    before: bytes
-    after: bytes
+    `is_plain` says that the name itself holds no secret. A value that none of `checks` finds harmless is
+    a secret, given to `word`; numbers only where `is_of_numbers`. Without checks it is as any other text.
+    """
+
+    is_plain: bool
+    checks: tuple[str, ...] | None = None
+    word: bytes = b""
+    is_of_numbers: bool = False
 
 
 def load_rules() -> dict[str, Any]:
@@ -70,6 +78,7 @@ class Redactor:
 
     def __init__(self, rules: Mapping[str, Any] | None = None) -> None:
         self._given = rules
+        self._labels: dict[str, Label] = {}
 
     @cached_property
     def data(self) -> Mapping[str, Any]:
@@ -205,8 +214,8 @@ class Redactor:
         return any(self._check(check, match) for check in checks)
 
     def _check(self, check: str, match: Match) -> bool:
-        if check in _CODE_CHECKS:
-            return _CODE_CHECKS[check](match)
+        if check in CHECKS:
+            return CHECKS[check](match)
         looked_at = match.name if check == "name" else match.value
         if check == "path" and not match.name.lower().startswith((b"pwd", b"cred")):
             return False
@@ -250,23 +259,41 @@ class Redactor:
         return given
 
     def _key(self, name: str, taken: Mapping[str, Any], counts: Counter[str]) -> str:
-        key: str = self._value(name, counts)
+        key: str = name if self._label(name).is_plain else self._value(name, counts)
         while key in taken:
             key += "'"
         return key
 
     def _is_secret_field(self, name: str, value: Any) -> bool:
         """Say whether the value under a name is secret: `{"password": "..."}` as a tool's input has it."""
-        if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) < 3:
+        label = self._label(name)
+        if label.checks is None or isinstance(value, bool) or not isinstance(value, str | int):
             return False
-        text, label = str(value).encode("utf-8", "surrogatepass"), name.encode("utf-8", "surrogatepass")
-        if self._header_field.fullmatch(label):
-            return not self._is_harmless(("placeholder",), text, 0, len(text), label)
-        word = self._secret_field.fullmatch(label)
-        if word is None or (isinstance(value, int) and b"pass" not in label.lower()):
+        if isinstance(value, int) and not label.is_of_numbers:
             return False
+        written = str(value)
+        text = written.encode("utf-8", "surrogatepass")
+        return len(written) >= 3 and not self._is_harmless(label.checks, text, 0, len(text), label.word)
+
+    def _label(self, name: str) -> Label:
+        """Judge the name of a field; the same few names come again and again."""
+        known = self._labels.get(name)
+        if known is None:
+            known = self._judged(name)
+            if len(self._labels) < _LABELS_MAX and len(name) < _LABEL_MAX:
+                self._labels[name] = known
+        return known
+
+    def _judged(self, name: str) -> Label:
+        data = name.encode("utf-8", "surrogatepass")
+        is_plain = len(name) < _TEXT_MIN or self._gate.search(data) is None
+        if self._header_field.fullmatch(data):
+            return Label(is_plain, ("placeholder",), data, is_of_numbers=True)
+        found = self._secret_field.fullmatch(data)
+        if found is None:
+            return Label(is_plain)
         checks = ("name", "reference", "placeholder", "type", "prose", "variable", "path")
-        return not self._is_harmless(checks, text, 0, len(text), word.group(b"name"))
+        return Label(is_plain, checks, found.group(b"name"), is_of_numbers=b"pass" in data.lower())
 
     def _list(self, items: list[Any], counts: Counter[str]) -> list[Any]:
         if len(items) > 1 and all(isinstance(item, str) for item in items):
@@ -317,60 +344,6 @@ def _end_of_character(data: bytes, at: int) -> int:
     while at < len(data) and 0x80 <= data[at] < 0xC0:
         at += 1
     return at
-
-
-def _is_bare(value: bytes) -> bool:
-    """Say whether a value is a word or a dotted name, as a variable in code would be."""
-    return value.replace(b"_", b"").replace(b".", b"").replace(b"-", b"").replace(b"$", b"").isalpha()
-
-
-def _is_code(match: Match) -> bool:
-    return match.after[:1] in (b"(", b"[") or _is_bare(match.value)
-
-
-def _is_argument(match: Match) -> bool:
-    """`connect(password=secret, ...)` names a variable; `password=secret` on its own line a secret."""
-    if match.after[:1] in (b"(", b"["):
-        return True
-    return _is_bare(match.value) and (match.after[:1] in (b",", b")") or b"." in match.value)
-
-
-def _is_field(match: Match) -> bool:
-    """`password: hunter` at the end of its line is a secret; `password: Hash,` is a type."""
-    if match.after[:1] in (b"(", b"[", b"<"):
-        return True
-    if match.before[-1:] == b":":
-        if b":" in match.value:  # `token.py:12:def` is a place in a file
-            return True
-        return len(match.value) < 6 or not any(byte in b"0123456789" for byte in match.value)
-    if not _is_bare(match.value.rstrip(b".!?")):
-        return False
-    ends_line = match.after[:1] in (b"", b"\n", b"\r")
-    return not ends_line or match.value[:1].isupper() or b"." in match.value
-
-
-def _is_flag(match: Match) -> bool:
-    """`--token TOKEN` is a help text, `--token --verbose` two flags."""
-    return match.value.startswith(b"-") or (_is_bare(match.value) and match.value[:1].isupper())
-
-
-def _is_prose(match: Match) -> bool:
-    """A text about a secret has blanks in it; only pass phrases do, too."""
-    if len(match.value.split()) < 2:
-        return False
-    text = match.value.lower()
-    phrase = match.name.lower().lstrip(b"_-").startswith(b"pass")
-    return not phrase or b"password" in text or b"must " in text
-
-
-_CODE_CHECKS: dict[str, Callable[[Match], bool]] = {
-    "short": lambda match: len(match.value) < 3,
-    "code": _is_code,
-    "argument": _is_argument,
-    "field": _is_field,
-    "flag": _is_flag,
-    "prose": _is_prose,
-}
 
 
 def _options(*, ignore_case: bool) -> Any:
