@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ import msgspec
 
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
-from karl.cli.render import one_line, plain, print_json
+from karl.cli.render import measuring, one_line, plain, print_json
 from karl.errors import Refused
 from karl.settings import Settings
 
@@ -79,33 +77,10 @@ def _imported(
             raise Refused(f"{paths[0]} does not exist; name the files or folders to import")
     redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-import")
     try:
-        with _measuring("importing") as progress:
+        with measuring("importing", in_bytes=True) as progress:
             return import_transcripts(fmt, paths, redis, settings, progress, since_ms=since, again=again)
     finally:
         redis.close()
-
-
-@contextmanager
-def _measuring(what: str) -> Iterator[Callable[[int, int, Path], None] | None]:
-    """Show on stderr, on a terminal only, how many bytes are done and how long the rest takes."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415 - 50 ms that only a terminal pays
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total, path: progress.update(
-            task, completed=done, total=total, description=one_line(f"{what} {path.name}", 50)
-        )
 
 
 def _print(report: TranscriptReport) -> None:

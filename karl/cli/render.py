@@ -71,6 +71,31 @@ def counting(what: str) -> Iterator[Callable[[object, int], None]]:
         )
 
 
+@contextmanager
+def measuring(what: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int, object], None] | None]:
+    """Show on a terminal's stderr how much is done and how long the rest takes: (done, total, where)."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total, where: progress.update(
+            task, completed=done, total=total, description=one_line(f"{what} {where}", 50)
+        )
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"

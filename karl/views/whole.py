@@ -7,7 +7,7 @@ and scored anew, by the same code, under the version and weights of the score th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +80,9 @@ def assemble(ledger: Path, where: Parts) -> Whole:
         return Whole(body, current)
     late = [_events(read_at(ledger, *place).body) for place in where.late]
     body = with_late(body, late)
-    return Whole(body, _rescored(body.trajectory, current, where.flags))
+    if current.version not in VERSIONS:
+        return Whole(body, current)  # another version of KARL made it: better an old score than none
+    return Whole(body, scored(body.trajectory, where.flags, current.version, current.weights))
 
 
 def with_late(body: TrajectoryBody, late: Sequence[EventsBody]) -> TrajectoryBody:
@@ -120,10 +122,10 @@ def _by_time(held: list[Held]) -> list[Held]:
     return [held[at] for at in order]
 
 
-def _rescored(trajectory: Trajectory, current: Score, flags: dict[str, bool | None]) -> Score:
-    if current.version not in VERSIONS:
-        return current  # another version of KARL made it: better an old score than none
+def scored(
+    trajectory: Trajectory, flags: Mapping[str, bool | None], version: str, weights: Mapping[str, float]
+) -> Score:
+    """Score a trajectory with what is known of its outcome by now. Raises KarlError as `score` does."""
     said = {name: flag for name, flag in flags.items() if flag is not None}
     outcome = msgspec.structs.replace(trajectory.outcome, **said)
-    known = msgspec.structs.replace(trajectory, outcome=outcome)
-    return score(known, version=current.version, weights=current.weights)
+    return score(msgspec.structs.replace(trajectory, outcome=outcome), version=version, weights=weights)

@@ -35,8 +35,8 @@ _ENDS = 64 * 1024
 _TIME = re.compile(rb'"timestamp"\s*:\s*"([0-9]{4}-[0-9T:.+Z-]{6,40})"')
 _BROKEN_MAX = 64 * 1024
 
-#: Told the bytes that are done, those that there are to do, and the file that was read last.
-Progress = Callable[[int, int, Path], None]
+#: Told the bytes that are done, those that there are to do, and the name of the file that is read now.
+Progress = Callable[[int, int, object], None]
 
 
 @runtime_checkable
@@ -115,11 +115,11 @@ def import_transcripts(
         done, total = 0, sum(unit.size for unit in units)
         for unit in units:
             if progress:
-                progress(done, total, unit.path)
+                progress(done, total, unit.path.name)
             run.unit(unit)
             done += unit.size
         if progress and units:
-            progress(done, total, units[-1].path)
+            progress(done, total, units[-1].path.name)
         return run.report
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from karl.errors import KarlError, LineDown, NotFound
+from karl.errors import KarlError, NotFound
 from karl.schema.trajectory import ToolCall
 from karl.stream import keys
 from karl.views.detail import call_tree
@@ -180,22 +180,3 @@ def test_the_real_executable_looks(told: Path) -> None:
     assert missing.returncode == 1
     assert missing.stderr.startswith(b"karl: no session or trajectory")
     assert missing.stdout == b""
-
-
-def test_dead_letters_are_listed_with_their_reason_and_bytes_that_are_no_text_are_shown_as_escapes(
-    told: Path, redis: Redis, redis_url: str
-) -> None:
-    assert "no dead letters" in karl(told, "dead-letters", "list", KARL_REDIS_URL=redis_url).stdout
-    redis.xadd(keys.dead_key(7), {"d": b"\xff\x1b[31m", "reason": "not UTF-8", "where": "ship", "node": "n1"})
-    (letter,) = json.loads(karl(told, "dead-letters", "list", "--json", KARL_REDIS_URL=redis_url).stdout)
-    assert (letter["reason"], letter["where"], letter["node"]) == ("not UTF-8", "ship", "n1")
-    assert letter["data"] == "\\xff\x1b[31m"
-    text = karl(told, "dead-letters", "list", KARL_REDIS_URL=redis_url).stdout
-    assert "not UTF-8" in text
-    assert "\x1b" not in text
-
-
-def test_dead_letters_without_a_line_are_an_error_that_says_what_to_do(told: Path) -> None:
-    result = karl(told, "dead-letters", "list", KARL_REDIS_URL="redis://127.0.0.1:1/0")
-    assert isinstance(result.exception, LineDown)
-    assert "karl up" in str(result.exception)
