@@ -11,6 +11,7 @@ ALL = (
     ("hook", "an agent's wait for the hook, against /bin/true"),
     ("ship", "spool files to stream, against bare pipelined redis-py"),
     ("import_", "Claude Code's transcripts to encoded events, against decoding their lines"),
+    ("gateway", "a gateway's flows to fsynced ledger, against decoding and syncing their lines"),
     ("line", "stream to fsynced ledger, against a floor loop"),
     ("score", "microseconds per score"),
     ("append", "append, open and head of the ledger, small and large"),

@@ -7,13 +7,16 @@ Invariants:
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from karl.errors import LineDown
+from karl.errors import LineDown, Refused
 from karl.schema.event import Event
 from producers.envelope import EnvelopeMaker
 from producers.push import BATCH_MAX, BATCH_MAX_BYTES, Parcel, parcel_of, push
@@ -57,6 +60,10 @@ class Sender:
         self.by_reason[_PLACE.sub("", reason)] += 1
         self._add(Parcel(self.envelopes.dead(data), reason=f"{path.name} line {line}: {reason}"))
 
+    def drop(self) -> None:
+        """Let go of what was not sent: it will be read again."""
+        self._parcels, self._bytes = [], 0
+
     def flush(self) -> None:
         """Send what there is, then wait while a stream is over its bound. Raises LineDown."""
         parcels, self._parcels, self._bytes = self._parcels, [], 0
@@ -76,3 +83,20 @@ class Sender:
                 f"Redis refused an event: {next(iter(pushed.errors.values()))}; import again later"
             )
         return pushed.lengths
+
+
+@contextmanager
+def alone(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock file's flock for the block. Raises Refused when another process has it: `what` it is."""
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"{lock} can not be written: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"{what} is running; wait for its end") from None
+        yield
+    finally:
+        os.close(handle)

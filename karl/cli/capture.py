@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from karl.cli.main import pass_settings
-from karl.cli.render import counting, print_json
+from karl.cli.render import counting, measuring, one_line, plain, print_json
 from karl.settings import Settings
+
+if TYPE_CHECKING:
+    from producers.gateway import GatewayReport
 
 
 @click.command()
@@ -40,3 +44,62 @@ def import_hooks(settings: Settings, files: tuple[Path, ...], *, as_json: bool) 
         click.echo(f"{report.dead} pieces could not be read and went to the dead letters:")
         for reason, count in report.by_reason.most_common(10):
             click.echo(f"  {count:6}  {reason}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--follow", is_flag=True, help="Go on with what is written to the files, until stopped.")
+@click.option(
+    "--every",
+    "every_s",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.05, 3600),
+    metavar="S",
+    help="Seconds between two looks, with --follow.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@pass_settings
+def import_gateway(settings: Settings, folder: Path, *, follow: bool, every_s: float, as_json: bool) -> None:
+    """Read a gateway's event files in FOLDER, events-YYYY-MM-DD.jsonl, into the running line.
+
+    Each run of a flow becomes a session with one turn: its steps are the calls, its completion the end.
+    Where the last import ended is noted in the data folder; reading a line again changes nothing. All
+    files are looked at, so what is written late to an older day's file comes in too.
+    """
+    from karl.process import log_to_stderr, stop_on_signals  # noqa: PLC0415
+    from karl.stream.connect import connect  # noqa: PLC0415
+    from karl.stream.server import line_url  # noqa: PLC0415
+    from producers.gateway import follow_gateway  # noqa: PLC0415
+    from producers.gateway import import_gateway as read_in  # noqa: PLC0415
+
+    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-gateway")
+    try:
+        if follow:
+            log_to_stderr(settings.log_level)
+            report = follow_gateway(folder, redis, settings, stop_on_signals(), every_s=every_s)
+        else:
+            with measuring("importing", in_bytes=True) as progress:
+                report = read_in(folder, redis, settings, progress)
+    finally:
+        redis.close()
+    if as_json:
+        print_json(msgspec.to_builtins(report))
+    else:
+        _print_gateway(report)
+
+
+def _print_gateway(report: GatewayReport) -> None:
+    click.echo(
+        f"{report.envelopes:,} envelopes of {report.files:,} files: {report.runs:,} runs begun, "
+        f"{report.completed:,} completed, {report.events:,} events"
+    )
+    if report.torn:
+        click.echo(f"{report.torn:,} files end in the middle of a line, which is read when it is whole")
+    for name in report.again:
+        click.echo(f"{plain(name)} was replaced, and read from its beginning")
+    if report.foreign:
+        click.echo(f"left alone: {one_line(', '.join(report.foreign), 150)}")
+    for what, counts in (("went to the dead letters", report.by_reason), ("skipped", report.skipped)):
+        for reason, count in counts.most_common(10):
+            click.echo(f"{count:8,} {what}: {one_line(reason, 80)}")

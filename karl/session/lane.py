@@ -98,7 +98,7 @@ class Lane:
             return [Duplicate(held.entry, held.event.id)]
         self.last_seen_ms = now_ms
         self._short = short
-        out = self._after_silence(held.event.time_ms)
+        out = self._after_silence(held.event)
         step = moment(held.event.kind)
         rule = self._rules.get(step)
         out += rule(self, held, step) if rule else self._keep(held, step)
@@ -222,12 +222,15 @@ class Lane:
 
     # --- what leaves ---
 
-    def _after_silence(self, time_ms: int | None) -> list[Emission]:
+    def _after_silence(self, event: Event) -> list[Emission]:
         if self.teller == "told":  # a transcript says where its turns end: an hour may be one call
             return []
+        time_ms = event.time_ms
         if time_ms is None or self._last_ms is None or time_ms - self._last_ms <= self._limits.idle_ms:
             return []
-        return self.close("idle")
+        call = text(glance(event).tool_use_id) if moment(event.kind) in RESULTS else None
+        # The result of a call that is under way ends no silence: the call took so long.
+        return [] if call and self.knows([("call", call)]) else self.close("idle")
 
     def _turn(self, by: ClosedBy) -> Turn:
         held, last_ms = tuple(self.held), self._last_ms

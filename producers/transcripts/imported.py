@@ -11,9 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from karl.errors import Refused
+from producers.importing import alone
 
 _SCHEMA = """
 create table if not exists sessions (id integer primary key, name text not null unique);
@@ -101,7 +100,7 @@ def imported(data_dir: Path, agent: str) -> Iterator[Imported]:
     except OSError as error:
         raise Refused(f"{data_dir} can not be made: {error.strerror or error}") from error
     path = data_dir / "imports.sqlite"
-    with _alone(data_dir / "imports.lock"):
+    with alone(data_dir / "imports.lock", f"another import into {data_dir}"):
         try:
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("pragma journal_mode = wal")
@@ -112,19 +111,3 @@ def imported(data_dir: Path, agent: str) -> Iterator[Imported]:
             raise Refused(
                 f"{path} can not be used: {error}; move it away and import again, which brings nothing twice"
             ) from error
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"{path} can not be written: {error.strerror or error}") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(f"another import into {path.parent} is running; wait for its end") from None
-        yield
-    finally:
-        os.close(handle)

@@ -46,11 +46,11 @@ def read_lines(path: Path, shape: type[T]) -> Iterator[tuple[int, T | Broken | S
             try:
                 yield number, decode(raw)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                for found in _odd(raw, number, shape):
+                for found in odd_line(raw, number, shape):
                     yield number, found
 
 
-def _odd(raw: bytes, number: int, shape: type[T]) -> Iterator[T | Broken | Skipped]:
+def odd_line(raw: bytes, number: int, shape: type[T]) -> Iterator[T | Broken | Skipped]:
     """Read a line that is not one object."""
     is_last = not raw.endswith(b"\n")
     data = raw.strip(BETWEEN)

@@ -178,6 +178,16 @@ def test_silence_by_the_events_times_closes_a_turn() -> None:
     assert s.turns[0].time_ms == START_MS
 
 
+def test_the_result_of_a_call_that_took_hours_belongs_to_its_turn() -> None:
+    s = Script()
+    s.prompt(time_ms=START_MS)
+    s.pre("a", time_ms=START_MS)
+    s.post("a", time_ms=START_MS + 300 * MINUTE)
+    assert s.turns == []
+    s.post("b", time_ms=START_MS + 340 * MINUTE)
+    assert [turn.closed_by for turn in s.turns] == ["idle"]
+
+
 def test_events_without_times_are_never_silent() -> None:
     s = Script()
     s.prompt(time_ms=-1)
