@@ -9,6 +9,7 @@ import sys
 #: Module and what it measures, in the order of the line.
 ALL = (
     ("hook", "an agent's wait for the hook, against /bin/true"),
+    ("python_api", "calls of the Python interface, against bare files of the same size"),
     ("ship", "spool files to stream, against bare pipelined redis-py"),
     ("import_", "Claude Code's transcripts to encoded events, against decoding their lines"),
     ("gateway", "a gateway's flows to fsynced ledger, against decoding and syncing their lines"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from karl.errors import SettingsError
+from karl.retired import RETIRED
 
 _URL_PASSWORD = re.compile(r"(//[^:@/]*:)[^@/]+@")
 
@@ -46,6 +47,13 @@ def _count(value: str) -> int:
     return number
 
 
+def _port(value: str) -> int:
+    number = int(value)
+    if not 0 <= number <= 65_535:
+        raise ValueError("expected a port number from 0 to 65535")
+    return number
+
+
 def _seconds(value: str) -> float:
     number = float(value)
     if not (math.isfinite(number) and number > 0):
@@ -64,6 +72,10 @@ def _redis_url(value: str) -> str:
     if value and not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("expected a URL that starts with redis://, rediss:// or unix://")
     return value
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
 def _setting(parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -102,6 +114,17 @@ class Settings:
     spool_max_mb: int = _setting(
         _count, 1024, "Spool size in MiB above which the hook stops accepting events, with a loud warning."
     )
+    http_port: int = _setting(
+        _port,
+        0,
+        "Port on 127.0.0.1 at which `karl ship` takes events of agents that post them; 0 for none.",
+    )
+    http_token: str = _setting(
+        _text,
+        "",
+        "What those agents prove themselves with; when not set, `http.token` in the data folder.",
+        secret=True,
+    )
     string_max_chars: int = _setting(
         _count, 8192, "Longest string kept of a payload; a longer one keeps head, tail, length and hash."
     )
@@ -130,6 +153,9 @@ class Settings:
         "Days after its last turn in which a session can go on and a re-sent event is known.",
     )
 
+    canonical_writer: tuple[str, ...] = _setting(
+        _names, (), "Nodes that may write the ledger, with commas between; all of them when not set."
+    )
     lease_ttl_s: float = _setting(_seconds, 5.0, "Seconds after which a silent lease holder counts as gone.")
     segment_max_mb: int = _setting(_count, 64, "Size in MiB at which the ledger starts a new segment file.")
 
@@ -154,6 +180,11 @@ class Settings:
         """The weight of each signal by its name."""
         names = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
         return {name: getattr(self, f"reward_w_{name}") for name in names}
+
+    @property
+    def may_write(self) -> bool:
+        """Say whether this node may write the ledger."""
+        return not self.canonical_writer or self.node in self.canonical_writer
 
     @property
     def spool(self) -> Path:
@@ -181,6 +212,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     known = {variable(item.name): item for item in fields(Settings)}
     unknown = sorted(name for name in environ if name.startswith("KARL_") and name not in known)
     if unknown:
+        if now := RETIRED.get(unknown[0]):
+            raise SettingsError(f"{unknown[0]} is not a setting of KARL any more: {now}")
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; `karl config` lists all settings"
         raise SettingsError(f"{unknown[0]} is not a setting of KARL{hint}")
@@ -201,16 +234,26 @@ def hide_password(url: str) -> str:
     return _URL_PASSWORD.sub(r"\1***@", url)
 
 
+def _shown(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _hidden(secret: str) -> str:
+    return hide_password(secret) if "://" in secret or not secret else "***"
+
+
 def describe(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, Any]]:
     """List every setting: variable, value as it may be shown, whether it was set, and its meaning."""
     rows = []
     for item in fields(Settings):
         value = getattr(settings, item.name)
-        shown = hide_password(value) if item.metadata["secret"] else value
+        shown = _hidden(value) if item.metadata["secret"] else value
         rows.append(
             {
                 "variable": variable(item.name),
-                "value": str(shown) if isinstance(shown, Path) else shown,
+                "value": _shown(shown),
                 "set": variable(item.name) in environ,
                 "meaning": item.metadata["meaning"],
             }

@@ -153,7 +153,7 @@ class EnvelopeMaker:
             payload, redactions = self._redacted(raw, payload)
             session, kind = _session(payload), _kind(payload)
             encoded = None
-        cwd = payload.get("cwd")
+        place = payload.get("cwd") or payload.get("git_repo")
         event = Event(
             id=name,
             kind=kind,
@@ -165,7 +165,7 @@ class EnvelopeMaker:
             node=self.node,
             agent=agent,
             agent_version=_version(payload),
-            project=self.project(cwd) if isinstance(cwd, str) else "",
+            project=self.project(place) if isinstance(place, str) else "",
             redactions=redactions,
         )
         data, more = self._fitted(raw, payload, event, encoded)

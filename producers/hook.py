@@ -26,6 +26,7 @@ AGENT_NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
 
 _AGENT = re.compile(AGENT_NAME)
 _OURS = re.compile(r"\s*: karl-hook (\d{1,9});")
+_OUR_URL = re.compile(rf"http://127\.0\.0\.1:\d{{1,5}}/v1/events/{AGENT_NAME}\?karl-hook=\d{{1,9}}")
 
 # Why each piece is as it is:
 # case       KARL_DISABLE means the same as in `karl.settings`; anything unclear switches the hook off.
@@ -66,6 +67,13 @@ def hook_command(spool: Path, agent: str, cat: str = "/bin/cat") -> str:
     return _LINE.format(version=VERSION, spool=shlex.quote(str(spool)), agent=agent, cat=shlex.quote(cat))
 
 
+def hook_url(port: int, agent: str) -> str:
+    """Give the address that an agent posts its events to. Raises ValueError for a bad name."""
+    if _AGENT.fullmatch(agent) is None:
+        raise ValueError(f"an agent's name is lower-case letters, digits, - and _, at most 32; not {agent!r}")
+    return f"http://127.0.0.1:{port}/v1/events/{agent}?karl-hook={VERSION}"
+
+
 def is_ours(command: object) -> bool:
-    """Say whether a command line of an agent's settings is the hook, in any version."""
-    return isinstance(command, str) and _OURS.match(command) is not None
+    """Say whether a command line of an agent's settings, or an address there, is the hook, in any version."""
+    return isinstance(command, str) and bool(_OURS.match(command) or _OUR_URL.fullmatch(command))

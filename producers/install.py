@@ -1,4 +1,4 @@
-"""The installer: puts the hook into Claude Code's settings, says whether it is there, and takes it out again.
+"""The installer: puts the hook into an agent's settings, says whether it is there, and takes it out again.
 
 Invariants:
 - Settings are edited as text, at the places where the hook goes; every other byte stays as it is.
@@ -16,11 +16,10 @@ import difflib
 import hashlib
 import json
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
@@ -28,54 +27,15 @@ from pathlib import Path
 from typing import Literal
 
 from karl.errors import Refused
+from producers.agents import CLAUDE, Agent, Handler, Scope
 from producers.settings_text import ours, parse, parse_settings, with_hook, without_hook
 from producers.spool import Spool
 
-#: What a recorder needs, in the order of a session. Not here, and never to be: MessageDisplay (one per shown
-#: line), WorktreeCreate (a hook replaces the behaviour), Elicitation* (credentials), PostToolBatch (repeats).
-EVENTS = (
-    "SessionStart",
-    "UserPromptSubmit",
-    "UserPromptExpansion",
-    "PreToolUse",
-    "PermissionRequest",
-    "PermissionDenied",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "SubagentStart",
-    "SubagentStop",
-    "TaskCompleted",
-    "PreCompact",
-    "PostCompact",
-    "PostModelSwitch",
-    "Stop",
-    "StopFailure",
-    "SessionEnd",
-)
-
-#: The first version that ignores an unknown event name. An older one ignores the whole settings file, the
-#: user's permissions included. Source: Claude Code's changelog.
-TOLERANT_SINCE = (2, 1, 101)
-
-#: The events that every older version in use knows (from 1.0.85, August 2025).
-OLD_EVENTS = (
-    "SessionStart",
-    "UserPromptSubmit",
-    "PreToolUse",
-    "PostToolUse",
-    "SubagentStop",
-    "PreCompact",
-    "Stop",
-    "SessionEnd",
-)
-
-#: Seconds after which the agent gives a hook up: far above a loaded machine's worst, for a hung disk.
-TIMEOUT_S = 5
+#: What keeps hooks from running.
+_SWITCHES = ("disableAllHooks", "allowManagedHooksOnly")
 
 Action = Literal["install", "uninstall"]
-Scope = Literal["user", "project", "local", "managed"]
 State = Literal["current", "outdated", "missing"]
-Version = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +43,7 @@ class Plan:
     """What `apply` would do to one file. `before` and `after` are its bytes, None where there is no file."""
 
     path: Path
+    agent: str
     action: Action
     before: bytes | None
     after: bytes | None
@@ -98,7 +59,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class FileStatus:
-    """One settings file: the state of the hook by event, what keeps hooks from running, what is wrong."""
+    """One settings file: the state of the hook by event, what keeps hooks from running, what is wrong.
+
+    `posts` says that events of some kind are sent by HTTP.
+    """
 
     scope: str
     path: Path
@@ -106,6 +70,7 @@ class FileStatus:
     events: Mapping[str, State]
     disabled_by: tuple[str, ...] = ()
     problem: str | None = None
+    posts: bool = False
 
     @property
     def installed(self) -> bool:
@@ -133,19 +98,6 @@ class HooksStatus:
     spool: SpoolStatus
 
 
-def settings_files(environ: Mapping[str, str], home: Path, cwd: Path) -> dict[Scope, Path]:
-    """Say where Claude Code reads its settings, by scope; it merges the hooks of all of them."""
-    folder = Path(environ.get("CLAUDE_CONFIG_DIR") or home / ".claude")
-    system = Path("/Library/Application Support/ClaudeCode")
-    managed = system if system.is_dir() else Path("/etc/claude-code")
-    return {
-        "user": folder.expanduser().absolute() / "settings.json",
-        "project": cwd / ".claude" / "settings.json",
-        "local": cwd / ".claude" / "settings.local.json",
-        "managed": managed / "managed-settings.json",
-    }
-
-
 def find_cat(search_path: str | None = None) -> str:
     """Give the absolute path of `cat`, a system folder's before one of the user's. Raises Refused."""
     found = shutil.which("cat", path="/bin:/usr/bin") or shutil.which("cat", path=search_path)
@@ -154,36 +106,29 @@ def find_cat(search_path: str | None = None) -> str:
     return str(Path(found).absolute())
 
 
-def claude_version(executable: str = "claude", timeout_s: float = 20.0) -> Version | None:
-    """Ask Claude Code for its version; None when it is not on PATH or does not say."""
-    path = shutil.which(executable)
-    if path is None:
-        return None
-    with suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run([path, "--version"], capture_output=True, timeout=timeout_s, check=False)
-        if found := re.match(rb"\s*(\d+)\.(\d+)\.(\d+)", done.stdout):
-            return int(found[1]), int(found[2]), int(found[3])
-    return None
-
-
-def events_for(version: Version | None) -> tuple[str, ...]:
-    """Say which events to subscribe to; an unknown version counts as a current one."""
-    return EVENTS if version is None or version >= TOLERANT_SINCE else OLD_EVENTS
-
-
 def plan(
-    settings_file: Path, command: str, action: Action, *, data_dir: Path, events: Sequence[str] = EVENTS
+    settings_file: Path,
+    command: str,
+    action: Action,
+    *,
+    data_dir: Path,
+    events: Sequence[str] | None = None,
+    agent: Agent = CLAUDE,
+    url: str | None = None,
 ) -> Plan:
     """Work out what installing or uninstalling would make of a settings file.
 
-    Raises Refused when the file can not be edited with certainty, and OSError when it can not be read.
+    `events` are all of the agent's unless given; with a `url` it posts those that it can. Raises Refused
+    when the file can not be edited with certainty, and OSError when it can not be read.
     """
     path = settings_file.resolve()
     before = _read(path)
     pristine = _without_ours(path, before, data_dir)
-    after = _with_ours(path, before, command, events) if action == "install" else pristine
+    handlers = agent.handlers(command, events, url)
+    after = _with_ours(path, before, handlers) if action == "install" else pristine
     return Plan(
         path=path,
+        agent=agent.name,
         action=action,
         before=before,
         after=after,
@@ -211,10 +156,20 @@ def apply(plan: Plan) -> None:
 
 
 def status(
-    files: Mapping[Scope, Path], command: str, spool: Path, events: Sequence[str] = EVENTS
+    files: Mapping[Scope, Path],
+    command: str,
+    spool: Path,
+    events: Sequence[str] | None = None,
+    *,
+    agent: Agent = CLAUDE,
+    url: str | None = None,
 ) -> HooksStatus:
-    """Look at settings files and the spool folder; nothing is changed, and a broken file is a `problem`."""
-    looked = tuple(_file_status(scope, path, command, events) for scope, path in files.items())
+    """Look at settings files and the spool folder; nothing is changed, and a broken file is a `problem`.
+
+    Hooks that run `command` are current, and so are those that post to `url`.
+    """
+    wanted = agent.events if events is None else events
+    looked = tuple(_file_status(scope, path, {command, url}, wanted) for scope, path in files.items())
     return HooksStatus(files=looked, spool=_spool_status(spool))
 
 
@@ -233,7 +188,9 @@ def _spool_status(folder: Path) -> SpoolStatus:
         return SpoolStatus(folder, exists=True, writable=False, private=False, off=False, full=False)
 
 
-def _file_status(scope: str, path: Path, command: str, events: Sequence[str]) -> FileStatus:
+def _file_status(
+    scope: str, path: Path, current: AbstractSet[str | None], events: Sequence[str]
+) -> FileStatus:
     states: dict[str, State] = dict.fromkeys(events, "missing")
     try:
         data = _read(path)
@@ -241,17 +198,24 @@ def _file_status(scope: str, path: Path, command: str, events: Sequence[str]) ->
         value = parse_settings(text, str(path))
     except (Refused, OSError) as error:
         return FileStatus(scope, path, exists=True, events=states, problem=str(error))
-    for found in ours(text):
+    entries = list(ours(text))
+    for found in entries:
         if found.event in states and states[found.event] != "current":
-            states[found.event] = "current" if found.command == command else "outdated"
-    switches = tuple(name for name in ("disableAllHooks", "allowManagedHooksOnly") if value.get(name) is True)
-    return FileStatus(scope, path, exists=data is not None, events=states, disabled_by=switches)
+            states[found.event] = "current" if found.command in current else "outdated"
+    return FileStatus(
+        scope,
+        path,
+        exists=data is not None,
+        events=states,
+        disabled_by=tuple(name for name in _SWITCHES if value.get(name) is True),
+        posts=any(found.key == "url" for found in entries),
+    )
 
 
-def _with_ours(path: Path, before: bytes | None, command: str, events: Sequence[str]) -> bytes:
+def _with_ours(path: Path, before: bytes | None, handlers: Mapping[str, Handler]) -> bytes:
     text = _decode(path, before)
     parse_settings(text, str(path))
-    return with_hook(text, command, events, TIMEOUT_S).encode()
+    return with_hook(text, handlers).encode()
 
 
 def _without_ours(path: Path, before: bytes | None, data_dir: Path) -> bytes | None:

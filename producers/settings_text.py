@@ -1,4 +1,4 @@
-"""Hooks inside the text of Claude Code's settings: found, added and removed without touching other bytes.
+"""Hooks inside the text of an agent's settings: found, added and removed without touching other bytes.
 
 A settings file is JSON that people write by hand, so it is never parsed and printed again. Edits follow the
 style around them: indentation, line ends, and whether things stand on one line. What was added last to a list
@@ -6,17 +6,20 @@ or an object is removed exactly; only an object that was empty before may come b
 
     {"hooks": {EVENT: [{"matcher": ..., "hooks": [{"type": "command", "command": ...}, ...]}, ...]}}
                event   group                      entry
+
+An entry of ours runs a command, or posts to a `url`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from karl.errors import Refused
+from producers.agents import Handler
 from producers.hook import is_ours
 
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")  # with the mark that some editors put before a file
@@ -38,9 +41,10 @@ class Found:
     """One entry of ours. `way` leads to it from the root: each container's start, and the part in it."""
 
     event: str
-    command: str
+    key: str  # "command" or "url"
+    command: str  # or the url
     way: tuple[tuple[int, _Part], ...]
-    span: tuple[int, int]  # of the command's value
+    span: tuple[int, int]  # of that value
 
 
 def parse(text: str, where: str) -> object:
@@ -54,7 +58,7 @@ def parse(text: str, where: str) -> object:
 
 
 def parse_settings(text: str, where: str) -> dict[str, Any]:
-    """Read settings whose hooks are as Claude Code wants them; any others it would ignore as a whole.
+    """Read settings whose hooks are as agents want them; any others they would ignore as a whole.
 
     Raises Refused, saying what is wrong and where.
     """
@@ -96,16 +100,18 @@ def ours(text: str) -> Iterator[Found]:
                     yield from _entries(text, inner, way)
 
 
-def with_hook(text: str, command: str, events: Sequence[str], timeout_s: int) -> str:
-    """Subscribe `command` to `events`: mend old entries in place, drop what is too much, add the rest."""
-    text = _settle(text, command, frozenset(events))
+def with_hook(text: str, handlers: Mapping[str, Handler]) -> str:
+    """Subscribe to events, each by its handler.
+
+    Old entries are mended in place, those that are too much are dropped, and the rest is added.
+    """
+    text = _settle(text, handlers)
     there = {found.event for found in ours(text)}
     root = _blank_end(text, 0)
-    group = {"hooks": [{"type": "command", "command": command, "timeout": timeout_s}]}
-    missing = [event for event in events if event not in there]
-    if missing and not list(_named(text, root, "hooks")):
-        return _add(text, root, {event: [group] for event in missing}, "hooks")
-    for event in missing:
+    groups = {event: {"hooks": [handler]} for event, handler in handlers.items() if event not in there}
+    if groups and not list(_named(text, root, "hooks")):
+        return _add(text, root, {event: [group] for event, group in groups.items()}, "hooks")
+    for event, group in groups.items():
         (hooks,) = _named(text, root, "hooks")
         known = next(_named(text, hooks.value, event), None)
         place = (hooks.value, [group], event) if known is None else (known.value, group, None)
@@ -120,30 +126,45 @@ def without_hook(text: str) -> str:
     return text
 
 
-def _settle(text: str, command: str, events: frozenset[str]) -> str:
+def _settle(text: str, handlers: Mapping[str, Handler]) -> str:
     """Bring the entries that are there to one current entry for each wanted event."""
     while True:
         seen: set[str] = set()
         for found in ours(text):
-            if found.event not in events or found.event in seen:
+            handler = handlers.get(found.event)
+            if handler is None or found.event in seen:
                 text = _remove(text, found)
                 break
             seen.add(found.event)
-            if found.command != command:
-                start, end = found.span
-                text = text[:start] + json.dumps(command, ensure_ascii=False) + text[end:]
+            if found.command != handler.get(found.key):
+                text = _mend(text, found, handler)
                 break
         else:
             return text
 
 
+def _mend(text: str, found: Found, handler: Handler) -> str:
+    """Put a handler in the place of an entry; of one of the same sort, only what it runs is changed."""
+    if found.key in handler:
+        start, end = found.span
+        return text[:start] + json.dumps(handler[found.key], ensure_ascii=False) + text[end:]
+    container, entry = found.way[-1]
+    lead = text[container + 1 : _blank_end(text, container + 1)]
+    indent = lead.rpartition("\n")[2] if "\n" in lead else None
+    return text[: entry.start] + _print(text, handler, None, indent) + text[entry.end :]
+
+
 def _entries(text: str, inner: _Part, way: tuple[tuple[int, _Part], ...]) -> Iterator[Found]:
     event = way[1][1].key or ""
     for entry in _parts(text, inner.value):
-        for member in _named(text, entry.value, "command"):
+        for member in _parts(text, entry.value):
+            if member.key not in ("command", "url"):
+                continue
             command = _decoder.raw_decode(text, member.value)[0]
             if is_ours(command):
-                yield Found(event, command, (*way, (inner.value, entry)), (member.value, member.end))
+                span = (member.value, member.end)
+                yield Found(event, member.key, command, (*way, (inner.value, entry)), span)
+                break
 
 
 def _remove(text: str, found: Found) -> str:

@@ -38,7 +38,8 @@ _OWN = frozenset({OFF, FULL, LOCK})
 _EVENT_FILE = re.compile(rf"({AGENT_NAME})\.([0-9]{{1,10}})-{{0,250}}")
 
 #: When a file was last written (ns), by which process, and its name: the order in which events happened. Two
-#: events of one agent may share a tick of the kernel's clock; then the younger process has the greater id.
+#: events of one agent may share a tick of the kernel's clock; then the younger process has the greater id,
+#: and what `producers.spool_writer` leaves has rising numbers in its place.
 _Key = tuple[int, int, str]
 
 
@@ -133,6 +134,15 @@ class Spool:
                 size += status.st_size
                 oldest = status.st_mtime_ns if oldest is None else min(oldest, status.st_mtime_ns)
         return Depth(files=files, bytes=size, oldest_ns=oldest)
+
+    def last_of(self, agent: str) -> int | None:
+        """Say when an agent's youngest waiting event was written (Unix time, ns); None when none waits."""
+        times = [
+            status.st_mtime_ns
+            for entry in self._entries()
+            if entry.name.startswith(f"{agent}.") and (status := _event_status(entry)) is not None
+        ]
+        return max(times, default=None)
 
     def strangers(self) -> list[str]:
         """Name what the listings have met and left alone; each name is given once."""

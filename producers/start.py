@@ -9,6 +9,7 @@ from karl.process import log_to_stderr, stop_on_signals, stop_without_parent
 from karl.settings import Settings
 from karl.stream.connect import connect
 from karl.stream.server import line_url
+from producers.http import taking_posts
 from producers.ship import Shipper
 
 
@@ -20,7 +21,8 @@ def run_shipper(settings: Settings, *, supervised: bool = False) -> int:
         stop_without_parent(stop)
     redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-ship")
     try:
-        Shipper.of(settings, redis).run(stop)
+        with taking_posts(settings):
+            Shipper.of(settings, redis).run(stop)
     except Refused as error:
         logging.getLogger("karl").error("ship: %s", error)  # noqa: TRY400 - no traceback for a refusal
         return 1

@@ -5,6 +5,7 @@ Each function builds one process of the line from plain values and runs it until
 
 from __future__ import annotations
 
+from karl.errors import Refused
 from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, unique_name
 from karl.session.emissions import Limits
 from karl.settings import Settings
@@ -39,7 +40,12 @@ def run_sessions(settings: Settings, *, supervised: bool = False) -> int:
 
 
 def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
-    """Run a ledger worker, or stand by for one; gives the exit code."""
+    """Run a ledger worker, or stand by for one; gives the exit code. Raises Refused where it may not."""
+    if not settings.may_write:
+        raise Refused(
+            f"this node, {settings.node}, may not write the ledger: KARL_CANONICAL_WRITER names "
+            f"{', '.join(settings.canonical_writer)}; run it there, or add this node in all places"
+        )
     worker = LedgerWorker(
         connect(line_url(settings.redis_url, settings.data_dir), name="karl-ledger"),
         settings.ledger,

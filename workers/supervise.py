@@ -31,6 +31,7 @@ from karl.errors import LineDown, Refused
 from karl.settings import Settings, hide_password
 from karl.stream.server import Server, answers, socket_path
 from workers.child import Child, Command, Terminal
+from workers.processes import LINE
 
 #: The wait before a restart, in seconds: doubled from the first to the last while deaths follow each other.
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 10.0
@@ -43,25 +44,22 @@ SAME_SIGNAL_S = 1.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _karl(name: str, *words: str, stop_s: float = 10.0) -> Command:
+def commands_of(settings: Settings) -> list[Command]:
+    """Give the processes that belong on this machine: all, or those that need not be where the ledger is."""
     # -P: the folder that we are started in must not stand before the installed packages.
-    return Command(name, (sys.executable, "-P", "-m", "karl.cli", *words, "--supervised"), stop_s)
-
-
-#: The processes of a line on one machine, in the order in which they are ended.
-LINE = (
-    _karl("ship", "ship"),
-    _karl("sessions", "worker", "sessions"),
-    _karl("ledger", "worker", "ledger", stop_s=30.0),
-    _karl("views", "worker", "views"),
-)
+    start = (sys.executable, "-P", "-m", "karl.cli")
+    return [
+        Command(process.name, (*start, *process.words, "--supervised"), process.stop_s)
+        for process in LINE
+        if settings.may_write or not process.at_ledger
+    ]
 
 
 def up(
     settings: Settings,
     environ: Mapping[str, str],
     *,
-    commands: Sequence[Command] = LINE,
+    commands: Sequence[Command] | None = None,
     quiet: bool = False,
     supervised: bool = False,
     stream: TextIO | None = None,
@@ -73,6 +71,7 @@ def up(
     LineDown when the server does not start at all. `quiet` says only what is wrong; `supervised` ends
     the line when stdin closes; `stream` (stderr) takes what is said.
     """
+    commands = commands_of(settings) if commands is None else commands
     terminal = Terminal(stream or sys.stderr, [command.name for command in commands])
     with only_one(settings.data_dir):
         server = None if settings.redis_url else _Redis(settings.data_dir)
@@ -123,8 +122,11 @@ def _environ_of(
 
 def _banner(settings: Settings) -> str:
     redis = hide_password(settings.redis_url) if settings.redis_url else "embedded"
+    writers = ", ".join(settings.canonical_writer)
+    elsewhere = f"  no ledger here       {writers} may write it; this is {settings.node}\n"
     return (
         f"karl {karl.__version__}: the line runs; what it keeps is in {settings.data_dir} (Redis: {redis})\n"
+        f"{'' if settings.may_write else elsewhere}"
         "  record Claude Code   karl hooks install\n"
         "  look                 karl status, karl sessions\n"
         "  stop                 Ctrl-C"

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from karl.cli.deeds import call_rows
 from karl.cli.render import one_line, plain, print_json, print_table
-from karl.cli.shown import call_rows, print_verified
+from karl.cli.shown import print_verified
 from karl.demo.report import DemoReport
 from karl.views.detail import Detail, call_tree
 
@@ -145,7 +146,7 @@ def _print_correction(report: DemoReport, turn: Detail) -> None:
 def _print_tree(turn: Detail) -> None:
     click.echo(f"\nThe calls of {plain(turn.row.id)}, a subagent's below the one that sent it out:\n")
     calls = turn.body.trajectory.trajectory.events
-    print_table(("#", "tool", "what", "status", "exit", "ms"), call_rows(calls))
+    print_table(("#", "tool", "what", "status", "exit", "took"), call_rows(list(call_tree(calls))))
 
 
 def _print_line(report: DemoReport) -> None:

@@ -44,7 +44,10 @@ NAME_MAX = 24
     help="Seconds to wait for the event.",
 )
 @click.option("--agent", help="Look at the hook of this kind of agent only.")
-def doctor(*, as_json: bool, fix: bool, no_probe: bool, timeout_s: float, agent: str | None) -> None:
+@click.option("--only", multiple=True, metavar="LINK", help="Look at this link only; may be given again.")
+def doctor(
+    *, as_json: bool, fix: bool, no_probe: bool, timeout_s: float, agent: str | None, only: tuple[str, ...]
+) -> None:
     """Look at every link of the line, and send one event through it.
 
     Each check says ok, warn or fail, what was seen, and what to do. The event goes the way of an agent's:
@@ -54,18 +57,29 @@ def doctor(*, as_json: bool, fix: bool, no_probe: bool, timeout_s: float, agent:
     --fix makes missing folders, takes rights away from others, brings an installed hook up to date, clears
     a flag that stayed behind, makes a lost consumer group, and makes unusable views anew. It installs
     no hook, and changes no server but the embedded one.
+
+    --only is for healthchecks: links by their name, such as sessions, ledger or views, at once, with no
+    event sent; what can not be told is a failure there.
     """
     from karl.doctor.check import Machine  # noqa: PLC0415 - what it asks is loaded when it asks
-    from karl.doctor.examine import examine  # noqa: PLC0415
+    from karl.doctor.examine import ORDER, examine, examine_links  # noqa: PLC0415
     from karl.doctor.hooks import AGENTS  # noqa: PLC0415
     from karl.doctor.machine import readable  # noqa: PLC0415
 
     if agent is not None and agent not in AGENTS:
         raise click.BadParameter(f"{agent!r} is not one of {', '.join(AGENTS)}", param_hint="--agent")
+    if unknown := set(only) - set(ORDER[:-1]):
+        named = ", ".join(sorted(unknown))
+        raise click.BadParameter(f"{named} is none of {', '.join(ORDER[:-1])}", param_hint="--only")
+    if only and fix:
+        raise click.UsageError("--only looks, and --fix mends: give one of them")
     settings, checked = readable(os.environ)
     at = Machine(settings, os.environ, Path.home(), Path.cwd(), secrets.token_hex(6), agent)
-    with counting("looking at") as progress:
-        report = examine(at, checked, fix=fix, probe=not no_probe, timeout_s=timeout_s, progress=progress)
+    if only:
+        report = examine_links(at, only)
+    else:
+        with counting("looking at") as progress:
+            report = examine(at, checked, fix=fix, probe=not no_probe, timeout_s=timeout_s, progress=progress)
     if as_json:
         print_json(report.told())
     else:

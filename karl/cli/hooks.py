@@ -9,36 +9,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from karl.cli.main import pass_settings
-from karl.cli.render import plain, print_json, print_table
+from karl.cli.render import print_json
 from karl.errors import Refused
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from producers.install import Action, HooksStatus, Plan
+    from producers.agents import Agent
+    from producers.install import Action, Plan
 
-AGENT = "claude-code"
+#: What may be said for an agent, and the names that are meant; the first is the default.
+_AGENTS = {
+    "claude": ("claude-code",),
+    "claude-code": ("claude-code",),
+    "codex": ("codex",),
+    "all": ("claude-code", "codex"),
+}
+#: The option's words that mean one agent, by what it is called in events.
+_WORDS = {"claude-code": "claude", "codex": "codex"}
 
 
-def _where(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say whose settings are meant."""
+def _whose(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which agent and which settings are meant."""
     options = (
         click.option(
-            "--agent", type=click.Choice([AGENT]), default=AGENT, show_default=True, help="Kind of agent."
-        ),
-        click.option(
-            "--scope",
-            type=click.Choice(["user", "project", "local"]),
-            default="user",
+            "--agent",
+            type=click.Choice([*_AGENTS]),
+            default="claude",
             show_default=True,
-            help="Whose settings: yours everywhere, the repository's, or yours in this repository.",
+            help="Kind of agent; claude-code is the same as claude.",
         ),
         click.option(
             "--settings", "file", type=click.Path(dir_okay=False, path_type=Path), help="This file instead."
         ),
-        click.option("--dry-run", is_flag=True, help="Show the change as a diff; change nothing."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     )
     for option in reversed(options):
@@ -46,63 +50,107 @@ def _where(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _changing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that change settings."""
+    scope = click.option(
+        "--scope",
+        type=click.Choice(["user", "project", "local"]),
+        default="user",
+        show_default=True,
+        help="Whose settings: yours everywhere, the repository's, or yours in this repository (Claude only).",
+    )
+    dry = click.option("--dry-run", is_flag=True, help="Show the change as a diff; change nothing.")
+    return _whose(scope(dry(function)))
+
+
 @click.command()
-@_where
+@_changing
+@click.option(
+    "--transport",
+    type=click.Choice(["command", "http"]),
+    default="command",
+    show_default=True,
+    help="How events reach the spool: by a command, or by HTTP to `karl ship` (Claude only).",
+)
 @pass_settings
 def install(
-    settings: Settings, *, agent: str, scope: str, file: Path | None, dry_run: bool, as_json: bool
+    settings: Settings,
+    *,
+    agent: str,
+    scope: str,
+    file: Path | None,
+    transport: str,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Record an agent: add KARL's hook to its settings.
 
     Other people's hooks, the order of keys and the file's mode stay as they are; installing twice
-    changes nothing. The hook is one line of shell that leaves each event in the spool folder.
-    """
-    from producers.spool import Spool  # noqa: PLC0415 - the installer loads with its commands
+    changes nothing. The hook is one line of shell that leaves each event in the spool folder. Codex runs
+    it once you have trusted it there, with /hooks.
 
+    With --transport http the agent posts its events to `karl ship`, at KARL_HTTP_PORT; what it can not
+    post (the start of a session) stays a command. The agent needs KARL_HTTP_TOKEN in its environment.
+    """
+    from karl.cli.hooks_shown import print_after_install  # noqa: PLC0415
+    from producers.agents import AGENTS  # noqa: PLC0415 - the installer loads with its commands
+    from producers.spool import Spool  # noqa: PLC0415
+
+    agents = [AGENTS[name] for name in _AGENTS[agent]]
+    _check_use(agents, scope, file, transport)
+    plans = _plans(settings, agents, scope, file, "install", over_http=transport == "http")
     if not dry_run:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         Spool(settings.spool).prepare()
-    plan = _plan(settings, agent, scope, file, "install")
-    _carry_out(plan, dry_run=dry_run, as_json=as_json)
-    if plan.changed and not dry_run and not as_json:
-        click.echo("Start the line with `karl up`; agents that run already take the hook up by themselves.")
-        if scope == "project" and file is None:
-            click.echo(
-                "The hook names a folder of this machine; with --scope local it stays out of the repository."
-            )
+        if transport == "http":
+            from producers.http import token_of  # noqa: PLC0415
+
+            token_of(settings)
+    _carry_out(plans, agent, dry_run=dry_run, as_json=as_json)
+    if not dry_run and not as_json:
+        for one, plan in zip(agents, plans, strict=True):
+            print_after_install(settings, one, plan, "user" if file else scope, transport)
 
 
 @click.command()
-@_where
+@_changing
 @pass_settings
 def uninstall(
     settings: Settings, *, agent: str, scope: str, file: Path | None, dry_run: bool, as_json: bool
 ) -> None:
     """Take KARL's hook out again; the settings are then, byte for byte, as they were before."""
-    _carry_out(_plan(settings, agent, scope, file, "uninstall"), dry_run=dry_run, as_json=as_json)
+    from producers.agents import AGENTS  # noqa: PLC0415
+
+    agents = [AGENTS[name] for name in _AGENTS[agent]]
+    _check_use(agents, scope, file, "command")
+    plans = _plans(settings, agents, scope, file, "uninstall")
+    _carry_out(plans, agent, dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
-@click.option(
-    "--settings", "file", type=click.Path(dir_okay=False, path_type=Path), help="Look at this file only."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_whose
 @pass_settings
-def status(settings: Settings, *, file: Path | None, as_json: bool) -> None:
-    """Say where the hook is installed and whether it works; exit code 1 when it records nothing."""
-    from producers import install as installer  # noqa: PLC0415
+def status(settings: Settings, *, agent: str, file: Path | None, as_json: bool) -> None:
+    """Say where the hook is installed and whether it works; exit code 1 when it records nothing.
 
-    files = installer.settings_files(os.environ, Path.home(), Path.cwd())
-    if file:
-        files = {"user": file}
-    events = installer.events_for(installer.claude_version())
-    found = installer.status(files, _command(settings, AGENT), settings.spool, events)
-    problems = _problems(found, off=settings.disable)
-    if as_json:
-        print_json({**msgspec.to_builtins(found, enc_hook=str), "works": not problems, "problems": problems})
+    Of Codex it says too what its config.toml tells: whether hooks are switched off, and which ones it
+    trusts.
+    """
+    from karl.cli.hooks_shown import look, print_report  # noqa: PLC0415
+    from producers.agents import AGENTS  # noqa: PLC0415
+
+    agents = [AGENTS[name] for name in _AGENTS[agent]]
+    _check_use(agents, "user", file, "command")
+    reports = [look(settings, one, file, hook_line(settings, one.name)) for one in agents]
+    if as_json and agent == "all":
+        works = all(report["works"] for report in reports)
+        print_json({"agents": reports, "works": works})
+    elif as_json:
+        print_json(reports[0])
     else:
-        _print_status(found, problems)
-    sys.exit(1 if problems else 0)
+        for report in reports:
+            print_report(report, alone=len(reports) == 1)
+    sys.exit(0 if all(report["works"] for report in reports) else 1)
 
 
 @click.command()
@@ -127,7 +175,8 @@ def disable(settings: Settings) -> None:
     click.echo("The hook does nothing until `karl enable`.")
 
 
-def _command(settings: Settings, agent: str) -> str:
+def hook_line(settings: Settings, agent: str) -> str:
+    """Give the command line that an agent runs. Raises Refused."""
     from producers.hook import hook_command  # noqa: PLC0415
     from producers.install import find_cat  # noqa: PLC0415
 
@@ -137,71 +186,87 @@ def _command(settings: Settings, agent: str) -> str:
         raise Refused(f"no hook can write to {settings.spool}: {error}; set KARL_SPOOL_DIR") from error
 
 
-def _plan(settings: Settings, agent: str, scope: str, file: Path | None, action: Action) -> Plan:
+def _check_use(agents: list[Agent], scope: str, file: Path | None, transport: str) -> None:
+    """Raise UsageError for options that do not go together."""
+    if file is not None and len(agents) > 1:
+        raise click.UsageError("--settings names the file of one agent; say which with --agent")
+    for agent in agents:
+        if file is None and scope not in agent.files(os.environ, Path.home(), Path.cwd()):
+            raise click.UsageError(f"{agent.shown} has no settings of scope {scope}")
+        if transport == "http" and not agent.posts:
+            raise click.UsageError(f"{agent.shown} runs hooks as commands only; leave --transport out")
+
+
+def _plans(
+    settings: Settings,
+    agents: list[Agent],
+    scope: str,
+    file: Path | None,
+    action: Action,
+    *,
+    over_http: bool = False,
+) -> list[Plan]:
+    return [_plan(settings, agent, scope, file, action, over_http=over_http) for agent in agents]
+
+
+def _plan(
+    settings: Settings, agent: Agent, scope: str, file: Path | None, action: Action, *, over_http: bool
+) -> Plan:
+    from karl.cli.hooks_shown import events_of, post_address  # noqa: PLC0415
     from producers import install as installer  # noqa: PLC0415
 
-    files = {
-        str(name): path
-        for name, path in installer.settings_files(os.environ, Path.home(), Path.cwd()).items()
-    }
-    events = installer.events_for(installer.claude_version())
+    files = {str(name): path for name, path in agent.files(os.environ, Path.home(), Path.cwd()).items()}
+    events = events_of(agent)
+    if over_http:
+        if not settings.http_port:
+            raise Refused("no port is set for events over HTTP: set KARL_HTTP_PORT, here and for `karl up`")
+        if events != agent.events:
+            raise Refused(f"this {agent.shown} is too old to post events; leave --transport out")
     try:
         return installer.plan(
-            file or files[scope], _command(settings, agent), action, data_dir=settings.data_dir, events=events
+            file or files[scope],
+            hook_line(settings, agent.name),
+            action,
+            data_dir=settings.data_dir,
+            events=events,
+            agent=agent,
+            url=post_address(settings, agent) if over_http else None,
         )
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from error
 
 
-def _carry_out(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
+def _carry_out(plans: list[Plan], agent: str, *, dry_run: bool, as_json: bool) -> None:
+    for plan in plans:
+        _apply(plan, dry_run=dry_run)
+    if as_json:
+        done = [_told(plan, dry_run=dry_run) for plan in plans]
+        print_json({"agents": done} if agent == "all" else done[0])
+        return
+    for plan in plans:
+        if dry_run:
+            click.echo(plan.diff or f"{plan.path} needs no change.", nl=not plan.diff)
+        else:
+            verb = {"install": "The hook is in", "uninstall": "The hook is out of"}[plan.action]
+            click.echo(f"{verb} {plan.path}" + ("." if plan.changed else " already; nothing was changed."))
+
+
+def _apply(plan: Plan, *, dry_run: bool) -> None:
     from producers import install as installer  # noqa: PLC0415
 
-    if not dry_run:
-        try:
-            installer.apply(plan)
-        except OSError as error:
-            raise Refused(f"{plan.path} could not be written: {error.strerror}") from error
-    if as_json:
-        done = plan.changed and not dry_run
-        print_json({"file": str(plan.path), "changed": done, "would_change": plan.changed, "diff": plan.diff})
-    elif dry_run:
-        click.echo(plan.diff or f"{plan.path} needs no change.", nl=not plan.diff)
-    else:
-        verb = {"install": "The hook is in", "uninstall": "The hook is out of"}[plan.action]
-        click.echo(f"{verb} {plan.path}" + ("." if plan.changed else " already; nothing was changed."))
+    if dry_run:
+        return
+    try:
+        installer.apply(plan)
+    except OSError as error:
+        raise Refused(f"{plan.path} could not be written: {error.strerror}") from error
 
 
-def _problems(found: HooksStatus, *, off: bool) -> list[str]:
-    """Say what keeps events from being recorded; nothing when all is well."""
-    problems = [f"{file.path}: {file.problem}" for file in found.files if file.problem]
-    problems += [f"{file.path} sets {name}" for file in found.files for name in file.disabled_by]
-    if not any(file.installed for file in found.files):
-        partly = any(state != "missing" for file in found.files for state in file.events.values())
-        problems.append("the hook is outdated or incomplete" if partly else "the hook is not installed")
-        problems[-1] += "; run `karl hooks install`"
-    spool = found.spool
-    if not (spool.exists and spool.writable):
-        problems.append(f"{spool.folder} can not be written to; run `karl hooks install`")
-    if spool.off or off:
-        problems.append(
-            "recording is switched off; `karl enable`" + (" and unset KARL_DISABLE" if off else "")
-        )
-    if spool.full:
-        problems.append("the spool is full; start `karl up` so that events are shipped")
-    return problems
-
-
-def _print_status(found: HooksStatus, problems: list[str]) -> None:
-    rows = []
-    for file in found.files:
-        states = list(file.events.values())
-        count = f"{states.count('current')} of {len(states)}"
-        rows.append(
-            (file.scope, plain(file.path), "yes" if file.exists else "no", count, states.count("outdated"))
-        )
-    print_table(("scope", "settings", "exists", "events hooked", "outdated"), rows)
-    click.echo(f"spool: {plain(found.spool.folder)}")
-    for problem in problems:
-        click.echo(f"! {plain(problem)}")
-    if not problems:
-        click.echo("The hook is installed and takes events.")
+def _told(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "agent": plan.agent,
+        "file": str(plan.path),
+        "changed": plan.changed and not dry_run,
+        "would_change": plan.changed,
+        "diff": plan.diff,
+    }

@@ -123,7 +123,7 @@ copilot = _command(
     "copilot",
     "producers.transcripts.copilot:Copilot",
     "Copilot CLI's session files",
-    "the folder where Copilot CLI keeps them",
+    "~/.copilot/session-state (COPILOT_HOME/session-state where that is set)",
 )
 atif = _command(
     "atif",

@@ -26,6 +26,15 @@ class Tree(click.Group):
         super().__init__(name, **attrs)
         self._prefix = prefix
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Here, since click itself would end with 1 when nobody reads our output any more."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output went away (`karl sessions | head`): that is no failure of ours.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the names right below this group, in the table's order."""
         del ctx
@@ -98,8 +107,4 @@ def main() -> None:
     except KarlError as error:
         click.echo(f"karl: {error}", err=True)
         code = 1
-    except BrokenPipeError:
-        # The reader of our output went away (`karl sessions | head`): that is no failure of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)

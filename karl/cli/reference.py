@@ -16,6 +16,7 @@ import click
 
 from karl.cli.main import load
 from karl.cli.table import COMMANDS, GROUPS, Row
+from karl.retired import RENAMED, RETIRED
 from karl.settings import Settings, variable
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -30,6 +31,16 @@ _ABOUT_SETTINGS = """\
 Every setting is an environment variable, read once when a command starts.
 An unknown `KARL_*` variable, or a value that does not fit, is an error (exit code 2).
 `karl config` shows the values in use; passwords are hidden.
+"""
+
+_ABOUT_RETIRED = """
+## Settings of earlier systems
+
+Where each setting of the systems that KARL supersedes is now, or why it is gone. Who sets a `KARL_*` variable
+that is gone is told the same.
+
+| setting | now |
+|---|---|
 """
 
 #: Defaults that depend on the machine, in words.
@@ -55,17 +66,29 @@ def settings_page() -> str:
         f"| `{variable(item.name)}` | {_default(item)} | {item.metadata['meaning']} |"
         for item in fields(Settings)
     ]
-    return "\n".join(
-        [
-            "# Settings\n",
-            _MADE,
-            _ABOUT_SETTINGS,
-            "| variable | default | meaning |",
-            "|---|---|---|",
-            *rows,
-            "",
-        ]
+    return (
+        "\n".join(
+            [
+                "# Settings\n",
+                _MADE,
+                _ABOUT_SETTINGS,
+                "| variable | default | meaning |",
+                "|---|---|---|",
+                *rows,
+                "",
+            ]
+        )
+        + _retired()
     )
+
+
+def _retired() -> str:
+    rows = [f"| {_quoted(name)} | {now} |" for name, now in (*RENAMED.items(), *RETIRED.items())]
+    return "\n".join([_ABOUT_RETIRED.rstrip("\n"), *rows, ""])
+
+
+def _quoted(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", "))
 
 
 def pages() -> dict[Path, str]:
@@ -133,7 +156,7 @@ def _value(kind: Any) -> str:
 def _default(item: Field[object]) -> str:
     if item.name in _OF_THE_MACHINE:
         return _OF_THE_MACHINE[item.name]
-    if item.default is MISSING or item.default in {None, ""}:
+    if item.default is MISSING or item.default in (None, "", ()):
         return "not set"
     if isinstance(item.default, bool):
         return f"`{int(item.default)}`"

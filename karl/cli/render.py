@@ -6,7 +6,6 @@ person who looks at it must not be attacked by it.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +14,15 @@ from typing import Any
 import click
 import msgspec
 
+from karl.replay.harmless import harmless, harmless_json
+
 #: Columns of a table that is not printed on a terminal.
 WIDTH_PIPED = 200
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: object) -> str:
     """Give text whose control and direction characters are shown as escapes."""
-    return _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", str(text))
+    return harmless(str(text))
 
 
 def one_line(text: object, width: int) -> str:
@@ -33,8 +32,8 @@ def one_line(text: object, width: int) -> str:
 
 
 def print_json(data: object) -> None:
-    """Print one JSON document, indented, as ASCII-safe UTF-8."""
-    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    """Print one JSON document, indented; what could drive a terminal stands in it as an escape."""
+    click.echo(harmless_json(msgspec.json.format(msgspec.json.encode(data), indent=2).decode()))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
@@ -51,7 +50,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
         table.add_row(*(Text(_cell(value)) for value in row))
     # A pipe has no width; 80 columns would fold ids that somebody wants to copy or cut out.
     width = None if sys.stdout.isatty() else WIDTH_PIPED
-    Console(highlight=False, width=width).print(table)
+    console = Console(highlight=False, width=width)
+    with console.capture() as printed:
+        console.print(table)
+    click.echo(printed.get(), nl=False)  # rich itself would end the process with 1 at a closed pipe
 
 
 @contextmanager

@@ -15,28 +15,19 @@ from karl.cli.moments import age, moment
 from karl.cli.render import one_line, plain, print_table
 from karl.cli.state import SpoolState, State
 from karl.ledger import verify
-from karl.schema.trajectory import ToolCall
+from karl.replay.story import story
+from karl.schema.trajectory import Usage
 from karl.stream.facts import Facts
 from karl.views import rebuild
-from karl.views.detail import Detail, call_tree
+from karl.views.detail import Detail
 from karl.views.overview import LedgerState
 from karl.views.queries import Counts, SessionRow, TrajectoryRow
-
-SESSION_COLUMNS = (
-    "session", "agent", "project", "node", "turns", "calls", "reward", "active", "prompt",
-)  # fmt: skip
 
 #: Findings that a person is shown; --json has all that the check kept.
 FINDINGS_SHOWN = 40
 
 #: Characters of a session's id that a list shows, if they tell its rows apart.
 ID_SHOWN = 13
-
-#: What of a call's parameters says best what it did, best first.
-_TELLING = (
-    "file_path", "path", "notebook_path", "command", "pattern", "query", "url", "description", "skill",
-    "prompt",
-)  # fmt: skip
 
 
 def state_json(now: State) -> dict[str, Any]:
@@ -109,23 +100,34 @@ def _spool(spool: SpoolState) -> str:
     return f"{spool.files} events wait, {_size(spool.bytes)}{oldest}{off}{full}"
 
 
-def session_rows(rows: Sequence[SessionRow], now_ms: int) -> list[tuple[Any, ...]]:
-    """Give the cells of `karl sessions`."""
+def print_sessions(rows: Sequence[SessionRow], now_ms: int) -> None:
+    """Print the table of `karl sessions`; tokens have a column where anybody counted them."""
     length = _telling_length([row.session for row in rows])
-    return [
-        (
-            one_line(row.session[:length], length),
-            row.agent,
-            one_line(row.project or "-", 24),
-            one_line(row.node, 16),
-            row.turns,
-            row.calls,
-            row.reward,
-            age((now_ms - row.last_ms) / 1000),
-            one_line(row.first_prompt or "", 48),
-        )
-        for row in rows
-    ]
+    columns: dict[str, list[Any]] = {
+        "session": [one_line(row.session[:length], length) for row in rows],
+        "agent": [one_line(row.agent, 20) for row in rows],
+        "project": [one_line(row.project or "-", 24) for row in rows],
+        "node": [one_line(row.node, 16) for row in rows],
+        "turns": [row.turns for row in rows],
+        "calls": [row.calls for row in rows],
+        "failed": [row.failures for row in rows],
+    }
+    if any(row.tokens.messages for row in rows):
+        columns["tokens"] = [_thousands(row.tokens) for row in rows]
+    columns["reward"] = [row.reward for row in rows]
+    columns["active"] = [age((now_ms - row.last_ms) / 1000) for row in rows]
+    columns["prompt"] = [one_line(row.first_prompt or "", 48) for row in rows]
+    print_table(tuple(columns), list(zip(*columns.values(), strict=True)))
+
+
+def _thousands(tokens: Usage) -> str:
+    """Give a number of tokens, as `12.3 k`; `-` when nobody counted them."""
+    if not tokens.messages:
+        return "-"
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if tokens.total >= size:
+            return f"{tokens.total / size:.1f} {unit}"
+    return str(tokens.total)
 
 
 def _telling_length(ids: Sequence[str]) -> int:
@@ -139,7 +141,7 @@ def _telling_length(ids: Sequence[str]) -> int:
 def print_session(row: SessionRow, turns: Sequence[TrajectoryRow]) -> None:
     """Print one session with its turns."""
     click.echo(f"session {plain(row.session)}")
-    click.echo(plain(f"  {_agent(row)} on {row.node}, fleet {row.fleet}, project {row.project or '-'}"))
+    click.echo(plain(f"  {agent(row)} on {row.node}, fleet {row.fleet}, project {row.project or '-'}"))
     state = "ended" if row.ended else "not ended"
     click.echo(f"  {moment(row.started_ms)} to {moment(row.last_ms)}, {state}")
     reward = "-" if row.reward is None else f"{row.reward:.4f}"
@@ -157,39 +159,12 @@ def print_session(row: SessionRow, turns: Sequence[TrajectoryRow]) -> None:
                 turn.failures,
                 turn.reward,
                 turn.closed_by,
-                _flags({name: value for name, value in turn.flags.items() if name != "session_continued"}),
+                flags({name: value for name, value in turn.flags.items() if name != "session_continued"}),
                 one_line(turn.prompt or "", 32),
             )
             for turn in turns
         ],
     )
-
-
-def print_trajectory(whole: Detail) -> None:
-    """Print one trajectory: calls, signals, and where its record lies."""
-    row, score = whole.row, whole.score
-    click.echo(f"trajectory {plain(row.id)}, turn {row.turn} of session {plain(row.session)}")
-    click.echo(plain(f"  {_agent(row)} on {row.node}, fleet {row.fleet}, project {row.project or '-'}"))
-    took = "" if row.duration_s is None else f" after {row.duration_s:g} s"
-    click.echo(f"  closed by {row.closed_by}{took} at {moment(row.time_ms)}; {row.events} events")
-    if prompt := whole.body.trajectory.context.prompt_text:
-        click.echo(f"  prompt: {one_line(prompt, 400)}")
-    click.echo()
-    print_table(
-        ("#", "tool", "what", "status", "exit", "ms"), call_rows(whole.body.trajectory.trajectory.events)
-    )
-    click.echo()
-    weights = score.weights
-    print_table(("signal", "value", "weight"), [(n, v, weights.get(n)) for n, v in score.signals.items()])
-    click.echo(
-        f"\nreward {score.reward:.4f} (version {plain(score.version)}), advantage {row.advantage:+.4f} "
-        f"in domain {plain(row.domain)}"
-    )
-    click.echo(f"said later: {_flags(row.flags) or 'nothing'}")
-    for later in whole.later:
-        by = f"by event {later.by} ({later.detector})" if later.by else "a new score"
-        click.echo(plain(f"  {later.kind} in record {later.place.seq}: {by}, reward {later.reward:.4f}"))
-    click.echo(f"record {row.place.seq} in {row.place.segment}, bytes {row.place.offset} to {row.place.end}")
 
 
 def detail_json(whole: Detail) -> dict[str, Any]:
@@ -201,22 +176,10 @@ def detail_json(whole: Detail) -> dict[str, Any]:
         "advantage": whole.row.advantage,
         "flags": whole.row.flags,
         "later": [{**msgspec.structs.asdict(item), "place": item.place._asdict()} for item in whole.later],
+        "diffs": [
+            {"call": deed.number, "files": deed.diffs} for deed in story(whole.body).deeds if deed.diffs
+        ],
     }
-
-
-def call_rows(calls: Sequence[ToolCall]) -> list[tuple[Any, ...]]:
-    """Give the cells of a table of calls; a subagent's calls stand indented under the one that started it."""
-    return [
-        (
-            number,
-            "  " * min(depth, 8) + one_line(call.tool_name, 32),
-            one_line(_what(call), 60),
-            call.status,
-            call.exit_code,
-            call.duration_ms,
-        )
-        for depth, number, call in call_tree(calls)
-    ]
 
 
 def print_verified(report: verify.Report) -> None:
@@ -251,19 +214,12 @@ def print_compared(found: rebuild.Comparison) -> None:
         click.echo(f"different: {count} rows of {table}; `karl rebuild` makes them anew")
 
 
-def _what(call: ToolCall) -> str:
-    for name in _TELLING:
-        if value := call.key_params.get(name):
-            return str(value)
-    return next((str(value) for value in call.key_params.values() if value), "")
-
-
-def _agent(row: SessionRow | TrajectoryRow) -> str:
+def agent(row: SessionRow | TrajectoryRow) -> str:
     version = f" {row.agent_version}" if row.agent_version else ""
     return f"{row.agent}{version}" + (f" with {row.model}" if row.model else "")
 
 
-def _flags(flags: dict[str, bool | None]) -> str:
+def flags(known: dict[str, bool | None]) -> str:
     """Name what is known of a turn's outcome; what nobody said is left out."""
     words = {
         "correction_detected": ("corrected", "not corrected"),
@@ -271,7 +227,7 @@ def _flags(flags: dict[str, bool | None]) -> str:
         "build_success": ("build passed", "build failed"),
         "session_continued": ("went on", "did not go on"),
     }
-    return ", ".join(words[name][not value] for name, value in flags.items() if value is not None)
+    return ", ".join(words[name][not value] for name, value in known.items() if value is not None)
 
 
 def _size(count: int) -> str:

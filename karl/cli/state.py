@@ -36,6 +36,11 @@ def state(settings: Settings, now_ns: int) -> State:
     """Look at everything. Raises nothing for what is merely absent."""
     seen = overview(settings.ledger, settings.views)
     notes = list(seen.notes)
+    if not settings.may_write:
+        may = ", ".join(settings.canonical_writer)
+        notes.append(
+            f"this node, {settings.node}, may not write the ledger; {may} may (KARL_CANONICAL_WRITER)"
+        )
     stream = spool = None
     try:
         stream = _stream(settings)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from karl.demo import checks
 from karl.demo.hooks import Hooks
@@ -26,6 +23,7 @@ from karl.demo.story import CORRECTION, Sessions, tell
 from karl.demo.tools import ToolFailed, clean_environ
 from karl.errors import KarlError, Refused
 from karl.ledger import verify
+from karl.process import leaving_in_order
 from karl.settings import Settings, read_settings
 from karl.stream.server import socket_path
 
@@ -64,7 +62,7 @@ def run(keep: Path | None) -> DemoReport:
     start = time.monotonic()
     progress = Progress(sys.stderr)
     with ExitStack() as stack:
-        stack.enter_context(_ends_in_order())
+        stack.enter_context(leaving_in_order())
         stack.callback(progress.done)
         folder = _folder(keep, stack)
         variables = {"KARL_DATA_DIR": str(folder / "data"), "KARL_IDLE_TIMEOUT_S": f"{IDLE_S:g}"}
@@ -168,21 +166,3 @@ def _folder(keep: Path | None, stack: ExitStack) -> Path:
     if taken:
         raise Refused(f"{folder} is not empty; give --keep a folder that is, or that does not exist yet")
     return folder
-
-
-@contextmanager
-def _ends_in_order() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does: by way of every `finally`."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; the line ends all the same, by its stdin
-        return
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from karl.doctor import codex
 from karl.doctor.check import Check, Look, Machine, Verdict, counted
 from karl.errors import KarlError, Refused
 from producers import install as installer
-from producers.hook import hook_command
-from producers.install import FileStatus, Scope, State
+from producers.agents import CODEX, Scope, claude_version, events_for, settings_files
+from producers.hook import hook_command, hook_url
+from producers.http import is_listening
+from producers.install import FileStatus, State
 from producers.settings_text import ours
 from producers.spool import Spool
 
 LINK = "hook"
 CLAUDE = "claude-code"
 #: The kinds of agents whose hooks can be looked at.
-AGENTS = (CLAUDE,)
+AGENTS = (CLAUDE, CODEX.name)
 #: Seconds that an agent has to say its version.
 VERSION_S = 5.0
 _INSTALL = "`karl hooks install`"
@@ -48,7 +51,8 @@ def installed_line(machine: Machine, event: str) -> InstalledLine | None:
     for path in _files(machine).values():
         try:
             text = path.read_text("utf-8")
-            found = next((one.command for one in ours(text) if one.event == event), None)
+            lines = (one.command for one in ours(text) if one.event == event and one.key == "command")
+            found = next(lines, None)
         except (OSError, ValueError, KarlError):
             continue  # what is wrong with the file is said by its own check
         if found:
@@ -57,15 +61,23 @@ def installed_line(machine: Machine, event: str) -> InstalledLine | None:
 
 
 def _files(machine: Machine) -> dict[Scope, Path]:
-    return installer.settings_files(machine.environ, machine.home, machine.cwd)
+    return settings_files(machine.environ, machine.home, machine.cwd)
+
+
+def _address(machine: Machine) -> str | None:
+    """Give the address that Claude Code may post events to; null where none is set."""
+    port = machine.settings.http_port
+    return hook_url(port, CLAUDE) if port else None
 
 
 def _claude(machine: Machine) -> Iterator[Check]:
     """Look at Claude Code's settings files, from the user's to those that a company manages."""
     if machine.agent not in {None, CLAUDE}:
         return
-    events = installer.events_for(installer.claude_version(timeout_s=VERSION_S))
-    status = installer.status(_files(machine), current_line(machine, CLAUDE), machine.settings.spool, events)
+    events = events_for(claude_version(timeout_s=VERSION_S))
+    status = installer.status(
+        _files(machine), current_line(machine, CLAUDE), machine.settings.spool, events, url=_address(machine)
+    )
     for file in status.files:
         if file.problem:
             hint = "mend the file: Claude Code may not read it either"
@@ -74,6 +86,10 @@ def _claude(machine: Machine) -> Iterator[Check]:
             hint = f"take it out of {file.path}: no hook runs with it"
             yield Check(LINK, f"{file.scope} settings", "fail", f"{file.path} sets {switch}", hint)
     yield _judged(machine, status.files)
+    port = machine.settings.http_port
+    if any(file.posts for file in status.files) and not is_listening(port):
+        seen = f"events are posted to port {port or '?'} of this machine, where nothing listens"
+        yield Check(LINK, "http", "fail", seen, "set KARL_HTTP_PORT and start `karl up` or `karl ship`")
 
 
 def _judged(machine: Machine, files: tuple[FileStatus, ...]) -> Check:
@@ -120,6 +136,7 @@ def _reinstall(machine: Machine, files: list[FileStatus]) -> str:
         plan = installer.plan(
             file.path, current_line(machine, CLAUDE), "install",
             data_dir=machine.settings.data_dir, events=tuple(file.events),
+            url=_address(machine) if file.posts else None,
         )  # fmt: skip
         installer.apply(plan)
     return f"brought the hook in {counted(len(files), 'settings file')} up to date"
@@ -136,4 +153,9 @@ def _recording(machine: Machine) -> Iterator[Check]:
         yield Check(LINK, "recording", "ok", "switched on")
 
 
-CHECKS: tuple[Look, ...] = (_claude, _recording)
+def _codex(machine: Machine) -> Iterator[Check]:
+    if machine.agent in {None, CODEX.name}:
+        yield from codex.look(machine, current_line(machine, CODEX.name))
+
+
+CHECKS: tuple[Look, ...] = (_claude, _codex, _recording)

@@ -20,8 +20,9 @@ import msgspec
 from karl.doctor.check import Check, Machine
 from karl.doctor.hooks import CLAUDE
 from karl.errors import Refused
+from producers.agents import settings_files
 from producers.hook import hook_command, is_ours
-from producers.install import find_cat, settings_files
+from producers.install import find_cat
 
 LINK = "hook"
 

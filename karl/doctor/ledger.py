@@ -97,7 +97,7 @@ def _check_chain(lines: list[Line]) -> None:
 
 def check(machine: Machine, line: Asked) -> Iterator[Check]:
     """Look at the writer and at the folder."""
-    yield _writer(line)
+    yield _writer(machine, line)
     folder = machine.settings.ledger
     if not folder.is_dir():
         yield _elsewhere(machine, line)
@@ -109,14 +109,22 @@ def check(machine: Machine, line: Asked) -> Iterator[Check]:
     yield from _end(machine, line)
 
 
-def _writer(line: Asked) -> Check:
+def _writer(machine: Machine, line: Asked) -> Check:
     if line.redis is None or line.facts is None:
         return Check(LINK, "writer", "unknown", line.facts_trouble or "Redis can not be asked")
     lease = line.facts.ledger_lease
+    may = machine.settings.canonical_writer
     if lease is None:
-        return Check(LINK, "writer", "fail", "nobody holds the ledger's lease: nothing is written", _WORKER)
+        seen = "nobody holds the ledger's lease: nothing is written"
+        if not may:
+            return Check(LINK, "writer", "fail", seen, _WORKER)
+        hint = f"{_WORKER}, on {' or '.join(may)}: KARL_CANONICAL_WRITER lets no other write"
+        return Check(LINK, "writer", "fail", seen, hint)
     owner, _, term = lease.rpartition("#")
     node, _, pid = owner.rsplit(":", 1)[0].rpartition(":")
+    if may and node not in may:
+        seen = f"process {pid} on {node} writes, which KARL_CANONICAL_WRITER does not name here"
+        return Check(LINK, "writer", "fail", seen, "give all machines the same KARL_CANONICAL_WRITER")
     return Check(LINK, "writer", "ok", f"process {pid} on {node}, term {term}; {_standby(line)}")
 
 

@@ -28,14 +28,14 @@ WEIGHTS = {
 #: A signal's value in [0, 1], and what it was made of.
 Signal = tuple[float, dict[str, float]]
 
-_MUTATIONS = ("Write", "Edit", "NotebookEdit")
-_TESTS = ("pytest", "npm test", "bun test", "cargo test", "go test", "make test")
-_BUILDS = ("xcodebuild", "cargo build", "make ", "npm run build", "bun build")
+MUTATIONS = ("Write", "Edit", "NotebookEdit")
+TESTS = ("pytest", "npm test", "bun test", "cargo test", "go test", "make test")
+BUILDS = ("xcodebuild", "cargo build", "make ", "npm run build", "bun build")
 #: Larger counts than this are nobody's; they would only overflow a float.
 _COUNT_MAX = 2**53
 
 
-class _Tally(NamedTuple):
+class Tally(NamedTuple):
     """The counters of a trajectory, made safe to compute with."""
 
     total: int
@@ -58,7 +58,7 @@ def signals(trajectory: Trajectory) -> dict[str, Signal]:
     """Give the six signals by name, each with its components."""
     calls = trajectory.trajectory
     events = calls.events
-    tally = _tally(calls)
+    tally = count_up(calls)
     files = _files(events)
     return {
         "outcome": outcome(trajectory.outcome),
@@ -87,7 +87,7 @@ def outcome(known: Outcome) -> Signal:
     return _unit(value), components
 
 
-def _process(tally: _Tally, events: list[ToolCall], bash_errors: int) -> Signal:
+def _process(tally: Tally, events: list[ToolCall], bash_errors: int) -> Signal:
     """Say how much of what was tried worked; later calls weigh more, up to three times the first."""
     if tally.total == 0:
         return 0.5, _process_components(0.5, 1.0, 1.0, 0.5)
@@ -120,7 +120,7 @@ def _success_rate(failed: list[bool]) -> float:
     return _unit(1.0 - lost / len(failed))  # the weights sum to the number of calls
 
 
-def _efficiency(tally: _Tally, duration_s: float | None) -> Signal:
+def _efficiency(tally: Tally, duration_s: float | None) -> Signal:
     """Judge the mix of tools, their pace, the share that changed files, and staying power."""
     if tally.total == 0:
         diversity = pace = touch = sustained = 0.5
@@ -168,14 +168,14 @@ def _sustained(total: int, success_share: float) -> float:
     return 0.6 if total >= 8 else 0.5
 
 
-def _verification(tally: _Tally, events: list[ToolCall], files: _Files) -> Signal:
+def _verification(tally: Tally, events: list[ToolCall], files: _Files) -> Signal:
     """Look for commands that test or build, and for files read again after an edit."""
     if tally.mutations == 0 or tally.total == 0:
         nothing = {"r_has_test": 0.0, "r_has_build": 0.0, "r_read_after_write": 0.0}
         return (0.6, nothing | {"r_no_mutation": 1.0}) if tally.total else (0.5, nothing)
-    commands = [_text(call, "command") for call in events if call.tool_name == "Bash"]
-    tested = any(word in command for command in commands for word in _TESTS)
-    built = any(word in command for command in commands for word in _BUILDS)
+    commands = [param(call, "command") for call in events if call.tool_name == "Bash"]
+    tested = any(word in command for command in commands for word in TESTS)
+    built = any(word in command for command in commands for word in BUILDS)
     again = files.read_after_edit
     components = {
         "r_has_test": float(tested),
@@ -185,7 +185,7 @@ def _verification(tally: _Tally, events: list[ToolCall], files: _Files) -> Signa
     return 0.4 * tested + 0.3 * built + 0.3 * (0.3 * again), components
 
 
-def _consistency(tally: _Tally, files: _Files) -> Signal:
+def _consistency(tally: Tally, files: _Files) -> Signal:
     """Judge whether files were read before they were changed, and not changed over and over."""
     if tally.total < 3:
         return 0.6, {"r_read_before_write": 0.5, "r_no_thrashing": 1.0}
@@ -195,7 +195,7 @@ def _consistency(tally: _Tally, files: _Files) -> Signal:
     return 0.6 * before + 0.4 * calm, {"r_read_before_write": before, "r_no_thrashing": calm}
 
 
-def _motion(tally: _Tally, events: list[ToolCall], files: _Files) -> Signal:
+def _motion(tally: Tally, events: list[ToolCall], files: _Files) -> Signal:
     """Discount wasted motion: retries, repeated errors, edits on edits, reads that led nowhere.
 
     The components are counts, but for the share of reads of files that were never changed.
@@ -230,7 +230,7 @@ def _error_loops(events: list[ToolCall]) -> int:
 
 def _edits_on_edits(events: list[ToolCall]) -> int:
     """Count edits that directly follow an edit of the same file."""
-    paths = [_edited(call) for call in events]
+    paths = [edited_path(call) for call in events]
     return sum(before == now is not None for before, now in pairwise(paths))
 
 
@@ -242,35 +242,38 @@ def _files(events: list[ToolCall]) -> _Files:
     read_after_edit = False
     for call in events:
         if call.tool_name == "Read":
-            path = _text(call, "file_path")
+            path = param(call, "file_path")
             reads[path] = reads.get(path, 0) + 1
             read_after_edit = read_after_edit or path in edits
-        elif (edited := _edited(call)) is not None:
+        elif (edited := edited_path(call)) is not None:
             edits[edited] = edits.get(edited, 0) + 1
             after_read += edited in reads
     unused = sum(count for path, count in reads.items() if path not in edits)
     return _Files(sum(reads.values()), unused, edits, after_read, read_after_edit)
 
 
-def _edited(call: ToolCall) -> str | None:
-    return (_text(call, "file_path") or None) if call.tool_name in ("Edit", "Write") else None
+def edited_path(call: ToolCall) -> str | None:
+    """Give the file that a call edits, as version 1 counts edits."""
+    return (param(call, "file_path") or None) if call.tool_name in ("Edit", "Write") else None
 
 
-def _text(call: ToolCall, key: str) -> str:
+def param(call: ToolCall, key: str) -> str:
+    """Give a parameter that is a text, else an empty one."""
     value = call.key_params.get(key)
     return value if isinstance(value, str) else ""
 
 
-def _tally(calls: Calls) -> _Tally:
+def count_up(calls: Calls) -> Tally:
+    """Give the counters of a trajectory, from its calls where the record does not count."""
     by_tool = {name: min(count, _COUNT_MAX) for name, count in calls.tool_counts.items() if count > 0}
     if not by_tool:
         for call in calls.events:
             by_tool[call.tool_name] = by_tool.get(call.tool_name, 0) + 1
     known = max(0, calls.successes) + max(0, calls.failures)
-    return _Tally(
+    return Tally(
         total=min(max(calls.total_tools, len(calls.events)), _COUNT_MAX),
         by_tool=by_tool,
-        mutations=sum(by_tool.get(name, 0) for name in _MUTATIONS),
+        mutations=sum(by_tool.get(name, 0) for name in MUTATIONS),
         success_share=_share(calls.successes, known) if known else 1.0,
     )
 

@@ -40,6 +40,7 @@ class Call:
     __slots__ = (
         "agent_id",
         "agent_type",
+        "answer",
         "asked",
         "duration_ms",
         "end_ms",
@@ -65,6 +66,7 @@ class Call:
         self.end_ms: int | None = None
         self.duration_ms: int | None = None
         self.verdict: Verdict | None = None
+        self.answer: Payload | None = None  # of the event that the verdict was read from
         self.parent: Call | None = None
 
     @property
@@ -100,6 +102,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.started: dict[str, Call] = {}  # by subagent, once linked
         self._by_id: dict[str, Call] = {}
         self._without_id = 0
         self._unfiled: list[Call] = []
@@ -121,7 +124,7 @@ class Calls:
 
     def link(self) -> None:
         """Put each subagent's calls under the call that started it, once all events are in."""
-        started = self._starters()
+        self.started = started = self._starters()
         for agent_id, agent in self._agents.items():
             call = started.get(agent_id)
             if call is not None:
@@ -151,7 +154,7 @@ class Calls:
         call = self._find(step, lambda call: call.verdict is None) or self._open(step)
         verdict = _judge(call.name, step)
         if call.verdict is None or (call.verdict.success is None and verdict.success is not None):
-            call.verdict = verdict
+            call.verdict, call.answer = verdict, step.payload
         call.end_ms = call.end_ms if call.end_ms is not None else step.time_ms
         if call.duration_ms is None:
             call.duration_ms = milliseconds(step.payload.duration_ms)

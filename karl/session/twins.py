@@ -53,7 +53,8 @@ def names_of(event: Event, step: str, seen: Glance) -> tuple[Name, ...]:
         return (("call", call),) if call else ()
     if step in RESULTS:
         ended: tuple[Name, ...] = (("end", call),) if call else ()
-        agent = started_agent(event) if step == "PostToolUse" and seen.tool_name in AGENT_TOOLS else None
+        is_agents = step == "PostToolUse" and text(seen.tool_name) in AGENT_TOOLS
+        agent = started_agent(event) if is_agents else None
         return (*ended, ("agent", agent)) if agent else ended
     if step == "UserPromptSubmit" and not seen.agent_id:
         return _prompt_names(event, seen, (0,))

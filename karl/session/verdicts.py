@@ -37,7 +37,7 @@ _TELLING = frozenset(
         "returncode", "status", "success", "timedOutAfterMs", *(key for key, _ in _DURATIONS),
     }
 )  # fmt: skip
-_WITHOUT_FAILURE_EVENT = ("codex", "gemini")
+_WITHOUT_FAILURE_EVENT = ("codex", "gemini", "atif")
 
 _EXIT_FIRST_LINE = re.compile(r"(?:Error: )?Exit code:? (-?\d{1,10})\b")
 _EXIT_IN_HEADER = re.compile(
@@ -144,6 +144,8 @@ def _of_telling_object(tool: str, response: dict[str, Any], *, mute: bool) -> Ve
     harmless = bool(response.get("returnCodeInterpretation")) or tool in _READERS
     if failure is not None or (code and not harmless):
         return _failed(code, failure or None, took)
+    if code is None and response.get("success", True) is None:  # whoever says so does not know
+        return _SAID_NOTHING._replace(duration_ms=took)
     fine = _fine(tool, mute=mute and code is None)
     if code is None and not harmless:
         code = fine.exit_code

@@ -25,6 +25,7 @@ from karl.reward.baseline import UNITS
 from karl.schema.record import AnnotationBody, EventsBody, Score, ScoreBody, TrajectoryBody
 from karl.schema.trajectory import Outcome, Usage
 from karl.views.schema import FLAGS, SIGNALS, TOKENS
+from karl.views.search import searchable
 from karl.views.whole import assemble, parts
 
 #: The agent of what `karl doctor` sends through the line.
@@ -210,6 +211,7 @@ class _Batch:
                 "domain": reading.domain,
                 "skill": reading.skill.name,
                 "prompt": prompt,
+                "words": searchable(reading.context.prompt_text),
                 "model": body.model,
                 "started_ms": started_ms,
                 "duration_s": reading.timing.duration_s,
@@ -297,6 +299,7 @@ def _trajectory_row(line: Line, body: TrajectoryBody) -> tuple[Any, ...]:
         body.score.reward,
         *_signals(body.score),
         *_tokens(reading.usage).values(),
+        searchable(reading.context.prompt_text),
     )
 
 
@@ -370,7 +373,7 @@ UPDATE sessions SET
   first_prompt = coalesce(first_prompt, :first_prompt)
 WHERE session = :session
 """
-_ADD_TRAJECTORY = "INSERT OR IGNORE INTO trajectories VALUES ({})".format(", ".join("?" * 41))
+_ADD_TRAJECTORY = "INSERT OR IGNORE INTO trajectories VALUES ({})".format(", ".join("?" * 42))
 _ADD_ANNOTATION = "INSERT OR IGNORE INTO annotations VALUES ({})".format(", ".join("?" * 13))
 _SET_FLAGS = "UPDATE trajectories SET {} WHERE id = ?".format(
     ", ".join(f"{name} = coalesce(?, {name})" for name in FLAGS)
@@ -384,7 +387,7 @@ _OLD = "SELECT {} FROM trajectories WHERE id = ?".format(", ".join(_CHANGING))
 _READ_AGAIN = "UPDATE trajectories SET {} WHERE id = :id".format(
     ", ".join(
         f"{name} = :{name}"
-        for name in (*_CHANGING, "skill", "prompt", "model", "started_ms", "duration_s", *SIGNALS)
+        for name in (*_CHANGING, "skill", "prompt", "words", "model", "started_ms", "duration_s", *SIGNALS)
     )
 )
 _ADD_DOMAIN = """

@@ -12,6 +12,7 @@ Invariants:
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -24,6 +25,7 @@ from karl.reward.baseline import UNITS, Sums, advantage, baseline
 from karl.schema.trajectory import Usage
 from karl.views.project import read_position
 from karl.views.schema import FLAGS, SIGNALS, TOKENS
+from karl.views.search import HAS_WORDS, MEAN_REWARD, SORTS, Sort, words_of
 from karl.views.store import connect_to_read
 from karl.views.whole import Parts, parts
 
@@ -34,7 +36,11 @@ _LAST = "\U0010ffff"
 
 
 class Filter(NamedTuple):
-    """Which rows; null stands for all. `since_ms` is Unix time, compared with the last activity."""
+    """Which rows; null stands for all. Times are Unix time (ms) of the last activity, `until_ms` left out.
+
+    Rewards are those that count now; of a session, its turns' mean. `failed`: at least one call failed.
+    `search`: all of its words are in one prompt; this reads every prompt that the rest leaves.
+    """
 
     fleet: str | None = None
     node: str | None = None
@@ -42,6 +48,11 @@ class Filter(NamedTuple):
     project: str | None = None
     session: str | None = None
     since_ms: int | None = None
+    until_ms: int | None = None
+    min_reward: float | None = None
+    max_reward: float | None = None
+    failed: bool = False
+    search: str | None = None
 
 
 #: No condition at all.
@@ -166,6 +177,8 @@ _TRAJECTORY = (
     "started_ms, time_ms, duration_s, closed_by, domain, skill, prompt, events, calls, failures, score_seq, "
     f"reward_version, reward, {', '.join(FLAGS)}, {', '.join(SIGNALS)}, {_TOKENS}"
 )
+_OF_SESSION = "(SELECT {} FROM sessions WHERE sessions.session = trajectories.session)"
+_WALK = f"{_OF_SESSION.format('started_ms')}, {_OF_SESSION.format('first_seq')}, started_ms, turn, seq"
 _LATER = """
 SELECT s.kind, s.seq, s.segment, s.offset, s.end, s.time_ms, s.reward_version, s.reward,
   a.by_event, a.detector
@@ -201,11 +214,18 @@ class Views:
         values = dict(map(tuple, self._all("SELECT name, value FROM counters")))
         return Counts(**{name: values[name] for name in Counts.__struct_fields__})
 
-    def sessions(self, which: Filter = ALL, limit: int = 20) -> list[SessionRow]:
-        """List sessions, the last active first."""
+    def sessions(
+        self, which: Filter = ALL, limit: int = 20, *, sort: Sort = "active", least: bool = False
+    ) -> list[SessionRow]:
+        """List sessions, the last active first, or as `sort` says; `least` turns the order round.
+
+        Sessions without turns have no reward and stand last. Sorting looks at every session that fits.
+        """
         where, values = _where(which, "last_ms")
+        way = "ASC" if least else "DESC"
         rows = self._all(
-            f"SELECT {_SESSION} FROM sessions WHERE {where} ORDER BY last_ms DESC, first_seq DESC LIMIT ?",
+            f"SELECT {_SESSION} FROM sessions WHERE {where} "
+            f"ORDER BY {SORTS[sort]} {way} NULLS LAST, first_seq {way} LIMIT ?",
             (*values, limit),
         )
         return [_session_row(row) for row in rows]
@@ -232,6 +252,22 @@ class Views:
             (*values, limit),
         )
         return [self._trajectory_row(row) for row in rows]
+
+    def walk(self, which: Filter = ALL) -> Iterator[TrajectoryRow]:
+        """Give every trajectory that fits: by its session's first activity, a session's as they began.
+
+        Memory does not grow with their number; other questions may be asked meanwhile.
+        """
+        where, values = _where(which, "time_ms")
+        sql = f"SELECT {_TRAJECTORY} FROM trajectories WHERE {where} ORDER BY {_WALK}"
+        for row in self._connection.execute(sql, values):
+            yield self._trajectory_row(row)
+
+    def fitting(self, which: Filter = ALL) -> int:
+        """Count the trajectories that fit."""
+        where, values = _where(which, "time_ms")
+        count: int = self._all(f"SELECT count(*) FROM trajectories WHERE {where}", values)[0][0]
+        return count
 
     def trajectory(self, trajectory: str) -> TrajectoryRow:
         """Give one trajectory. Raises NotFound."""
@@ -315,10 +351,24 @@ class Views:
 
 def _where(which: Filter, time: str) -> tuple[str, tuple[Any, ...]]:
     """Give the condition of a filter, and its values."""
-    parts: list[tuple[str, str | int | None]] = [
+    reward = "reward" if time == "time_ms" else MEAN_REWARD
+    parts: list[tuple[str, str | float | None]] = [
         (f"{name} = ?", value) for name, value in zip(Filter._fields[:5], which[:5], strict=True)
     ]
-    parts.append((f"{time} >= ?", which.since_ms))
+    parts += [
+        (f"{time} >= ?", which.since_ms),
+        (f"{time} < ?", which.until_ms),
+        (f"{reward} >= ?", which.min_reward),
+        (f"{reward} <= ?", which.max_reward),
+        ("failures >= ?", 1 if which.failed else None),
+    ]
+    if which.search is not None:
+        found = (
+            HAS_WORDS
+            if time == "time_ms"
+            else f"session IN (SELECT session FROM trajectories WHERE {HAS_WORDS})"
+        )
+        parts.append((found, words_of(which.search)))
     used = [(part, value) for part, value in parts if value is not None]
     return " AND ".join(part for part, _ in used) or "1", tuple(value for _, value in used)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 
 #: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
-FORMAT = 2
+FORMAT = 3
 
 SIGNALS = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
 
@@ -94,7 +94,8 @@ CREATE TABLE trajectories (
   {"".join(f"{name} INTEGER, " for name in FLAGS)}
   score_seq INTEGER NOT NULL, reward_version TEXT NOT NULL, reward REAL NOT NULL,
   {", ".join(f"{name} REAL" for name in SIGNALS)},
-  {_TOKENS}
+  {_TOKENS},
+  words TEXT -- last, so that rows are read without it (karl.views.search)
 );
 CREATE INDEX trajectories_session ON trajectories (session, started_ms, turn);
 CREATE INDEX trajectories_time ON trajectories (time_ms);

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from producers.transcripts.claude_chain import Chain, Item
 from producers.transcripts.claude_line import Line, text_of_content
 from producers.transcripts.claude_parts import Due, Whose
 from producers.transcripts.lines import TORN, read_lines
+from producers.transcripts.recognise import HEAD, name_of, refusal_of
 from producers.transcripts.told import Broken, Skipped, Told
 
 #: Facts that wait for the first response, because what is told before it belongs to the session's start.
@@ -28,8 +27,6 @@ _WAITING_MAX = 64
 #: Lines of a file in which one of Claude Code's is looked for.
 _LOOKED_AT = 200
 _SUBAGENTS = "subagents"
-#: Bytes of a file's beginning by which its format is known.
-_HEAD = 64 * 1024
 _TURN_OVER = ("turn_duration", "stop_hook_summary")
 _CONVERSATION = frozenset({"user", "assistant"})
 #: What only Claude Code's files have, besides a conversation.
@@ -276,10 +273,5 @@ def _is_aside(path: Path) -> bool:
 def _other_format(path: Path) -> str | None:
     """Say how to read a file that is known to be another format's; null for any other. Raises OSError."""
     with path.open("rb") as file:
-        head = file.read(_HEAD)
-    if find_spec("producers.transcripts.recognise") is None:
-        return None
-    named = import_module("producers.transcripts.recognise").name_of(head, path)
-    if named is None or named == "claude":
-        return None
-    return f"it is no transcript of Claude Code; `karl import {named}` reads it"
+        named = name_of(file.read(HEAD), path)
+    return refusal_of(path, "claude") if named not in {None, "claude"} else None

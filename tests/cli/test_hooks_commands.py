@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 from click.testing import Result
 
 from karl.errors import Refused
-from producers.install import EVENTS, OLD_EVENTS
+from producers.agents import CODEX_EVENTS, EVENTS, OLD_EVENTS
+from producers.codex_trust import hook_hash
 from tests.cli.running import karl, real_karl
 
 OTHERS = '{\n\t"permissions": {"allow": ["Bash(ls:*)"]},\n\t"hooks": {"Stop": [{"hooks": []}]}\n}'
@@ -29,6 +32,8 @@ class Machine:
         for path in (self.config, self.repository, self.programs):
             path.mkdir(parents=True)
         self.user_file = self.config / "settings.json"
+        self.codex = folder / "home" / ".codex"
+        self.codex_file = self.codex / "hooks.json"
         self.environ = {
             "HOME": str(folder / "home"),
             "CLAUDE_CONFIG_DIR": str(self.config),
@@ -55,7 +60,7 @@ class Machine:
             for event, groups in hooks.items()
             for group in groups
             for hook in group["hooks"]
-            if "karl-hook" in hook["command"]
+            if "karl-hook" in hook.get("command", "")
         }
 
     def fire(self) -> int:
@@ -241,3 +246,170 @@ def test_the_real_command_exits_as_documented(machine: Machine) -> None:
     assert refused.returncode == 1
     assert refused.stderr.startswith(b"karl: ")
     assert b"Traceback" not in refused.stderr
+
+
+def trust(machine: Machine) -> None:
+    """Say in Codex's settings what its user says with /hooks."""
+    lines = []
+    for event, groups in json.loads(machine.codex_file.read_text())["hooks"].items():
+        label = "".join(f"_{c.lower()}" if c.isupper() else c for c in event)[1:]
+        known = hook_hash(event, None, groups[0]["hooks"][0])
+        lines += [f'[hooks.state."{machine.codex_file}:{label}:0:0"]', f'trusted_hash = "{known}"']
+    (machine.codex / "config.toml").write_text("\n".join(lines))
+
+
+def codex_status(machine: Machine, **more: str) -> tuple[int, dict[str, Any]]:
+    result = machine.run("hooks", "status", "--agent", "codex", "--json", **more)
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_codex_gets_its_own_hook_and_is_told_how_to_trust_it(machine: Machine) -> None:
+    machine.codex.mkdir()
+    result = machine.run("hooks", "install", "--agent", "codex")
+    assert result.exit_code == 0
+    assert "/hooks" in result.stdout
+    assert set(machine.hooked(machine.codex_file)) == set(CODEX_EVENTS)
+    assert all("/codex.$$" in command for command in machine.hooked(machine.codex_file).values())
+    assert not machine.user_file.exists()
+    assert machine.run("hooks", "uninstall", "--agent", "codex").exit_code == 0
+    assert list(machine.codex.iterdir()) == []
+
+
+def test_a_hook_that_codex_was_not_told_to_trust_does_not_work(machine: Machine) -> None:
+    machine.run("hooks", "install", "--agent", "codex")
+    code, status = codex_status(machine)
+    assert code == 1
+    assert any("12 of 12" in problem and "/hooks" in problem for problem in status["problems"])
+    assert any("no event of Codex" in note for note in status["notes"])
+    trust(machine)
+    code, status = codex_status(machine)
+    assert (code, status["works"], status["problems"]) == (0, True, [])
+    assert any("trusts the hook" in note for note in status["notes"])
+    shown = machine.run("hooks", "status", "--agent", "codex")
+    assert "12 of 12" in shown.stdout
+
+
+def test_an_event_that_came_speaks_louder_than_missing_trust(machine: Machine) -> None:
+    machine.run("hooks", "install", "--agent", "codex")
+    command = machine.hooked(machine.codex_file)["Stop"]
+    subprocess.run(["/bin/sh", "-c", command], input=b"{}", check=True)
+    event = next((machine.data / "spool").glob("codex.*"))
+    later = machine.codex_file.stat().st_mtime + 5
+    os.utime(event, (later, later))
+    code, status = codex_status(machine)
+    assert (code, status["problems"]) == (0, [])
+    assert status["last_event_ms"] == int(later * 1000)
+
+
+def test_switches_of_codex_are_seen_and_its_own_settings_left_alone(machine: Machine) -> None:
+    machine.codex.mkdir()
+    config = machine.codex / "config.toml"
+    config.write_text('[features]\nhooks = false\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ncommand = "x"\n')
+    before = config.read_bytes()
+    result = machine.run("hooks", "install", "--agent", "codex")
+    assert "config.toml has hooks too (Stop)" in result.stdout
+    code, status = codex_status(machine)
+    assert code == 1
+    assert any("features.hooks = false" in problem for problem in status["problems"])
+    assert config.read_bytes() == before
+
+
+def test_codex_home_is_respected(machine: Machine, tmp_path: Path) -> None:
+    machine.run("hooks", "install", "--agent", "codex", CODEX_HOME=str(tmp_path / "elsewhere"))
+    assert set(machine.hooked(tmp_path / "elsewhere" / "hooks.json")) == set(CODEX_EVENTS)
+    assert not machine.codex.exists()
+
+
+def test_a_repository_has_a_file_of_codex_at_its_root(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.repository / ".git").mkdir()
+    (machine.repository / "src").mkdir()
+    monkeypatch.chdir(machine.repository / "src")
+    result = machine.run("hooks", "install", "--agent", "codex", "--scope", "project")
+    assert "leave it out of the repository" in result.stdout
+    assert set(machine.hooked(machine.repository / ".codex" / "hooks.json")) == set(CODEX_EVENTS)
+
+
+def test_all_agents_are_installed_looked_at_and_left_together(machine: Machine) -> None:
+    done = json.loads(machine.run("hooks", "install", "--agent", "all", "--json").stdout)
+    assert [(one["agent"], one["changed"]) for one in done["agents"]] == [
+        ("claude-code", True),
+        ("codex", True),
+    ]
+    trust(machine)
+    result = machine.run("hooks", "status", "--agent", "all", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["works"]) == (0, True)
+    shown = machine.run("hooks", "status", "--agent", "all").stdout
+    assert "Claude Code" in shown
+    assert "Codex" in shown
+    assert machine.run("hooks", "uninstall", "--agent", "all").exit_code == 0
+    assert not machine.user_file.exists()
+    assert not machine.codex_file.exists()
+
+
+def test_a_refusal_for_one_agent_leaves_the_others_untouched(machine: Machine) -> None:
+    machine.codex.mkdir()
+    machine.codex_file.write_text("{,}")
+    result = machine.run("hooks", "install", "--agent", "all")
+    assert isinstance(result.exception, Refused)
+    assert not machine.user_file.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("install", "--agent", "codex", "--scope", "local"),
+        ("install", "--agent", "codex", "--transport", "http"),
+        ("install", "--agent", "all", "--settings", "x.json"),
+        ("install", "--agent", "gemini"),
+    ],
+)
+def test_options_that_do_not_go_together_are_misuse(machine: Machine, arguments: tuple[str, ...]) -> None:
+    assert machine.run("hooks", *arguments, KARL_HTTP_PORT="4517").exit_code == 2
+    assert not machine.codex_file.exists()
+
+
+def test_an_agent_may_be_named_as_its_events_are(machine: Machine) -> None:
+    assert machine.run("hooks", "install", "--agent", "claude-code").exit_code == 0
+    assert set(machine.hooked()) == set(EVENTS)
+
+
+def test_events_over_http_need_a_port(machine: Machine) -> None:
+    result = machine.run("hooks", "install", "--transport", "http")
+    assert isinstance(result.exception, Refused)
+    assert "KARL_HTTP_PORT" in str(result.exception)
+    machine.has_claude("2.0.14")
+    result = machine.run("hooks", "install", "--transport", "http", KARL_HTTP_PORT="4517")
+    assert "too old" in str(result.exception)
+
+
+def test_events_over_http_are_set_up_with_the_token_in_no_settings_file(machine: Machine) -> None:
+    port = _unused_port()
+    result = machine.run("hooks", "install", "--transport", "http", KARL_HTTP_PORT=port)
+    assert result.exit_code == 0
+    token = (machine.data / "http.token").read_text().strip()
+    assert "KARL_HTTP_TOKEN" in result.stdout
+    assert token not in result.stdout
+    text = machine.user_file.read_text()
+    assert token not in text
+    assert set(machine.hooked()) == {"SessionStart"}
+    assert text.count(f"http://127.0.0.1:{port}/v1/events/claude-code") == len(EVENTS) - 1
+    code, status = machine.status(KARL_HTTP_PORT=port)
+    assert code == 1
+    assert any("nothing listens" in problem for problem in status["problems"])
+    machine.run("hooks", "install")
+    assert set(machine.hooked()) == set(EVENTS)
+    assert machine.status()[0] == 0
+
+
+def test_the_token_is_never_shown_among_the_settings(machine: Machine) -> None:
+    shown = machine.run("config", "--json", KARL_HTTP_TOKEN="a-token-of-mine-1234")
+    assert "KARL_HTTP_TOKEN" in shown.stdout
+    assert "a-token-of-mine-1234" not in shown.stdout
+
+
+def _unused_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

@@ -21,14 +21,10 @@ from karl.stream.facts import facts
 from karl.stream.server import Server
 from tests.cli.running import karl
 from tests.conftest import wait_until
+from workers.processes import LINE
 
 #: The processes of a line, each with the words that start it.
-PROCESSES = {
-    "ship": ("ship",),
-    "sessions": ("worker", "sessions"),
-    "ledger": ("worker", "ledger"),
-    "views": ("worker", "views"),
-}
+PROCESSES = {process.name: process.words for process in LINE}
 
 
 class Visit:

@@ -532,6 +532,9 @@ def test_a_holder_that_a_larger_claim_has_shut_out_fails(at_redis: Home, redis: 
     redis.set(keys.LEDGER_LEASE, "n1:1:ab#1")
     assert at_redis.visit(*QUICK)["ledger/LOCK"]["verdict"] == "ok"
     assert "process 1 on n1, term 1" in at_redis.visit(*QUICK)["ledger/writer"]["seen"]
+    assert at_redis.visit(*QUICK, KARL_CANONICAL_WRITER="n1")["ledger/writer"]["verdict"] == "ok"
+    foreign = at_redis.visit(*QUICK, KARL_CANONICAL_WRITER="n2")["ledger/writer"]
+    assert (foreign["verdict"], "does not name" in foreign["seen"]) == ("fail", True)
     with (at_redis.data / "ledger" / "LOCK").open("a") as lock:
         lock.write("0000000007\n")
     assert "shut out" in at_redis.visit(*QUICK)["ledger/LOCK"]["seen"]

@@ -392,7 +392,7 @@ def test_times_that_go_back_change_nothing(log: Log, tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(data)
-    with pytest.raises(Refused, match="Claude Code"):
+    with pytest.raises(Refused, match=r"Claude Code|karl import codex|binary"):
         found_in(path)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from karl.errors import Refused
-from producers import install
-from producers.hook import hook_command
-from producers.install import EVENTS, OLD_EVENTS, apply, events_for, find_cat, plan, settings_files, status
+from producers import agents, install
+from producers.agents import CLAUDE, CODEX, EVENTS, OLD_EVENTS, Agent, events_for, settings_files
+from producers.hook import hook_command, hook_url, is_ours
+from producers.install import apply, find_cat, plan, status
 
 COMMAND = hook_command(Path("/home/u/.karl/spool"), "claude-code")
+URL = hook_url(4517, "claude-code")
 OLDER = ": karl-hook 0;s=/old/spool;cat >$s/x"
 OTHERS = {"type": "command", "command": "/usr/local/bin/notify done"}
 
@@ -405,11 +408,11 @@ def test_the_agent_is_asked_for_its_version(
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert install.claude_version(timeout_s=0.2 if "tail" in script else 20) == expected
+    assert agents.claude_version(timeout_s=0.2 if "tail" in script else 20) == expected
 
 
 def test_an_agent_that_is_not_there_has_no_version() -> None:
-    assert install.claude_version("no-such-agent") is None
+    assert agents.claude_version("no-such-agent") is None
 
 
 def test_settings_are_where_the_agent_reads_them(tmp_path: Path) -> None:
@@ -521,7 +524,9 @@ _group = st.fixed_dictionaries(
     {"hooks": st.lists(_entry, max_size=2)}, optional={"matcher": st.sampled_from(["Bash", "*", "", 'a"b\\'])}
 )
 _hooks = st.dictionaries(
-    st.sampled_from([*EVENTS, "Notification", "Ünknown"]), st.lists(_group, max_size=2), max_size=4
+    st.sampled_from([*EVENTS, "Interrupt", "Notification", "Ünknown"]),
+    st.lists(_group, max_size=2),
+    max_size=4,
 )
 _document = st.tuples(
     st.dictionaries(st.text(max_size=6).filter(lambda key: key != "hooks"), _json, max_size=3),
@@ -536,12 +541,32 @@ _document = st.tuples(
 )
 
 
+def _first_member(more: str) -> Callable[[str], str]:
+    """Write a member before all others, as json.dumps never would."""
+    return lambda text: "{" + more + ("" if text[1:].lstrip().startswith("}") else ",") + text[1:]
+
+
+_nasty = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: text.replace('"hooks"', '"h\\u006foks"'),
+        lambda text: text.replace('"Stop"', '"\\u0053top"'),
+        lambda text: text.replace('"command"', '"comman\\u0064"'),
+        _first_member('"n": 1e999, "m": -0.0, "k": ' + "9" * 400),
+        _first_member('"twice": 1, "twice": {"twice": 2, "twice": []}'),
+        _first_member('"text": "// no comment /* here */ \\ud800 \\u0000"'),
+        _first_member('\t"deep":' + "[" * 40 + "]" * 40 + " "),
+    ]
+)
+
+
 @st.composite
 def _texts(draw: st.DrawFn) -> str:
     indent = draw(st.sampled_from([None, 0, 1, 2, 4, "\t"]))
     separators = draw(st.sampled_from([None, (",", ":"), (" , ", " : "), (",", ": ")]))
     text = json.dumps(draw(_document), indent=indent, separators=separators, ensure_ascii=draw(st.booleans()))
     text = text.replace("\n", draw(st.sampled_from(["\n", "\r\n", "\n\n"])))
+    text = draw(_nasty)(text)
     if any("\ud800" <= character <= "\udfff" for character in text):
         text = text.encode("utf-8", "replace").decode()
     return (
@@ -555,17 +580,25 @@ _often = hypothesis_settings(max_examples=150, deadline=None, suppress_health_ch
 
 
 @_often
-@given(text=_texts(), versions=st.lists(st.sampled_from([OLDER, COMMAND]), min_size=1, max_size=3))
+@given(
+    text=_texts(),
+    agent=st.sampled_from([CLAUDE, CODEX]),
+    versions=st.lists(st.tuples(st.sampled_from([OLDER, COMMAND]), st.booleans()), min_size=1, max_size=3),
+)
 def test_any_settings_come_back_byte_for_byte(
-    tmp_path_factory: pytest.TempPathFactory, text: str, versions: list[str]
+    tmp_path_factory: pytest.TempPathFactory, text: str, agent: Agent, versions: list[tuple[str, bool]]
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     file = write(folder / "settings.json", text)
-    for command in versions:
-        put_in(file, folder / "karl", command)
-    hooks = commands(file)
-    assert all(hooks[event].count(versions[-1]) == 1 for event in EVENTS)
-    assert not plan(file, versions[-1], "install", data_dir=folder / "karl").changed
+    for command, posts in versions:
+        url = URL if posts and agent.posts else None
+        put_in(file, folder / "karl", command, agent=agent, url=url)
+    hooks = json.loads(file.read_text("utf-8-sig"))["hooks"]
+    for event, handler in agent.handlers(command, None, url).items():
+        entries = [entry for group in hooks[event] for entry in group["hooks"]]
+        ours = [e for e in entries if is_ours(e.get("command")) or is_ours(e.get("url"))]
+        assert [{**entry, "timeout": handler["timeout"]} for entry in ours] == [handler]
+    assert not plan(file, command, "install", data_dir=folder / "karl", agent=agent, url=url).changed
     take_out(file, folder / "karl")
     assert file.read_bytes() == text.encode()
 

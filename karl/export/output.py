@@ -1,0 +1,90 @@
+"""Files that are there whole or not at all.
+
+Invariants:
+- Nothing is written under a name that somebody asked for before all of it is on disk; what is under way
+  has a hidden name that ends in `.partial`, and goes when the writing ends, however it ends.
+- What is there already is replaced only when that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from karl.errors import Refused
+
+#: Characters of a session's id that a file's name keeps.
+_NAME_MAX = 120
+_ODD = re.compile(r"[^A-Za-z0-9._-]")
+_PARTIAL_MAX = 100
+
+
+@contextmanager
+def whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """Write a file that appears when all is written. Raises Refused for one that is there without `force`."""
+    _check(path, force=force, folder=False)
+    temporary = _partial(path)
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _check(path, force=force, folder=False)  # somebody may have made it meanwhile
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
+    """Fill a folder that appears when all is written; gives the folder to write to.
+
+    With `force`, files of the same names are replaced in a folder that is there; others stay.
+    """
+    _check(path, force=force, folder=True)
+    temporary = _partial(path)
+    try:
+        temporary.mkdir()
+        yield temporary
+        _check(path, force=force, folder=True)
+        if not path.exists() or not any(path.iterdir()):
+            temporary.replace(path)
+        else:
+            for file in sorted(temporary.iterdir()):
+                file.replace(path / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_name(session: str) -> str:
+    """Name a session's file; ids that would be no name, or the same on some disks, get a hash."""
+    name = _ODD.sub("_", session)[:_NAME_MAX]
+    if not name or name != session or name.lower() != session or name.startswith("."):
+        digest = hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        name = f"{name.lstrip('.')}-{digest}"
+    return f"{name}.json"
+
+
+def _check(path: Path, *, force: bool, folder: bool) -> None:
+    if not path.parent.is_dir():
+        raise Refused(f"{path.parent} is no folder; make it first, or name another --output")
+    if folder and path.is_dir():
+        if not force and any(path.iterdir()):
+            raise Refused(f"{path} is not empty; name another --output, or replace files in it by --force")
+        return
+    if path.is_dir():
+        raise Refused(f"{path} is a folder; name a file")
+    if folder and path.exists():
+        raise Refused(f"{path} is a file; several sessions go into a folder, or into one file named *.jsonl")
+    if not force and path.exists():
+        raise Refused(f"{path} is there already; name another --output, or replace it by --force")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name[:_PARTIAL_MAX]}.{os.getpid()}.partial")

@@ -1,0 +1,71 @@
+"""Settings of the systems that KARL supersedes: where each is now, or why there is none.
+
+`RETIRED` are environment variables that KARL would take for a typo: whoever sets one is told. `RENAMED` are
+the others: variables that are not ours by their name, keys of a settings file, and what stayed as it was.
+"""
+
+from __future__ import annotations
+
+_NO_EMBEDDING = "nothing is embedded by this version"
+_NO_ROUTING = "this version routes nothing by skill"
+_NO_TRAINING = "this version trains nothing; `karl export` writes what trainers read"
+_NEVER_READ = "gone: it was parsed and never used"
+
+RETIRED: dict[str, str] = {
+    "KARL_DIR": "KARL_DATA_DIR is the one folder; where the code lies is no setting",
+    "KARL_SKILLS_DIR": _NO_ROUTING,
+    "KARL_CORTEX_ENTRIES": _NO_ROUTING,
+    "KARL_VERBOSE_LOG": "`karl import` reads the agents' own transcripts instead of a log of prompts",
+    "KARL_EMBED_URL": _NO_EMBEDDING,
+    "KARL_EMBEDDING_DIM": _NO_EMBEDDING,
+    "KARL_EMBED_TIMEOUT": _NO_EMBEDDING,
+    "KARL_CACHE_MAX_ENTRIES": _NO_EMBEDDING,
+    "KARL_CACHE_TTL": _NO_EMBEDDING,
+    "KARL_WEIGHT_ALPHA": _NEVER_READ,
+    "KARL_WEIGHT_MIN": _NEVER_READ,
+    "KARL_WEIGHT_MAX": _NEVER_READ,
+    "KARL_SFT_MAX_OVERSAMPLE": _NO_TRAINING,
+    "KARL_SFT_ADVANTAGE_THRESHOLD": "`karl export --min-reward`; jsonl has each trajectory's advantage",
+    "KARL_SFT_MIN_TOOL_EVENTS": _NO_TRAINING,
+    "KARL_SFT_TRAIN_SPLIT": _NO_TRAINING,
+    "KARL_PROMOTION_MIN_RECORDS": _NO_ROUTING,
+    "KARL_PROMOTION_MIN_CACHE_HIT": _NO_ROUTING,
+    "KARL_PROMOTION_MIN_AGREEMENT": _NO_ROUTING,
+    "KARL_PROMOTION_MIN_LIFT": _NO_ROUTING,
+    "KARL_TRAIN_SSH_ALIAS": "gone: no machine is reached by ssh, workers take their work from Redis",
+    "KARL_TRAIN_HOST": "gone: no machine is named, workers take their work from Redis",
+    "KARL_TRAIN_DAEMON_PORT": "gone: no machine is named, workers take their work from Redis",
+    "KARL_TRAIN_REMOTE_DIR": _NO_TRAINING,
+    "KARL_TRAIN_MERGED_DIR": _NO_TRAINING,
+    "KARL_MLX_MODEL": _NO_TRAINING,
+    "KARL_MLX_ITERS": _NO_TRAINING,
+    "KARL_MLX_BATCH_SIZE": _NO_TRAINING,
+    "KARL_MLX_NUM_LAYERS": _NO_TRAINING,
+    "KARL_MLX_MAX_SEQ_LEN": _NO_TRAINING,
+    "KARL_MLX_LR": _NO_TRAINING,
+    "KARL_DISCORD_WEBHOOK": "gone: nothing is sent anywhere; let a monitor run `karl doctor`, which exits 1",
+    "KARL_SYNTHETIC_MIN_DIFF": _NEVER_READ,
+    "KARL_SYNTHETIC_MAX_DIFF": _NEVER_READ,
+    "KARL_SYNTHETIC_DAYS": _NEVER_READ,
+    "KARL_FORCE_WRITE": "gone: a lease says who writes the ledger; KARL_CANONICAL_WRITER names who may",
+    "KARL_ALLOW_SEEDING": "gone: nothing is made up for a ledger; `karl demo` has a folder of its own",
+    "KARL_SEA_DIR": _NO_ROUTING,
+    "KARL_ROLEPLAY_BACKEND": "gone: no model of others is asked for trajectories",
+    "KARL_TOGETHER_MODEL": "gone: no model of others is asked for trajectories",
+}
+
+RENAMED: dict[str, str] = {
+    "KARL_DATA_DIR": "the same, for every process",
+    "KARL_REWARD_W_OUTCOME, _PROCESS, _EFFICIENCY": "the same, and three more; they must sum to 1",
+    "KARL_CANONICAL_WRITER": "now a list; not set, all may; who may not says so",
+    "RAG_EMBED_URL": _NO_EMBEDDING,
+    "MAC4_HOST, MLX_URL": _NO_TRAINING,
+    "DISCORD_WEBHOOK_SERVICE_HEALTH, DISCORD_WEBHOOK_KARL": RETIRED["KARL_DISCORD_WEBHOOK"],
+    "OPENAI_API_KEY": RETIRED["KARL_TOGETHER_MODEL"],
+    "routing_mode, routing_overrides, skill_penalties": _NO_ROUTING,
+    "promotion_thresholds.*, auto_promote, promoted_at, promotion_checks": _NO_ROUTING,
+    "last_promotion_check, rollback_at, rollback_reason, pre_promotion_reward_mean": _NO_ROUTING,
+    "centroid_refresh_interval_hours, last_centroid_refresh": _NO_ROUTING,
+    "embedding.*, embed_timeout": _NO_EMBEDDING,
+    "sft.*": _NO_TRAINING,
+}

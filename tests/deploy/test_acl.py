@@ -1,0 +1,190 @@
+"""The users of deploy/redis: the real processes work as them, and none can do what its role does not need."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+from karl.stream import keys
+from karl.stream.connect import command, connect
+from karl.stream.facts import facts
+from karl.stream.server import find_server
+from tests.cli.running import KARL
+from tests.conftest import ROOT, wait_until
+from workers.processes import LINE
+
+MADE = runpy.run_path(str(ROOT / "deploy" / "passwords"))
+ROLES = MADE["REDIS_ROLES"]
+
+
+class Scene:
+    """A server with the users of deploy/redis, and clients as each of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.found = {MADE["variable"](role): f"{number:064x}" for number, role in enumerate(ROLES)}
+        acl = folder / "users.acl"
+        acl.write_text(MADE["users"]((ROOT / "deploy/redis/users.acl.in").read_text(), self.found))
+        self.socket = folder / "s"
+        self.process = subprocess.Popen(
+            [
+                find_server(), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(folder),
+                "--aclfile", str(acl), "--save", "", "--appendonly", "yes",
+            ],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.clients: list[Redis] = []
+        wait_until(self.socket.exists, "the server listens")
+
+    def url(self, role: str) -> str:
+        return f"unix://{role}:{self.found[MADE['variable'](role)]}@{self.socket}"
+
+    def client(self, role: str) -> Redis:
+        made = connect(self.url(role), name=f"test-{role}")
+        self.clients.append(made)
+        return made
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    made = Scene(tmp_path_factory.mktemp("acl"))
+    yield made
+    made.close()
+
+
+def refused(client: Redis, *words: Any) -> bool:
+    try:
+        command(client, *words)
+    except NoPermissionError:
+        return True
+    return False
+
+
+EVENTS, RECORDS, DEAD = keys.events_key(1), keys.records_key(1), keys.dead_key(1)
+FORBIDDEN = {
+    "ship": [
+        ("XRANGE", EVENTS, "-", "+"), ("XREAD", "STREAMS", EVENTS, "0"), ("XTRIM", EVENTS, "MAXLEN", 0),
+        ("XDEL", EVENTS, "1-1"), ("DEL", EVENTS), ("XADD", RECORDS, "*", "k", "score"), ("GET", keys.LEDGER_LEASE),
+        ("SET", keys.lease_key(1), "me"), ("HGETALL", keys.NODES), ("EVAL", "return 1", 0), ("FLUSHALL",),
+        ("CONFIG", "GET", "*"), ("KEYS", "*"), ("INFO",), ("XADD", "other", "*", "a", "b"), ("ACL", "LIST"),
+    ],
+    "sessions": [
+        ("XRANGE", RECORDS, "-", "+"), ("SET", keys.LEDGER_LEASE, "me"), ("GET", keys.LEDGER_LEASE),
+        ("XADD", "other", "*", "a", "b"), ("FLUSHALL",), ("CONFIG", "SET", "save", ""), ("KEYS", "*"),
+        ("HSET", keys.NODES, "n", "x"), ("SHUTDOWN",),
+    ],
+    "ledger": [
+        ("XRANGE", EVENTS, "-", "+"), ("XADD", EVENTS, "*", "d", "x"), ("GET", keys.session_key(1, "s")),
+        ("SET", keys.lease_key(1), "me"), ("FLUSHALL",), ("CONFIG", "GET", "*"),
+    ],
+    "look": [
+        ("XADD", EVENTS, "*", "d", "x"), ("XDEL", EVENTS, "1-1"), ("SET", "karl:x", "1"), ("DEL", EVENTS),
+        ("EVAL", "return 1", 0), ("CONFIG", "SET", "save", ""), ("FLUSHALL",), ("GET", "other"),
+    ],
+    "ops": [
+        ("SET", keys.LEDGER_LEASE, "me"), ("DEL", EVENTS), ("XTRIM", EVENTS, "MAXLEN", 0), ("FLUSHALL",),
+        ("EVAL", "return 1", 0), ("SET", keys.session_key(1, "s"), "x"),
+    ],
+    "dashboard": [
+        ("GET", keys.LEDGER_LEASE), ("XRANGE", EVENTS, "-", "+"), ("DEL", "rq:queue:x"), ("LPUSH", "rq:queue:x", "j"),
+        ("HSET", "rq:job:x", "data", "x"), ("SMEMBERS", "karl:x"), ("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_not_do_what_its_processes_do_not(scene: Scene, role: str) -> None:
+    client = scene.client(role)
+    client.ping()
+    assert [words for words in FORBIDDEN[role] if not refused(client, *words)] == []
+
+
+def test_nobody_comes_in_without_a_password(scene: Scene) -> None:
+    stranger = connect(f"unix://{scene.socket}")
+    scene.clients.append(stranger)
+    with pytest.raises(Exception, match=r"NOAUTH|Authentication"):
+        stranger.ping()
+
+
+@pytest.fixture
+def line(scene: Scene, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A whole line, each process as its own user; gives the environment of a command without a URL."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KARL_")}
+    data = {"KARL_DATA_DIR": str(tmp_path / "data"), "KARL_NODE": "n1"}
+    running = []
+    for process in LINE:
+        if process.name != "views":
+            with (tmp_path / f"{process.name}.log").open("wb") as log:
+                environ = {**clean, **data, "KARL_REDIS_URL": scene.url(process.name)}
+                words = [sys.executable, "-P", "-m", "karl.cli", *process.words]
+                running.append(subprocess.Popen(words, env=environ, stderr=log))
+    look = scene.client("look")
+
+    def ready() -> bool:
+        now = facts(look)
+        return now.partitions_held == 64 and now.ledger_lease is not None and "n1" in now.nodes
+
+    wait_until(ready, "each process works as its user")
+    yield {**clean, **data}
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(30)
+
+
+def test_a_turn_goes_through_the_line_and_each_process_is_its_own_user(
+    scene: Scene, line: dict[str, str], tmp_path: Path
+) -> None:
+    def karl(role: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+        environ = {**line, "KARL_REDIS_URL": scene.url(role)}
+        return subprocess.run([KARL, *words], env=environ, capture_output=True, timeout=60, check=False)
+
+    payloads = [
+        {"session_id": "s-1", "hook_event_name": "UserPromptSubmit", "prompt": "Make it work"},
+        {"session_id": "s-1", "hook_event_name": "Stop"},
+        {"session_id": "s-1", "hook_event_name": ""},
+    ]
+    spool = tmp_path / "data" / "spool"
+    for number, payload in enumerate(payloads):
+        (spool / f".{number}").write_text(json.dumps(payload))
+        os.utime(
+            spool / f".{number}", (1_700_000_000, 1_700_000_000 + number)
+        )  # nobody writes to it any more
+        (spool / f".{number}").rename(spool / f"claude-code.{4_190_000 + number}")
+    ledger = tmp_path / "data" / "ledger"
+    wait_until(
+        lambda: any('"traj_' in path.read_text() for path in ledger.glob("*.jsonl")), "the turn is on disk"
+    )
+    look = scene.client("look")
+    wait_until(lambda: facts(look).dead_letters == 1, "what could not be read is a dead letter")
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    assert "NOPERM" not in logs
+    assert "permission" not in logs.lower()
+    for link in ("sessions", "shipper", "redis", "stream"):
+        seen = karl("look", "doctor", "--only", link, "--json")
+        checks = json.loads(seen.stdout)["checks"]
+        assert [c for c in checks if c["verdict"] in ("fail", "unknown")] == [], link
+    assert karl("look", "status").returncode == 0
+    assert karl("ops", "dead-letters", "replay", "--all").returncode == 1
+    assert karl("ops", "dead-letters", "drop", "--all", "--yes").returncode == 0
+    assert facts(look).dead_letters == 0
+    (tmp_path / "more.jsonl").write_text(json.dumps({**payloads[0], "session_id": "s-2"}))
+    assert karl("ops", "import", "hooks", str(tmp_path / "more.jsonl")).returncode == 0
+    assert karl("look", "dead-letters", "drop", "--all", "--yes").returncode == 0
+    assert karl("look", "import", "hooks", str(tmp_path / "more.jsonl")).returncode == 1
