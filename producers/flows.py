@@ -1,13 +1,16 @@
-"""Runs of flows: which run an envelope of a gateway belongs to, and what a hook would have said of it.
+"""Runs of flows: which run an envelope of a gateway belongs to.
 
-A flow is known by its `flow_id`, and may run again and again, also several times at once. One run is one
-session: its start is the prompt, each step a call, its completion the end of the turn.
+A flow is known by its `flow_id`, and may run again and again, also several times at once; envelopes name
+no run. One run is one session: its start is the prompt, each step a call, its completion the end of the turn.
 
 Of the runs of its flow an envelope belongs to one that had begun by its time and not ended before it:
-- a step's start to the oldest that has not begun this step,
-- a step's end to the oldest in which this step is under way,
-- a completion to one without a step under way, that began nearest to `duration_ms` before.
-One of which no start is known begins a run of its own.
+- a step's start to the run that something happened in last: a step begins at once after what goes before it;
+  not to one that had this step, or has one under way, while there is another,
+- a step's end to a run in which this step is under way, by its `duration_ms` and then to the oldest,
+- a completion to the run that began nearest to `duration_ms` before, without a step under way, and
+  then to the oldest.
+A run in which nothing happened for half an hour comes after the others: the gateway may have died in it.
+A step or a completion of which no start is known waits for it, and then begins a run of its own.
 
 Invariants:
 - Pure: the same envelopes in the same order give the same runs, events and names.
@@ -16,240 +19,281 @@ Invariants:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from karl.schema.event import event_id
-from producers.envelope import time_of
+from producers.flow_facts import END, START, STEP, STEP_END, Envelope, Order, said_of, session_of, summed_up
 
-START, STEP, STEP_END, END = "flow:start", "step:start", "step:complete", "flow:complete"
-#: The domain of every flow.
-PROJECT = "mesh-orchestration"
-#: Runs that have ended and may still be heard of, and runs that may be under way.
-ENDED_KEPT, OPEN_KEPT = 512, 10_000
-#: Characters of a flow's name in its session's id, and lines of a run's summary.
-_NAME_MAX, _LINES_MAX = 80, 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_WORD = re.compile(r"[^0-9A-Za-z]+")
-
-_encode = msgspec.json.Encoder(order="sorted").encode
-
-
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a gateway's file; any field may be missing or of any kind."""
-
-    seq: Any = None
-    ts: Any = None
-    type: Any = None
-    flow_id: Any = None
-    step_idx: Any = None
-    payload: Any = None
-
-    @property
-    def order(self) -> Order:
-        """When it was written."""
-        seq = self.seq if isinstance(self.seq, int) and not isinstance(self.seq, bool) else None
-        return Order(time_of({"ts": self.ts}), seq)
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Its payload, empty when that is none."""
-        return self.payload if isinstance(self.payload, dict) else {}
-
-    def name(self, place: str) -> str:
-        """Name it by what it says; one without a number also by its place."""
-        return event_id("gateway", _encode(self), "" if self.order.seq is not None else place)
+#: Runs that have ended and may still be heard of; those of them that lie in several files; runs under way,
+#: and those of one flow.
+ENDED_KEPT, SPLIT_KEPT, OPEN_KEPT, OPEN_OF_FLOW_KEPT = 512, 2048, 10_000, 128
+#: Envelopes that may wait for their run's start.
+HELD_KEPT = 1000
+#: Names of envelopes by which one that is told twice is known.
+RECENT_KEPT = 512
+#: Milliseconds without a word after which a run is thought of last.
+STALE_MS = 30 * 60 * 1000
+#: Lines of a run's summary, and names of its envelopes.
+_LINES_MAX, _NAMES_MAX = 200, 4096
 
 
-class Order(NamedTuple):
-    """A moment: Unix time in ms, and the number that the gateway counts by; null where not known."""
+class Source(NamedTuple):
+    """Where an envelope stands."""
 
-    time_ms: int | None
-    seq: int | None
-
-    def is_before(self, other: Order) -> bool:
-        """Say whether this is known to be earlier: by time, or within a moment by number."""
-        if self.time_ms is not None and other.time_ms is not None and self.time_ms != other.time_ms:
-            return self.time_ms < other.time_ms
-        return self.seq is not None and other.seq is not None and self.seq < other.seq
+    file: str
+    line: int
 
 
-class Run(msgspec.Struct):
-    """One run of a flow. `steps` says of each step whether it has ended; `said` has a line for each."""
+class Fact(NamedTuple):
+    """What a hook would have said, its name, and where it was read."""
+
+    payload: dict[str, Any]
+    name: str
+    source: Source
+
+
+class Step(msgspec.Struct, omit_defaults=True):
+    """A step of a run: how often it was begun, whether it is under way, and since when (Unix time, ms)."""
+
+    number: int = 1
+    is_open: bool = True
+    since_ms: int | None = None
+
+
+class Run(msgspec.Struct, omit_defaults=True):
+    """One run of a flow. `said` has a line for each step that ended, until the run has.
+
+    `moved` counts up over all runs with each envelope. `names` are those of its envelopes; they are kept
+    when it lies in several files (`is_split`), so that a copy of the later one is known.
+    """
 
     session: str
     begun: Order
+    file: str = ""
     ended: Order | None = None
-    steps: dict[str, bool] = {}
+    steps: dict[str, Step] = {}
     said: list[str] = []
-
-    def spans(self, moment: Order) -> bool:
-        """Say whether it was under way at a moment, as far as is known."""
-        return not moment.is_before(self.begun) and not (self.ended and self.ended.is_before(moment))
+    names: list[str] = []
+    is_split: bool = False
+    moved: int = 0
+    moved_ms: int | None = None
 
     @property
     def has_open_step(self) -> bool:
         """Say whether a step is under way."""
-        return not all(self.steps.values())
+        return any(step.is_open for step in self.steps.values())
+
+    def call(self, step: str) -> str:
+        """Name the call that a step is; one that is tried again is another call."""
+        known = self.steps.get(step)
+        again = f"#{known.number}" if known and known.number > 1 else ""
+        return f"{self.session}:{step}{again}"
+
+    def rank(self, moment: Order) -> int:
+        """Say how ill a moment fits in here, whatever happened in it."""
+        if self.ended is not None:
+            return 1 if moment.is_before(self.ended) else 3
+        if moment.time_ms is None or self.moved_ms is None:
+            return 0
+        return 2 if moment.time_ms - self.moved_ms > STALE_MS else 0
+
+    def begin_step(self, envelope: Envelope) -> None:
+        """Note a step's start."""
+        known = self.steps.get(envelope.step)
+        since_ms = envelope.order.time_ms
+        self.steps[envelope.step] = Step(known.number + 1 if known else 1, since_ms=since_ms)
+
+    def note(self, envelope: Envelope, name: str, file: str, moved: int) -> None:
+        """Keep what later envelopes of the run must know, after what this one says was told."""
+        self.moved, self.moved_ms = moved, envelope.order.time_ms or self.moved_ms
+        self.is_split = self.is_split or file != self.file
+        if envelope.type == STEP_END:
+            self.steps.setdefault(envelope.step, Step()).is_open = False
+            if len(self.said) < _LINES_MAX:
+                self.said.append(summed_up(envelope))
+        elif envelope.type == END and self.ended is None:
+            self.ended, self.said = envelope.order, []
+        if len(self.names) < _NAMES_MAX:
+            self.names.append(name)
+        if self.ended is not None and not self.is_split:
+            self.names = []
 
 
-class Fact(NamedTuple):
-    """What a hook would have said, and its name."""
+class Waiting(msgspec.Struct):
+    """An envelope without a run, and since when it waits for one (Unix time, ms)."""
 
-    payload: dict[str, Any]
+    envelope: Envelope
     name: str
+    source: Source
+    since_ms: int
 
 
 class Flows(msgspec.Struct):
-    """The runs that are under way or ended a while ago, by their flow, oldest first."""
+    """The runs that are under way or ended a while ago, by their flow, oldest first.
+
+    `held` waits for its run; `recent` has the names of the last envelopes: a line told again is no news.
+    """
 
     runs: dict[str, list[Run]] = {}
+    held: list[Waiting] = []
+    recent: dict[str, int] = {}
+    moved: int = 0
 
-    def take(self, envelope: Envelope, place: str) -> list[Fact]:
-        """Give what an envelope of a flow says. `place` is its own in the folder."""
-        flow = envelope.flow_id if isinstance(envelope.flow_id, str) else _encode(envelope.flow_id).decode()
-        name = envelope.name(place)
-        run = self._run(flow, envelope, name)
-        facts = [
-            Fact(_common(run, envelope) | payload, event_id(name, str(number)))
-            for number, payload in enumerate(_said(run, flow, envelope))
-        ]
-        _note(run, envelope)
-        return facts
+    def take(
+        self, envelope: Envelope, name: str, source: Source, now_ms: int = 0, session: str | None = None
+    ) -> list[Fact]:
+        """Give what an envelope of a flow says; nothing while it waits, or when it is told again.
+
+        `name` is its own, `session` that of its run where it is known from elsewhere.
+        """
+        if name in self.recent:
+            return []
+        self.recent[name] = now_ms
+        if len(self.recent) > RECENT_KEPT:
+            del self.recent[next(iter(self.recent))]
+        runs = self.runs.setdefault(envelope.flow, [])
+        if envelope.type == START or session:
+            run = self._begun(envelope, source, session or session_of(envelope.flow, name))
+            return self._told(run, envelope, name, source) + self._joined(envelope.flow, run)
+        chosen = _chosen(runs, envelope)
+        if chosen is not None:
+            return self._told(chosen, envelope, name, source)
+        time_ms = envelope.order.time_ms
+        self.held.append(Waiting(envelope, name, source, 0 if time_ms is None else min(time_ms, now_ms)))
+        return self._let_go(self.held[:1]) if len(self.held) > HELD_KEPT else []
+
+    def release(self, until_ms: int) -> list[Fact]:
+        """Give what those say that wait since then or before: no start will come."""
+        return self._let_go([waiting for waiting in self.held if waiting.since_ms <= until_ms])
+
+    def reread(self, file: str) -> None:
+        """Prepare for reading a file from its beginning: its runs go on as if nothing of it had been read."""
+        for flow, runs in self.runs.items():
+            self.runs[flow] = [run for run in runs if run.ended is None or run.file != file]
+            for run in self.runs[flow]:
+                if run.file == file:
+                    run.steps, run.said = {}, []
+        self.held = [waiting for waiting in self.held if waiting.source.file != file]
+        self.recent = {}
 
     @property
     def open_sessions(self) -> set[str]:
         """The sessions of the runs that are under way."""
         return {run.session for runs in self.runs.values() for run in runs if run.ended is None}
 
+    @property
+    def split(self) -> dict[str, str]:
+        """The sessions of the envelopes of runs that lie in several files, by the envelopes' names."""
+        split = (run for runs in self.runs.values() for run in runs if run.is_split)
+        return {name: run.session for run in split for name in run.names}
+
     def forget(self) -> None:
         """Let go of the oldest runs beyond what is kept."""
-        known = sorted(
-            ((run.begun.time_ms or 0, flow, run) for flow, runs in self.runs.items() for run in runs),
-            key=lambda item: item[:2],
-        )
-        for ended, kept in ((True, ENDED_KEPT), (False, OPEN_KEPT)):
-            these = [item for item in known if (item[2].ended is not None) is ended]
-            for _, flow, run in these[: max(0, len(these) - kept)]:
-                self.runs[flow].remove(run)
+        for flow, runs in self.runs.items():
+            if len(runs) > OPEN_OF_FLOW_KEPT:
+                under_way = sorted((run for run in runs if run.ended is None), key=lambda run: run.moved)
+                silent = {run.session for run in under_way[:-OPEN_OF_FLOW_KEPT]}
+                self.runs[flow] = [run for run in runs if run.session not in silent]
+        known = [(flow, run) for flow, runs in self.runs.items() for run in runs]
+        if len(known) > ENDED_KEPT:
+            known.sort(key=lambda item: (item[1].begun.time_ms or 0, item[0]))
+            for ended, split, kept in (
+                (True, False, ENDED_KEPT),
+                (True, True, SPLIT_KEPT),
+                (False, None, OPEN_KEPT),
+            ):
+                these = [
+                    (flow, run)
+                    for flow, run in known
+                    if (run.ended is not None) is ended and split in {None, run.is_split}
+                ]
+                for flow, run in these[: max(0, len(these) - kept)]:
+                    self.runs[flow].remove(run)
         self.runs = {flow: runs for flow, runs in self.runs.items() if runs}
 
-    def _run(self, flow: str, envelope: Envelope, name: str) -> Run:
-        """Find the run of an envelope, or begin one."""
-        runs = self.runs.setdefault(flow, [])
-        session = f"flow:{_CONTROL.sub('', flow)[:_NAME_MAX]}:{name[2:14]}"
-        found: Run | None
-        if envelope.type == START:
-            found = next((run for run in runs if run.session == session), None)
-        else:
-            moment = envelope.order
-            fitting = [run for run in runs if run.spans(moment)]
-            found = _chosen(fitting or [run for run in runs if run.ended is None] or runs[-1:], envelope)
+    def _begun(self, envelope: Envelope, source: Source, session: str) -> Run:
+        """Find the run of this session, or begin it."""
+        runs = self.runs.setdefault(envelope.flow, [])
+        found = next((run for run in runs if run.session == session), None)
         if found is None:
-            found = Run(session, envelope.order)
+            found = Run(session, envelope.order, source.file)
             runs.append(found)
         return found
 
+    def _joined(self, flow: str, run: Run) -> list[Fact]:
+        """Give what those say that waited for this run's start."""
+        return self._let_go(
+            [
+                waiting
+                for waiting in self.held
+                if waiting.envelope.flow == flow and not waiting.envelope.order.is_before(run.begun)
+            ]
+        )
+
+    def _let_go(self, these: list[Waiting]) -> list[Fact]:
+        facts: list[Fact] = []
+        for one in these:
+            self.held.remove(one)
+            envelope = one.envelope
+            run = _chosen(self.runs.setdefault(envelope.flow, []), envelope)
+            if run is None:
+                run = self._begun(envelope, one.source, session_of(envelope.flow, one.name))
+            facts += self._told(run, envelope, one.name, one.source)
+        return facts
+
+    def _told(self, run: Run, envelope: Envelope, name: str, source: Source) -> list[Fact]:
+        self.moved += 1
+        if envelope.type == STEP:
+            run.begin_step(envelope)
+        said = said_of(envelope, run.session, run.call(envelope.step), "\n".join(run.said))
+        facts = [Fact(payload, event_id(name, str(number)), source) for number, payload in enumerate(said)]
+        run.note(envelope, name, source.file, self.moved)
+        return facts
+
 
 def _chosen(runs: list[Run], envelope: Envelope) -> Run | None:
-    """Choose among the runs that an envelope may belong to."""
-    if not runs:
-        return None
-    step = _step(envelope)
+    """Choose among the runs of its flow the one that an envelope belongs to; null when there is none."""
+    moment = envelope.order
+    begun = [run for run in runs if not moment.is_before(run.begun)]
+    fitting = [run for run in begun if run.ended is None or not run.ended.is_before(moment)]
+    fitting = fitting or [run for run in runs if run.ended is None]
     if envelope.type == STEP:
-        return next((run for run in runs if step not in run.steps), runs[-1])
+        return min(fitting, key=lambda run: _ill_begun(run, envelope), default=None)
     if envelope.type == STEP_END:
-        under_way = [run for run in runs if run.steps.get(step) is False]
-        return next(iter([*under_way, *(run for run in runs if step not in run.steps)]), runs[-1])
+        return min(fitting, key=lambda run: _ill_ended(run, envelope), default=None)
     if envelope.type == END:
-        return min(runs, key=lambda run: _distance(run, envelope))
-    return next((run for run in reversed(runs) if run.ended is None), runs[-1])
+        return min(fitting, key=lambda run: _ill_completed(run, envelope), default=None)
+    return min(fitting or runs[-1:], key=lambda run: (run.rank(moment), -run.moved), default=None)
 
 
-def _distance(run: Run, envelope: Envelope) -> tuple[bool, bool, float, bool]:
-    """Say how ill a completion fits a run; the run that began first is taken where it is the same."""
-    took, moment = envelope.fields.get("duration_ms"), envelope.order.time_ms
-    off = 0.0
-    if isinstance(took, int | float) and moment is not None and run.begun.time_ms is not None:
-        off = abs(moment - took - run.begun.time_ms) // 1000
-    return run.ended is not None, run.has_open_step, off, not run.steps
+def _ill_begun(run: Run, envelope: Envelope) -> tuple[int, bool, bool, int]:
+    """Say how ill a step's start fits a run."""
+    return run.rank(envelope.order), envelope.step in run.steps, run.has_open_step, -run.moved
 
 
-def _step(envelope: Envelope) -> str:
-    return str(envelope.step_idx)
+def _ill_ended(run: Run, envelope: Envelope) -> tuple[bool, bool, int, int]:
+    """Say how ill a step's end fits a run."""
+    step = run.steps.get(envelope.step)
+    off = _off_s(envelope, step.since_ms if step else None)
+    return (
+        step is None or not step.is_open,
+        step is not None and not step.is_open,
+        off,
+        run.rank(envelope.order),
+    )
 
 
-def _note(run: Run, envelope: Envelope) -> None:
-    """Keep what later envelopes of the run must know."""
-    if envelope.type == STEP:
-        run.steps.setdefault(_step(envelope), False)
-    elif envelope.type == STEP_END:
-        run.steps[_step(envelope)] = True
-        if len(run.said) < _LINES_MAX:
-            run.said.append(_line(envelope))
-    elif envelope.type == END and run.ended is None:
-        run.ended = envelope.order
+def _ill_completed(run: Run, envelope: Envelope) -> tuple[bool, int, bool, int, bool]:
+    """Say how ill a completion fits a run."""
+    off = _off_s(envelope, run.begun.time_ms)
+    return run.ended is not None, off, run.has_open_step, run.rank(envelope.order), not run.steps
 
 
-def _common(run: Run, envelope: Envelope) -> dict[str, Any]:
-    made: dict[str, Any] = {"session_id": run.session}
-    if envelope.ts is not None:
-        made["timestamp"] = envelope.ts
-    return made
-
-
-def _said(run: Run, flow: str, envelope: Envelope) -> Iterator[dict[str, Any]]:
-    """Give what an agent's hooks would have said."""
-    given, call = envelope.fields, f"{run.session}:{_step(envelope)}"
-    if envelope.type == START:
-        prompt = f"{given.get('trigger_kind') or 'unknown'}:{flow}"
-        expansion = {"expansion_type": "slash_command", "command_name": f"flow:{flow}", "prompt": prompt}
-        yield {"hook_event_name": "UserPromptExpansion", **expansion}
-        yield {"hook_event_name": "UserPromptSubmit", "prompt": prompt, "source": "system", "flow": given}
-    elif envelope.type == STEP:
-        asked = {"tool_name": _tool(given), "tool_input": given, "tool_use_id": call}
-        yield {"hook_event_name": "PreToolUse", **asked}
-    elif envelope.type == STEP_END:
-        yield {"tool_name": _tool(given), "tool_use_id": call, **_ended(given)}
-    elif envelope.type == END:
-        yield _completed(run, given)
-    else:
-        kind = _CONTROL.sub("", str(envelope.type))[:48]
-        yield {"hook_event_name": f"Flow:{kind}", "step_idx": envelope.step_idx, "flow": envelope.payload}
-
-
-def _ended(given: dict[str, Any]) -> dict[str, Any]:
-    """Say how a step ended: failed when it says so, however little it says of why."""
-    took = {"duration_ms": given["duration_ms"]} if "duration_ms" in given else {}
-    ok, error = given.get("ok"), given.get("error")
-    if ok is False or (ok is None and error):
-        text = error or "the step failed without a word"
-        return {"hook_event_name": "PostToolUseFailure", "error": text, "flow": given, **took}
-    response = given if ok is not None else {**given, "success": None}
-    return {"hook_event_name": "PostToolUse", "tool_response": response, **took}
-
-
-def _completed(run: Run, given: dict[str, Any]) -> dict[str, Any]:
-    said = {"last_assistant_message": "\n".join(run.said), "flow": given}
-    if given.get("first_error") is not None:
-        return {"hook_event_name": "StopFailure", "error": given["first_error"], **said}
-    return {"hook_event_name": "Stop", "stop_hook_active": False, **said}
-
-
-def _line(envelope: Envelope) -> str:
-    given = envelope.fields
-    ended = _ended(given)
-    kind = given.get("step_kind") or "step"
-    if "error" in ended:
-        return f"[fail] {kind}: {str(ended['error'])[:500]}"
-    return f"[ok] {kind}"
-
-
-def _tool(given: dict[str, Any]) -> str:
-    """Name a step's kind as a tool: `captain_ask` is CaptainAsk."""
-    kind = given.get("step_kind")
-    words = _WORD.split(kind[:200]) if isinstance(kind, str) else []
-    return "".join(word[:1].upper() + word[1:] for word in words) or "Step"
+def _off_s(envelope: Envelope, since_ms: int | None) -> int:
+    """Say by how many seconds something that began then differs from what an envelope says that it took."""
+    took, moment = envelope.took_ms, envelope.order.time_ms
+    if took is None or moment is None or since_ms is None:
+        return 0
+    return int(min(abs(moment - took - since_ms), 1e15) // 1000)

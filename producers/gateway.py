@@ -7,35 +7,34 @@ Invariants:
   was noted may be lost altogether: reading the folder again changes nothing, names hang on what lines say.
 - Every file is looked at in every round, so what is written late to an older day's is read too.
 - Lines are taken in the order of their times within a batch, whatever order they were written in.
-- A last line without its end is not read before it has one, unless it is whole.
+- A last line without its end is not read before it has one, unless it is whole, or its day is over.
 - Memory and the cost of a round without news do not grow with what was read.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from karl.errors import LineDown, Refused, Unreadable
 from karl.schema.event import Event
-from producers.envelope import RAW_MAX
-from producers.flows import END, PROJECT, START, Envelope, Flows, Order
-from producers.importing import Sender, alone
+from producers.envelope import time_of
+from producers.flow_facts import END, START
+from producers.flows import Fact, Source
+from producers.gateway_lines import Line, LineReader, by_time
+from producers.gateway_notes import Place, alone_on, known_elsewhere, load, mark_of, notes_path, save
+from producers.importing import Sender
 from producers.ship import envelope_maker
-from producers.transcripts.lines import TORN, odd_line
-from producers.transcripts.told import Broken
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -43,51 +42,44 @@ if TYPE_CHECKING:
     from karl.settings import Settings
 
 AGENT = "gateway"
-#: Bytes, and lines, that one batch may hold.
-BATCH_BYTES, BATCH_LINES = 4 << 20, 2000
+#: The domain of every flow.
+PROJECT = "mesh-orchestration"
+#: Milliseconds that a step waits for its run's start, and of quiet after which nobody ends an old day's line.
+HOLD_MS, QUIET_MS = 60_000, 60_000
+#: Milliseconds in which a follower waits for lines whose numbers were passed over.
+SETTLE_MS = 2000
 #: Bytes of something broken that are kept.
 _KEPT_MAX = 64 * 1024
-#: Bytes at a file's beginning by which it is known to be the same file.
-_HEAD = 1024
 #: Waits between attempts while Redis is away, in seconds; the last one repeats.
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-_NAME = re.compile(r"events-\d{4}-\d{2}-\d{2}\.jsonl", re.ASCII)
-_BLANK = b" \t\r\n\0"
+_NAME = re.compile(r"events-(\d{4}-\d{2}-\d{2})\.jsonl", re.ASCII)
+_DAY_MS = 86_400_000
 
-_decode = msgspec.json.Decoder(Envelope).decode
 _log = logging.getLogger("karl")
 
 #: Told the bytes that are read, those that there are, and the file.
 Progress = Callable[[int, int, object], None]
 
 
-class Place(msgspec.Struct):
-    """How far a file was read: bytes from its beginning, and a digest of its first ones."""
+class _Found(NamedTuple):
+    """A file with something new, read up to `size`. `is_over` says that nobody writes to it any more."""
 
-    offset: int = 0
-    head: str = ""
-
-
-class Notes(msgspec.Struct):
-    """What is remembered of a folder between rounds, and from one process to the next."""
-
-    files: dict[str, Place] = {}
-    flows: Flows = msgspec.field(default_factory=Flows)
+    path: Path
+    size: int
+    is_over: bool
 
 
-class _Line(NamedTuple):
-    order: Order
-    envelope: Envelope
-    place: str
-    number: int
+class _Stopped(Exception):
+    """Raised while a stream is full, when the process is told to stop."""
 
 
 @dataclass(slots=True)
 class GatewayReport:
     """What was done.
 
-    `skipped` counts envelopes of no flow by their type, `torn` the files whose last line has no end yet,
-    `foreign` names files that are no event files, `again` those that were replaced and read anew.
+    `waiting` counts envelopes that wait for their run's start, `torn` the files whose last line has no end
+    yet; `foreign` names files that are no event files, `again` those that were replaced and read anew,
+    `unreadable` those that could not be read, with the reason.
     """
 
     files: int = 0
@@ -96,11 +88,12 @@ class GatewayReport:
     completed: int = 0
     events: int = 0
     dead: int = 0
+    waiting: int = 0
     torn: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
-    skipped: Counter[str] = field(default_factory=Counter)
     foreign: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 class Gateway:
@@ -114,28 +107,42 @@ class Gateway:
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         wait: Callable[[float], None] = time.sleep,
+        settle_ms: int = 0,
     ) -> None:
         self._folder = folder
+        self._lines = LineReader(self._bury, lambda ms: abs(now_ms() - ms) < settle_ms)
         self._notes_path = notes_path(folder, settings)
         self._sender = Sender(redis, envelope_maker(settings), settings.stream_max_entries, wait)
         self._silent_ms = int(settings.idle_timeout_s * 1000)
         self._now_ms = now_ms
-        self._notes = _load(self._notes_path)
+        self._notes = load(self._notes_path)
+        self._elsewhere = known_elsewhere(self._notes_path)
         self._last: dict[str, Event] = {}
         self._read_files: set[str] = set()
+        self._listed: set[str] = set()
+        self._foreign: set[str] = set()
         self.report = GatewayReport(by_reason=self._sender.by_reason)
 
     def catch_up(self, progress: Progress | None = None) -> int:
-        """Bring in what is new; gives the number of lines. Raises LineDown, and Refused."""
+        """Bring in what is new; gives the number of lines. Raises LineDown, and Refused without a folder."""
         found = self._grown()
-        total, done, count = sum(size - start for _, start, size in found), 0, 0
-        for path, start, size in found:
+        starts = [self._notes.files[one.path.name].offset for one in found]
+        total = sum(max(0, one.size - start) for one, start in zip(found, starts, strict=True))
+        done, count = 0, 0
+        for one, start in zip(found, starts, strict=True):
             if progress:
-                progress(done, total, path.name)
-            count += self._read(path, start, size)
-            done += size - start
+                progress(done, total, one.path.name)
+            count += self._read(one)
+            done += max(0, one.size - start)
         if progress and found:
-            progress(total, total, found[-1][0].name)
+            progress(total, total, found[-1].path.name)
+        flows = self._notes.flows
+        if flows.held and self._send(flows.release(self._now_ms() - HOLD_MS)):
+            self._settle()
+        self.report.waiting = len(flows.held)
+        self.report.torn = sum(
+            place.offset < place.size for name, place in self._notes.files.items() if name in self._listed
+        )
         return count
 
     def end(self) -> None:
@@ -148,7 +155,7 @@ class Gateway:
 
     def forget(self) -> None:
         """Go back to what was noted: what came after it is read again."""
-        self._notes = _load(self._notes_path)
+        self._notes = load(self._notes_path)
         self._sender.drop()
         self._last.clear()
 
@@ -158,6 +165,8 @@ class Gateway:
         while not stop.is_set():
             try:
                 new = self.catch_up()
+            except _Stopped:
+                return
             except LineDown as error:
                 if not failures:
                     _log.warning("gateway: %s; trying again", error)
@@ -173,118 +182,108 @@ class Gateway:
 
     # --- files ---
 
-    def _grown(self) -> list[tuple[Path, int, int]]:
-        """List the files with bytes that were not read, from where and to where, the oldest day first."""
-        found, self.report.torn = [], 0
+    def _grown(self) -> list[_Found]:
+        """List the files with something that was not read, the oldest day first."""
+        found: list[_Found] = []
+        self._listed = set()
         try:
-            entries = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
+            with os.scandir(self._folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             raise Refused(f"{self._folder} can not be read: {error.strerror or error}") from error
         for entry in entries:
-            if not _NAME.fullmatch(entry.name) or not entry.is_file():
-                if entry.name not in self.report.foreign:
-                    self.report.foreign.append(entry.name)
+            match = _NAME.fullmatch(entry.name)
+            if not match or not entry.is_file():
+                self._leave_alone(entry.name)
                 continue
-            size = entry.stat().st_size
+            try:
+                seen = entry.stat()
+            except OSError as error:
+                self._can_not(entry.name, error)
+                continue
+            self._listed.add(entry.name)
             place = self._notes.files.setdefault(entry.name, Place())
-            if size != place.offset:
-                path = Path(entry.path)
-                found.append((path, self._start(path, place, size), size))
+            is_over = self._is_over(match[1], seen.st_mtime_ns // 1_000_000)
+            is_new = (seen.st_size, seen.st_mtime_ns) != (place.size, place.mtime_ns)
+            if is_new or (is_over and seen.st_size > place.offset):
+                place.size, place.mtime_ns = seen.st_size, seen.st_mtime_ns
+                found.append(_Found(Path(entry.path), seen.st_size, is_over))
         return found
 
-    def _start(self, path: Path, place: Place, size: int) -> int:
-        """Give where to read on: at the beginning of a file that is not the one that was read."""
-        if place.offset and (size < place.offset or _head(path, place.offset) != place.head):
-            _log.warning("gateway: %s was replaced; reading it from its beginning", path.name)
-            self.report.again.append(path.name)
-            place.offset = 0
-        return place.offset
+    def _leave_alone(self, name: str) -> None:
+        """Name a file that is no event file, once."""
+        if name not in self._foreign:
+            self._foreign.add(name)
+            self.report.foreign.append(name)
+            _log.info("gateway: left alone: %s is no event file", self._folder / name)
 
-    def _read(self, path: Path, start: int, size: int) -> int:
+    def _is_over(self, day: str, changed_ms: int) -> bool:
+        """Say whether nobody writes to a day's file any more: its day is over, and it has been quiet."""
+        begun_ms, now_ms = time_of({"ts": f"{day}T00:00:00Z"}), self._now_ms()
+        return begun_ms is not None and now_ms > begun_ms + _DAY_MS and now_ms > changed_ms + QUIET_MS
+
+    def _can_not(self, name: str, error: OSError) -> None:
+        """Note that a file can not be read; one that has gone is no trouble."""
+        if isinstance(error, FileNotFoundError):
+            return
+        if name not in self.report.unreadable:
+            _log.error("gateway: %s can not be read: %s", self._folder / name, error.strerror or error)
+        self.report.unreadable[name] = error.strerror or str(error)
+
+    def _read(self, found: _Found) -> int:
         """Read a file on, batch by batch; gives the number of lines."""
-        place, count = self._notes.files[path.name], 0
-        self._read_files.add(path.name)
-        self.report.files = len(self._read_files)
+        path, count = found.path, 0
+        place = self._notes.files[path.name]
         try:
             with path.open("rb") as file:
-                file.seek(start)
-                for lines, end in self._batches(file, path, start, size):
-                    for line in _by_time(lines):
-                        self._take(line, path)
-                    place.offset, place.head = end, _head(path, end)
+                if place.offset and (found.size < place.offset or mark_of(file, place.offset) != place.mark):
+                    self._begin_again(path, place)
+                batches = self._lines.batches(file, path.name, found.size, place, is_over=found.is_over)
+                for lines, end, number in batches:
+                    for line in by_time(lines):
+                        self._take(line)
+                    place.mark = mark_of(file, end)
+                    place.offset, place.lines = end, number
                     count += len(lines)
                     self._settle()
         except OSError as error:
-            raise Refused(f"{path} can not be read: {error.strerror or error}") from error
+            place.mtime_ns = 0
+            self._can_not(path.name, error)
+        else:
+            self.report.unreadable.pop(path.name, None)
+            self._read_files.add(path.name)
+            self.report.files = len(self._read_files)
         return count
 
-    def _batches(
-        self, file: BinaryIO, path: Path, start: int, size: int
-    ) -> Iterator[tuple[list[_Line], int]]:
-        """Give lines in batches, each with the place where it ends."""
-        lines: list[_Line] = []
-        at = begun = start
-        number = 0
-        while at < size and (raw := file.readline(RAW_MAX + 1)):
-            number += 1
-            if len(raw) > RAW_MAX and not raw.endswith(b"\n"):
-                at += self._bury_long(raw, file, path, number)
-                continue
-            found = list(self._objects(raw, path, at, number))
-            if any(one is TORN for one in found):
-                self.report.torn += 1
-                break
-            lines += (one for one in found if isinstance(one, _Line))
-            at += len(raw)
-            if at - begun >= BATCH_BYTES or len(lines) >= BATCH_LINES:
-                yield lines, at
-                lines, begun = [], at
-        if at > begun:
-            yield lines, at
+    def _begin_again(self, path: Path, place: Place) -> None:
+        _log.warning("gateway: %s was replaced; reading it from its beginning", path.name)
+        if path.name not in self.report.again:
+            self.report.again.append(path.name)
+        place.again()
+        self._notes.flows.reread(path.name)
 
-    def _objects(self, raw: bytes, path: Path, at: int, number: int) -> Iterator[_Line | object]:
-        """Read one line: mostly one envelope; after a torn write several, or rubbish, which is buried."""
-        if not raw.strip(_BLANK):
-            return
-        try:
-            found: list[object] = [_decode(raw)]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            found = list(odd_line(raw, number, Envelope))
-        if TORN in found:
-            yield TORN
-            return
-        for index, one in enumerate(found):
-            if isinstance(one, Envelope):
-                yield _Line(one.order, one, f"{path.name}:{at}:{index}", number)
-            elif isinstance(one, Broken):
-                self._sender.bury(one.data, one.reason, path, number)
-
-    def _bury_long(self, raw: bytes, file: BinaryIO, path: Path, number: int) -> int:
-        """Bury the beginning of a line that is too long; gives the bytes that are passed over."""
-        self._sender.bury(raw[:_KEPT_MAX], f"it is larger than {RAW_MAX >> 20} MiB", path, number)
-        passed = len(raw)
-        while raw and not raw.endswith(b"\n"):
-            raw = file.readline(RAW_MAX)
-            passed += len(raw)
-        return passed
+    def _bury(self, data: bytes, reason: str, source: Source) -> None:
+        self._sender.bury(data[:_KEPT_MAX], reason, Path(source.file), source.line)
 
     # --- envelopes ---
 
-    def _take(self, line: _Line, path: Path) -> None:
+    def _take(self, line: Line) -> None:
         envelope = line.envelope
         self.report.envelopes += 1
-        if envelope.flow_id is None or envelope.type is None:
-            what = "no type" if envelope.type is None else f"{envelope.type} without a flow"
-            self.report.skipped[str(what)[:80]] += 1
-            return
         self.report.runs += envelope.type == START
         self.report.completed += envelope.type == END
-        for payload, name in self._notes.flows.take(envelope, line.place):
+        flows = self._notes.flows
+        self._send(
+            flows.take(envelope, line.name, line.source, self._now_ms(), self._elsewhere.get(line.name))
+        )
+
+    def _send(self, facts: list[Fact]) -> int:
+        """Send facts; gives how many."""
+        for payload, name, source in facts:
             try:
                 event = self._sender.envelopes.of(payload, name=name, agent=AGENT, source="gateway")
             except Unreadable as error:
-                data = repr(payload)[:_KEPT_MAX].encode("utf-8", "replace")
-                self._sender.bury(data, error.reason, path, line.number)
+                self._bury(repr(payload)[:_KEPT_MAX].encode("utf-8", "replace"), error.reason, source)
                 continue
             event = msgspec.structs.replace(event, project=PROJECT)
             self._last[event.session] = event
@@ -292,15 +291,16 @@ class Gateway:
             self.report.events += 1
             if self._sender.is_full:
                 self._sender.flush()
+        return len(facts)
 
     def _settle(self) -> None:
         """Send what waits, and then note how far we are."""
         self._sender.flush()
         self.report.dead = self._sender.dead
-        flows = self._notes.flows
-        flows.forget()
-        self._last = {name: self._last[name] for name in flows.open_sessions & self._last.keys()}
-        _save(self._notes_path, self._notes)
+        self._notes.forget()
+        open_sessions = self._notes.flows.open_sessions
+        self._last = {name: self._last[name] for name in open_sessions & self._last.keys()}
+        save(self._notes_path, self._notes)
 
 
 def import_gateway(
@@ -312,7 +312,7 @@ def import_gateway(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> GatewayReport:
     """Bring in a folder's event files as they are now. Raises LineDown and Refused."""
-    with _alone(folder, settings):
+    with alone_on(folder, settings):
         gateway = Gateway(folder, redis, settings, now_ms=now_ms)
         gateway.catch_up(progress)
         gateway.end()
@@ -323,63 +323,12 @@ def follow_gateway(
     folder: Path, redis: Redis, settings: Settings, stop: threading.Event, *, every_s: float
 ) -> GatewayReport:
     """Bring in a folder's event files and what is written to them, until `stop`. Raises Refused."""
-    with _alone(folder, settings):
-        gateway = Gateway(folder, redis, settings)
+
+    def wait(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise _Stopped
+
+    with alone_on(folder, settings):
+        gateway = Gateway(folder, redis, settings, wait=wait, settle_ms=SETTLE_MS)
         gateway.follow(stop, every_s)
     return gateway.report
-
-
-def notes_path(folder: Path, settings: Settings) -> Path:
-    """Give the file in which the place in a folder is noted."""
-    digest = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=8).hexdigest()
-    return settings.data_dir / f"gateway-{digest}.json"
-
-
-@contextmanager
-def _alone(folder: Path, settings: Settings) -> Iterator[None]:
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refused(f"{settings.data_dir} can not be made: {error.strerror or error}") from error
-    lock = notes_path(folder, settings).with_suffix(".lock")
-    with alone(lock, f"another import of {folder}"):
-        yield
-
-
-def _load(path: Path) -> Notes:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Notes)
-    except FileNotFoundError:
-        return Notes()
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        _log.warning("gateway: %s can not be read (%s); reading the folder from its beginning", path, error)
-        return Notes()
-
-
-def _save(path: Path, notes: Notes) -> None:
-    """Write the notes so that after a crash there are either the old ones or these. Raises Refused."""
-    fresh = path.with_suffix(".new")
-    try:
-        with fresh.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(msgspec.json.encode(notes))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        raise Refused(f"{path} can not be written: {error.strerror or error}") from error
-
-
-def _head(path: Path, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.blake2b(file.read(min(size, _HEAD)), digest_size=8).hexdigest()
-
-
-def _by_time(lines: list[_Line]) -> list[_Line]:
-    """Order lines by time and number; what has none stays behind what it was written after."""
-    keys: list[tuple[int, int]] = []
-    for line in lines:
-        before = keys[-1] if keys else (0, 0)
-        time_ms, seq = line.order
-        keys.append((before[0] if time_ms is None else time_ms, before[1] if seq is None else seq))
-    return [lines[at] for at in sorted(range(len(lines)), key=keys.__getitem__)]

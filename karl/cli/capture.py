@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ def import_gateway(settings: Settings, folder: Path, *, follow: bool, every_s: f
 
     Each run of a flow becomes a session with one turn: its steps are the calls, its completion the end.
     Where the last import ended is noted in the data folder; reading a line again changes nothing. All
-    files are looked at, so what is written late to an older day's file comes in too.
+    files are looked at, so what is written late to an older day's file comes in too. The exit code is 1
+    when one of them could not be read.
     """
     from karl.process import log_to_stderr, stop_on_signals  # noqa: PLC0415
     from karl.stream.connect import connect  # noqa: PLC0415
@@ -87,6 +89,9 @@ def import_gateway(settings: Settings, folder: Path, *, follow: bool, every_s: f
         print_json(msgspec.to_builtins(report))
     else:
         _print_gateway(report)
+    for name, reason in report.unreadable.items():
+        click.echo(f"karl: {plain(name)} can not be read: {plain(reason)}", err=True)
+    sys.exit(1 if report.unreadable else 0)
 
 
 def _print_gateway(report: GatewayReport) -> None:
@@ -94,12 +99,15 @@ def _print_gateway(report: GatewayReport) -> None:
         f"{report.envelopes:,} envelopes of {report.files:,} files: {report.runs:,} runs begun, "
         f"{report.completed:,} completed, {report.events:,} events"
     )
+    if report.waiting:
+        click.echo(f"{report.waiting:,} envelopes wait for the start of their run, for a minute")
     if report.torn:
         click.echo(f"{report.torn:,} files end in the middle of a line, which is read when it is whole")
     for name in report.again:
         click.echo(f"{plain(name)} was replaced, and read from its beginning")
     if report.foreign:
         click.echo(f"left alone: {one_line(', '.join(report.foreign), 150)}")
-    for what, counts in (("went to the dead letters", report.by_reason), ("skipped", report.skipped)):
-        for reason, count in counts.most_common(10):
-            click.echo(f"{count:8,} {what}: {one_line(reason, 80)}")
+    if report.dead:
+        click.echo(f"{report.dead:,} lines could not be read and went to the dead letters:")
+        for reason, count in report.by_reason.most_common(10):
+            click.echo(f"{count:8,}  {one_line(reason, 80)}")

@@ -19,7 +19,7 @@ from producers.transcripts.claude_chain import Chain, Item
 from producers.transcripts.claude_line import Line, text_of_content
 from producers.transcripts.claude_parts import Due, Whose
 from producers.transcripts.lines import TORN, read_lines
-from producers.transcripts.recognise import HEAD, name_of, refusal_of
+from producers.transcripts.recognise import HEAD, name_of, nothing_in, refusal_of
 from producers.transcripts.told import Broken, Skipped, Told
 
 #: Facts that wait for the first response, because what is told before it belongs to the session's start.
@@ -54,12 +54,17 @@ class Claude:
         return (Path(own).expanduser() if own else Path.home() / ".claude") / "projects"
 
     def find(self, path: Path) -> list[Path]:
-        """List the session files of a file or folder; a subagent's only where its session's is missing."""
+        """List the session files of a file or folder; a subagent's only where its session's is missing.
+
+        Raises Refused, and OSError.
+        """
         if not path.is_dir():
             if other := _other_format(path):
                 raise Refused(other)
             return [path]
         files = sorted(item for item in path.rglob("*.jsonl") if item.is_file())
+        if not files:
+            raise nothing_in(path, "claude")
         read_with_theirs = {part for file in files for part in self.parts(file)[1:]}
         return [file for file in files if file not in read_with_theirs and not _is_aside(file)]
 

@@ -95,8 +95,13 @@ def sessions_in(folders: list[Path], own: str, patterns: Iterable[str], *, every
         file: name_of(head, file) for file in files if file.is_file() and (head := _head(file)).strip(BETWEEN)
     }
     if own not in known.values():
-        raise Refused(f"it holds no session of {own}{_what_else(folders[0])}")
+        raise nothing_in(folders[0], own)
     return [file for file, name in known.items() if every or name == own]
+
+
+def nothing_in(folder: Path, own: str) -> Refused:
+    """Give the refusal of a folder that has no session of `own`, saying what it has. Raises OSError."""
+    return Refused(f"it holds no session of {own}{_what_else(folder)}")
 
 
 def _what_else(folder: Path) -> str:

@@ -18,7 +18,7 @@ from karl.errors import LineDown, Refused
 from karl.settings import Settings, read_settings
 from karl.stream import dead_letters, keys
 from karl.stream.connect import connect
-from producers.gateway import GatewayReport, follow_gateway, import_gateway, notes_path
+from producers.gateway import Gateway, GatewayReport, follow_gateway, import_gateway, notes_path
 from tests.cli.running import KARL
 from tests.conftest import wait_until
 from tests.producers.gateway_log import Log
@@ -234,8 +234,8 @@ def test_broken_lines_are_dead_letters_and_spoil_nothing(scene: Scene, redis: Re
     log.step(1)
     log.complete()
     report = scene.poll()
-    assert report.dead == len(list(dead_letters.read(redis))) == 4
-    assert report.skipped == {"heartbeat without a flow": 1}
+    assert report.dead == len(list(dead_letters.read(redis))) == 5
+    assert report.by_reason["it names no flow"] == 1
     assert scene.calls() == [2]
 
 
@@ -266,6 +266,207 @@ def test_a_run_that_nobody_completes_is_closed_and_its_late_end_is_kept(scene: S
     scene.log.complete()
     scene.poll()
     assert [record["after"] for record in scene.line.records("events")] == [turn["id"]]
+
+
+def test_runs_after_one_in_which_the_gateway_died_are_whole(scene: Scene) -> None:
+    log = scene.log
+    log.start(at=0)
+    log.write(log.line("step:start", step=0, step_kind="inject", at=1))
+    for at in (60, 120, 180):
+        log.start(at=at)
+        log.write(log.line("step:start", step=0, step_kind="inject", at=at))
+        log.write(log.line("step:complete", step=0, step_kind="inject", ok=True, duration_ms=2000, at=at + 2))
+        log.complete(at=at + 2, duration_ms=2000)
+    scene.poll()
+    assert [turn["trajectory"]["timing"]["duration_s"] for turn in scene.turns()] == [2.0] * 3
+
+
+def test_a_start_that_is_written_after_its_steps_begins_their_run_now_and_when_all_is_read_again(
+    scene: Scene,
+) -> None:
+    log = scene.log
+    start = log.line("flow:start", trigger_kind="cron", seq=1, at=1)
+    log.step(0)
+    log.complete()
+    report = scene.poll()
+    assert (report.events, report.waiting) == (0, 3)
+    log.write(start)
+    report = scene.poll()
+    assert (report.events, report.waiting) == (5, 0)
+    assert scene.calls() == [1]
+    before = scene.line.ledgered()
+    notes_path(log.folder, scene.settings).unlink()
+    assert scene.poll().events == 5
+    assert scene.line.ledgered() == before
+
+
+def test_steps_whose_start_never_comes_are_kept(scene: Scene) -> None:
+    scene.log.step(0)
+    scene.log.complete()
+    assert scene.poll().events == 0
+    report = scene.poll(now_ms=2**41)
+    assert (report.events, report.waiting) == (3, 0)
+    assert scene.calls() == [1]
+
+
+def test_a_copy_that_begins_in_the_middle_of_a_run_adds_nothing(scene: Scene, tmp_path: Path) -> None:
+    scene.log.start(at=86_390)
+    scene.log.step(0)
+    today = Log(scene.log.folder, "2026-06-04")
+    today.step(1)
+    today.complete()
+    scene.poll()
+    before = scene.line.records()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / today.path.name).write_bytes(today.path.read_bytes())
+    assert import_gateway(copy, scene.line.redis, scene.settings).events == 3
+    scene.line.drain(scene.worker)
+    assert scene.line.records() == before
+
+
+def test_lines_without_numbers_are_known_again_in_a_copy_that_has_only_some(
+    scene: Scene, tmp_path: Path
+) -> None:
+    log = scene.log
+    log.flow("other")
+    for kind, step in (
+        ("flow:start", None),
+        ("step:start", 0),
+        ("step:complete", 0),
+        ("flow:complete", None),
+    ):
+        log.write(log.line(kind, "f", step, seq=None, step_kind="x", ok=True))
+    scene.poll()
+    before = scene.line.records()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    some = [line for line in log.path.read_bytes().splitlines(keepends=True) if b'"f"' in line]
+    (copy / log.path.name).write_bytes(b"".join(some))
+    assert import_gateway(copy, scene.line.redis, scene.settings).events == 5
+    scene.line.drain(scene.worker)
+    assert scene.line.records() == before
+
+
+def test_equal_lines_without_numbers_are_two_runs(scene: Scene) -> None:
+    for _ in range(2):
+        for kind in ("flow:start", "step:start", "step:complete", "flow:complete"):
+            step = 0 if kind.startswith("step") else None
+            scene.log.write(scene.log.line(kind, "f", step, seq=None, at=5, ok=True))
+    scene.poll()
+    assert scene.calls() == [1, 1]
+
+
+def test_a_torn_last_line_is_a_dead_letter_once_its_day_is_over(scene: Scene, redis: Redis) -> None:
+    scene.log.flow()
+    with scene.log.path.open("ab") as file:
+        file.write(b'{"seq":99,"ts":"2026')
+    os.utime(scene.log.path, (2**30, 2**30))
+    day_ms = 1_780_444_800_000
+    assert scene.poll(now_ms=day_ms + 3_600_000).torn == 1
+    report = scene.poll(now_ms=day_ms + 30 * 3_600_000)
+    assert (report.torn, report.dead) == (0, 1)
+    assert "line 7: the last line of a day that is over" in next(dead_letters.read(redis)).reason
+    assert scene.poll(now_ms=day_ms + 31 * 3_600_000).dead == 0
+
+
+def test_a_dead_letter_names_its_line_in_the_whole_file(scene: Scene, redis: Redis) -> None:
+    scene.log.flow()
+    scene.poll()
+    scene.log.write(b"{bad}\n")
+    scene.poll()
+    assert "line 7:" in next(dead_letters.read(redis)).reason
+
+
+def test_a_file_that_goes_away_or_can_not_be_read_keeps_no_other_from_being_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+    Log(scene.log.folder, "2026-06-01").flow("gone")
+    Log(scene.log.folder, "2026-06-02").flow("secret")
+    scene.log.flow()
+
+    def refuse(path: Path, *given: Any, **named: Any) -> Any:
+        if path.name == "events-2026-06-01.jsonl":
+            path.unlink()
+        if path.name == "events-2026-06-02.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    report = scene.poll()
+    assert report.unreadable == {"events-2026-06-02.jsonl": "Permission denied"}
+    assert (report.completed, scene.calls()) == (1, [2])
+    monkeypatch.undo()
+    assert scene.poll().completed == 1
+
+
+def test_a_file_rewritten_in_place_is_noticed_though_its_size_is_the_same(scene: Scene) -> None:
+    scene.log.flow("aaaa")
+    scene.poll()
+    scene.log.path.write_bytes(scene.log.path.read_bytes().replace(b"aaaa", b"bbbb"))
+    assert scene.poll().again == [scene.log.path.name]
+    assert len(scene.turns()) == 2
+
+
+def test_a_file_cut_to_nothing_while_a_run_is_under_way_loses_nothing_of_the_run(scene: Scene) -> None:
+    scene.log.start()
+    scene.log.write(scene.log.line("step:start", step=0, step_kind="inject"))
+    scene.poll()
+    scene.log.path.write_bytes(b"")
+    scene.log.write(scene.log.line("step:complete", step=0, step_kind="inject", ok=True))
+    scene.log.complete()
+    scene.poll()
+    assert scene.calls() == [1]
+    assert scene.turns()[0]["trajectory"]["trajectory"]["successes"] == 1
+
+
+def test_a_follower_waits_a_moment_for_numbers_that_were_passed_over_and_not_for_ever(
+    scene: Scene,
+) -> None:
+    log = scene.log
+    late = log.line("step:complete", step=0, step_kind="inject", ok=True, seq=8, at=8)
+    log.start(seq=6, at=6)
+    log.write(log.line("step:start", step=0, step_kind="inject", seq=7, at=7))
+    log.complete(seq=9, at=9)
+    now = 1_780_444_800_000 + 9_500
+    scene.settings.data_dir.mkdir()
+    gateway = Gateway(log.folder, scene.line.redis, scene.settings, now_ms=lambda: now, settle_ms=2000)
+    assert [gateway.catch_up(), gateway.catch_up()] == [2, 0]
+    log.write(late)
+    assert gateway.catch_up() == 2
+    log.start(seq=13, at=9)
+    assert gateway.catch_up() == 0
+    now += 2000
+    assert gateway.catch_up() == 1
+    scene.line.drain(scene.worker)
+    (turn,) = scene.turns()
+    assert [call["success"] for call in turn["trajectory"]["trajectory"]["events"]] == [True]
+
+
+def test_a_follower_stops_when_told_though_a_stream_is_full(scene: Scene) -> None:
+    for number in range(5):
+        scene.log.flow(f"f{number}")
+    stop = threading.Event()
+    small = read_settings(
+        {
+            "KARL_DATA_DIR": str(scene.settings.data_dir),
+            "KARL_REDIS_URL": scene.settings.redis_url,
+            "KARL_STREAM_MAX_ENTRIES": "1",
+        }
+    )
+    thread = threading.Thread(
+        target=follow_gateway,
+        args=(scene.log.folder, scene.line.redis, small, stop),
+        kwargs={"every_s": 0.05},
+    )
+    thread.start()
+    wait_until(lambda: events(scene.line.redis) == 35, "the streams are over their bound")
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert scene.poll().events == 35
+    assert scene.calls() == [2] * 5
 
 
 def test_without_redis_nothing_counts_as_read(scene: Scene) -> None:
