@@ -31,18 +31,6 @@ from karl.views.detail import Detail
 from tests.conftest import wait_until
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "kept"
-
-
-@pytest.fixture(scope="module")
-def report(folder: Path) -> DemoReport:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KARL_DISABLE", "1")  # a stranger's setting, which must not reach the demo
-        return run(folder)
-
-
 def ledger_lines(folder: Path) -> list[dict[str, Any]]:
     """The ledger as anybody would read it: lines of JSON."""
     files = sorted((folder / "data" / "ledger").glob("*.jsonl"))
