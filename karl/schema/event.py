@@ -80,6 +80,7 @@ class Payload(msgspec.Struct, frozen=True):
     stop_hook_active: object = None
     command_name: object = None
     expansion_type: object = None
+    skill_domain: object = None
     outcome_signals: object = None
     message_id: object = None
     text: object = None

@@ -35,6 +35,8 @@ _SOME = 2
 _TOKENS_MAX = 10**9
 #: What a caller may say of a turn as it ends it.
 _SIGNALS = {"correction_detected", "redo_detected", "build_success", "session_continued"}
+#: Characters of a skill's name.
+_SKILL_MAX = 500
 _WORK = RESULTS | {"PreToolUse", "PermissionRequest"}
 
 
@@ -49,13 +51,14 @@ def normalize_turn(turn: Turn) -> Trajectory:
     events = [as_tool_call(call, unfinished) for call in pairing.calls]
     first = steps[0].event
     project = next((step.event.project for step in steps if step.event.project), None)
+    skill = _skill(pairing.calls, steps)
     return Trajectory(
         id=turn.id,
         session_id=turn.session,
         source=first.agent,
         channel="live" if first.source in _LIVE else "import",
-        domain=project or "unknown",
-        skill=Skill(name=_skill(pairing.calls, steps)),
+        domain=skill.domain or project or "unknown",
+        skill=skill,
         recorded_at=iso(turn.time_ms),
         context=_context(turn, steps, project),
         trajectory=_summary(events, _response(steps)),
@@ -126,23 +129,25 @@ def _first(payloads: list[Payload], field: str) -> str | None:
     return next((found for payload in payloads if (found := text_of(getattr(payload, field)))), None)
 
 
-def _skill(calls: list[Call], steps: list[Step]) -> str | None:
-    """Name the skill: the one that the agent called, else the /name that a person typed."""
+def _skill(calls: list[Call], steps: list[Step]) -> Skill:
+    """Tell the skill: the one that the agent called, else the /name that a person typed."""
+    typed = _expansion(steps)
+    domain = text_of(typed.payload.skill_domain) if typed else None
     for call in calls:
         if call.name == "Skill" and isinstance(call.input, dict):
             named = text_of(call.input.get("skill")) or text_of(call.input.get("command"))
             if named:
-                return _bare(named)
-    typed = _expansion(steps)
+                return Skill(_first_word(named), domain)
     if typed is None:
-        return None
+        return Skill()
+    if named := text_of(typed.payload.command_name):
+        return Skill(named[:_SKILL_MAX].removeprefix("/").strip() or None, domain)
     prompt = text_of(typed.payload.prompt) or ""
-    named = text_of(typed.payload.command_name) or (prompt if prompt.startswith("/") else None)
-    return _bare(named) if named else None
+    return Skill(_first_word(prompt) if prompt.startswith("/") else None, domain)
 
 
-def _bare(name: str) -> str | None:
-    words = name[:500].removeprefix("/").split()
+def _first_word(name: str) -> str | None:
+    words = name[:_SKILL_MAX].removeprefix("/").split()
     return words[0] if words else None
 
 

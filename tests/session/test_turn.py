@@ -565,6 +565,15 @@ def test_a_tool_input_that_is_nested_very_deep_is_read() -> None:
     assert s.read().trajectory.total_tools == 1
 
 
+def test_a_caller_names_the_skill_whole_and_its_domain_is_the_turns() -> None:
+    s = Script()
+    s.say("UserPromptExpansion", command_name="release notes", skill_domain="writing", prompt="Write them")
+    s.prompt("Write them", project="shop")
+    read = s.read()
+    assert (read.skill.name, read.skill.domain, read.domain) == ("release notes", "writing", "writing")
+    assert read.context.git_repo == "shop"
+
+
 # --- the payloads that real agents sent ---
 
 

@@ -66,7 +66,7 @@ def test_a_flow_is_a_scored_turn_with_its_steps_and_its_skill(scene: Scene) -> N
     (turn,) = scene.turns()
     reading = turn["trajectory"]
     assert (turn["agent"], turn["project"], reading["domain"]) == ("gateway", *["mesh-orchestration"] * 2)
-    assert reading["skill"]["name"] == "flow:nightly"
+    assert reading["skill"]["name"] == "flow:nightly sync"
     assert reading["context"]["prompt_text"] == "cron:nightly sync"
     assert [call["tool_name"] for call in reading["trajectory"]["events"]] == ["CaptainAsk", "NtfyPush"]
     assert [call["success"] for call in reading["trajectory"]["events"]] == [True, False]
