@@ -15,7 +15,7 @@ from karl.settings import Settings
 @click.option("--force", is_flag=True, help="Score also what has such a score already.")
 @click.option("--since", "since_ms", type=when, help="Only turns closed since: 90m, 12h, 7d, or a date.")
 @click.option("--agent", help="Only this kind of agent.")
-@click.option("--project", help="Only this project.")
+@click.option("--project", "--repository", "--repo", help="Only this project.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be scored.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @pass_settings

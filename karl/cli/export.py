@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import msgspec
 
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
-from karl.cli.render import one_line, plain
+from karl.cli.render import measuring, plain
 from karl.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--force", is_flag=True, help="Replace what is there.")
 @click.option("--session", "ids", multiple=True, metavar="ID", help="Only this session; may be given again.")
 @click.option("--agent", help="Only this kind of agent.")
-@click.option("--project", help="Only this project.")
+@click.option("--project", "--repository", "--repo", help="Only this project.")
 @click.option("--node", help="Only this machine.")
 @click.option("--fleet", help="Only this fleet.")
 @click.option("--since", "since_ms", type=when, help="Only turns closed since: 90m, 12h, 7d, or a date.")
@@ -93,10 +93,17 @@ def export(
             number = sum(views.fitting(which._replace(session=name)) for name in sessions or (None,))
         choice = Choice(which, sessions, human_only, completed, limit)
         stream = sys.stdout.buffer
-        with _counting(min(number, limit or number)) as progress:
+        total = min(number, limit or number)
+        with measuring("exporting") as show:
+            progress = partial(_show, show, total)
             report = run(settings.views, settings.ledger, choice, wanted, stream=stream, progress=progress)
     _print(report, as_json=as_json)
     sys.exit(0 if report.is_sound else 1)
+
+
+def _show(show: Callable[[int, int, object], None] | None, total: int, session: str, number: int) -> None:
+    if show:
+        show(number, total, session)
 
 
 def _path(output: str) -> Path:
@@ -107,29 +114,6 @@ def _session(views: Views, name: str) -> str:
     """Give the whole id of a session, also by the id of one of its trajectories. Raises NotFound."""
     found = views.find(name)
     return found.id if found.kind == "session" else views.trajectory(found.id).session
-
-
-@contextmanager
-def _counting(total: int) -> Iterator[Callable[[str, int], None]]:
-    """Show on stderr, on a terminal only, how many trajectories are done and how long the rest takes."""
-    if not sys.stderr.isatty():
-        yield lambda _session, _number: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - 50 ms that only a terminal pays
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("exporting", total=total)
-        yield lambda session, number: progress.update(
-            task, completed=number, description=one_line(f"exporting {session}", 30)
-        )
 
 
 def _print(report: Report, *, as_json: bool) -> None:

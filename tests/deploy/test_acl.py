@@ -83,27 +83,36 @@ FORBIDDEN = {
         ("XDEL", EVENTS, "1-1"), ("DEL", EVENTS), ("XADD", RECORDS, "*", "k", "score"), ("GET", keys.LEDGER_LEASE),
         ("SET", keys.lease_key(1), "me"), ("HGETALL", keys.NODES), ("EVAL", "return 1", 0), ("FLUSHALL",),
         ("CONFIG", "GET", "*"), ("KEYS", "*"), ("INFO",), ("XADD", "other", "*", "a", "b"), ("ACL", "LIST"),
+        ("XADD", "karl:{1}:session:{2}:events", "*", "d", "x"), ("SCAN", "0"), ("XREAD", "STREAMS", DEAD, "0"), ("XDEL", DEAD, "1-1"),
     ],
     "sessions": [
         ("XRANGE", RECORDS, "-", "+"), ("SET", keys.LEDGER_LEASE, "me"), ("GET", keys.LEDGER_LEASE),
         ("XADD", "other", "*", "a", "b"), ("FLUSHALL",), ("CONFIG", "SET", "save", ""), ("KEYS", "*"),
-        ("HSET", keys.NODES, "n", "x"), ("SHUTDOWN",),
+        ("HSET", keys.NODES, "n", "x"), ("SHUTDOWN",), ("XREAD", "STREAMS", RECORDS, "0"), ("XTRIM", RECORDS, "MAXLEN", 0),
+        ("XADD", EVENTS, "*", "d", "x"), ("XREAD", "STREAMS", DEAD, "0"), ("DEL", keys.session_key(1, "s")),
+        ("EVAL", "return redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)", 1, RECORDS),
+        ("EVAL", "return redis.call('DEL', KEYS[1])", 1, EVENTS), ("EVAL", "return 1", 1, keys.LEDGER_LEASE),
     ],
     "ledger": [
         ("XRANGE", EVENTS, "-", "+"), ("XADD", EVENTS, "*", "d", "x"), ("GET", keys.session_key(1, "s")),
-        ("SET", keys.lease_key(1), "me"), ("FLUSHALL",), ("CONFIG", "GET", "*"),
+        ("SET", keys.lease_key(1), "me"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("XDEL", RECORDS, "1-1"),
+        ("XREAD", "STREAMS", DEAD, "0"), ("XTRIM", DEAD, "MAXLEN", 0), ("DEL", RECORDS), ("XADD", keys.LEDGER_TERM, "*", "a", "b"),
+        ("EVAL", "return redis.call('DEL', KEYS[1])", 1, RECORDS),
     ],
     "look": [
         ("XADD", EVENTS, "*", "d", "x"), ("XDEL", EVENTS, "1-1"), ("SET", "karl:x", "1"), ("DEL", EVENTS),
         ("EVAL", "return 1", 0), ("CONFIG", "SET", "save", ""), ("FLUSHALL",), ("GET", "other"),
+        ("CLIENT", "KILL", "TYPE", "normal"),
     ],
     "ops": [
         ("SET", keys.LEDGER_LEASE, "me"), ("DEL", EVENTS), ("XTRIM", EVENTS, "MAXLEN", 0), ("FLUSHALL",),
-        ("EVAL", "return 1", 0), ("SET", keys.session_key(1, "s"), "x"),
+        ("EVAL", "return 1", 0), ("SET", keys.session_key(1, "s"), "x"), ("XDEL", EVENTS, "1-1"), ("XDEL", RECORDS, "1-1"),
+        ("CLIENT", "KILL", "TYPE", "normal"),
     ],
     "dashboard": [
         ("GET", keys.LEDGER_LEASE), ("XRANGE", EVENTS, "-", "+"), ("DEL", "rq:queue:x"), ("LPUSH", "rq:queue:x", "j"),
         ("HSET", "rq:job:x", "data", "x"), ("SMEMBERS", "karl:x"), ("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"),
+        ("SCAN", "0"), ("RANDOMKEY",), ("SREM", "rq:queues", "x"), ("CLIENT", "LIST"),
     ],
 }  # fmt: skip
 
