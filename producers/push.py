@@ -1,7 +1,12 @@
-"""Put events into the stream: one pipeline for many, and nothing counts as sent until its reply is read."""
+"""Put events into the stream: many in one step, and nothing counts as sent until its reply is read.
+
+Invariant: what is pushed together goes in together, or not at all. A server that refuses some events and
+takes later ones (it is full for a moment, or can not write to its disk) would change their order.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
 #: Entries, and bytes of them, that go out in one pipeline.
 BATCH_MAX = 256
 BATCH_MAX_BYTES = 8 * 1024 * 1024
+#: What the client puts before the server's words.
+_PLACE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
 
 
 class Parcel(NamedTuple):
@@ -45,12 +52,15 @@ def push(
 ) -> Pushed:
     """Send parcels in order, and ask for the lengths of their streams and of those in `watch`.
 
-    An error reply concerns its own parcel; the others may be in. Raises LineDown when the connection
-    failed: then nothing is known, and whoever sends again relies on the events' ids.
+    An error reply concerns its own parcel (its stream is no stream); the others are in. Raises LineDown
+    when the server refused all of them or the connection failed: then nothing is known, and whoever
+    sends again relies on the events' ids.
     """
-    from redis.exceptions import RedisError  # noqa: PLC0415 - 0.1 s that an import need not cost
+    from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - 0.1 s that an import need not cost
 
-    pipe: Any = redis.pipeline(transaction=False)
+    if not parcels and not watch:
+        return Pushed({}, {})
+    pipe: Any = redis.pipeline(transaction=True)
     for parcel in parcels:
         if parcel.reason:
             bury(pipe, parcel.data, parcel.reason, where, node)
@@ -61,6 +71,8 @@ def push(
         pipe.execute_command("XLEN", keys.events_key(partition))
     try:
         replies: list[Any] = pipe.execute(raise_on_error=False)
+    except ResponseError as error:
+        raise LineDown(f"Redis took nothing: {_PLACE.sub('', str(error))}") from error
     except (RedisError, OSError) as error:
         raise LineDown(f"Redis did not answer: {error}") from error
     sent = replies[: len(parcels)]

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from karl import errors
+from karl.cli.main import load
 from karl.cli.table import COMMANDS
 from karl.retired import RETIRED
 from karl.schema.event import Event
@@ -39,6 +40,33 @@ def test_every_command_that_a_page_names_exists(name: str) -> None:
     assert [command for command in named if command not in known and command.split()[0] not in known] == []
 
 
+#: What is typed or started: blocks of commands on pages, and the files that start processes.
+DEPLOYED = sorted(p for p in [ROOT / "docker-compose.yml", *ROOT.glob("deploy/**/*")] if p.is_file())
+TYPED = {
+    **{
+        name: "\n".join(re.findall(r"```(?:sh|console|yaml)\n(.*?)```", text, re.DOTALL))
+        for name, text in TEXTS.items()
+    },
+    **{path.relative_to(ROOT).as_posix(): path.read_text() for path in DEPLOYED},
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_every_command_that_is_typed_or_started_exists_with_its_options(name: str) -> None:
+    rows = {tuple(row.name.split()): row for row in COMMANDS}
+    typed = re.findall(
+        r"(?:(?<![\w./-])|(?<=/bin/))(?<!COPY )(?:karl|--rm ops) ([a-z][^\n#|;&)\"`<]*)",
+        TYPED[name],
+    )
+    for line in typed:
+        words = [word.rstrip(".,:") for word in line.split()]
+        row = rows.get(tuple(words[:2])) or rows.get(tuple(words[:1]))
+        assert row is not None, f"there is no command `karl {line}`"
+        options = {option for param in load(row).params for option in (*param.opts, *param.secondary_opts)}
+        asked = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert asked <= options | {"--help"}, f"`karl {line}` has options that there are not"
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_setting_that_a_page_names_exists(name: str) -> None:
     known = {variable(item.name) for item in fields(Settings)}
@@ -58,7 +86,7 @@ def test_every_error_is_in_the_tree_of_its_module() -> None:
 def test_every_redis_key_is_in_the_list_of_its_module() -> None:
     made = [
         keys.events_key(5), keys.records_key(5), keys.dead_key(5), keys.lease_key(5), keys.session_key(5, "{s}"),
-        keys.seen_key(5, "{s}"), keys.LEDGER_LEASE, keys.LEDGER_TERM, keys.WORKERS, keys.NODES,
+        keys.seen_key(5, "{s}"), keys.LEDGER_LEASE, keys.LEDGER_TERM, keys.LEDGER_WAKE, keys.WORKERS, keys.NODES,
     ]  # fmt: skip
     listed = keys.__doc__ or ""
     assert [name for name in made if name.replace("{5}", "{p}") not in listed] == []

@@ -21,7 +21,7 @@ from karl.stream import keys
 from karl.stream.facts import facts
 from karl.views.detail import detail
 from karl.views.queries import Filter, TrajectoryRow, Views
-from karl.views.whole import scored
+from karl.views.whole import scored, weights_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -72,14 +72,13 @@ def backfill(
     """
     if not dry_run:
         _settled(redis, settings, wait)
-    version, weights = settings.reward_version, settings.reward_weights
     report = BackfillReport()
     waiting: list[tuple[int, bytes]] = []
     with Views(settings.views) as views:
         total = views.fitting(which)
         for row in views.walk(which):
             report.looked_at += 1
-            if not force and is_current(row, version, weights):
+            if not force and _is_scored(views, settings, row):
                 report.current += 1
             else:
                 body = _rescored(views, settings, row, now_ms())
@@ -99,6 +98,14 @@ def is_current(row: TrajectoryRow, version: str, weights: Mapping[str, float]) -
     """Say whether a trajectory's score is the one that this version and these weights give."""
     reward = sum(weights.get(name, 0.0) * (value or 0.0) for name, value in row.signals.items())
     return row.reward_version == version and abs(reward - row.reward) <= _ROUNDING
+
+
+def _is_scored(views: Views, settings: Settings, row: TrajectoryRow) -> bool:
+    """Say whether a score is of the settings' version and weights; other weights may give the same reward."""
+    weights = settings.reward_weights
+    return is_current(row, settings.reward_version, weights) and weights_of(
+        settings.ledger, views.parts(row.id)
+    ) == dict(weights)
 
 
 def _rescored(views: Views, settings: Settings, row: TrajectoryRow, now_ms: int) -> ScoreBody:

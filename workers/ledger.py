@@ -78,26 +78,29 @@ class LedgerWorker:
             redis,
             key=keys.LEDGER_LEASE,
             term_key=keys.LEDGER_TERM,
+            wake_key=keys.LEDGER_WAKE,
             owner=owner,
             ttl_s=lease_ttl_s,
             clock=monotonic,
         )
         self._lease_ttl_s = lease_ttl_s
         self._renewal_due = every(lease_ttl_s / 3, monotonic)
+        # A wait for records that is as long as a short lease would lose it each time that none come.
+        self._block_ms = max(1, min(BLOCK_MS, int(lease_ttl_s * 1000 / 3)))
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._writer: Writer | None = None
         self._standing_by = ""
         #: Records on disk since this process took over.
         self.records = 0
 
-    def run_once(self, stop: threading.Event) -> None:
+    def run_once(self, _stop: threading.Event) -> None:
         """Stand by, or write one batch."""
-        writer = self._writer or self._take_over(stop)
+        writer = self._writer or self._take_over()
         if writer is None:
             return
         if self._renewal_due():
             self._lease.renew()
-        if batch := self._read(writer, BLOCK_MS):
+        if batch := self._read(writer, self._block_ms):
             self._append(writer, batch)
 
     def forget(self, *, defect: bool = False) -> None:
@@ -122,13 +125,13 @@ class LedgerWorker:
         self._lease.release()
         _log.info("ledger: released term %d", self._lease.term)
 
-    def _take_over(self, stop: threading.Event) -> Writer | None:
+    def _take_over(self) -> Writer | None:
         holder = self._lease.acquire(newest_term(self._folder))
         if holder is not None:
             if holder != self._standing_by:
                 _log.info("ledger: standing by; %s holds the lease", holder)
                 self._standing_by = holder
-            stop.wait(self._lease_ttl_s / 10)
+            self._lease.wait(self._lease_ttl_s / 10)
             return None
         self._standing_by = ""
         writer = Writer.open(

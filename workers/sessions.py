@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Bytes of events that one round may read, about.
 BATCH_BYTES = 2 * 1024 * 1024
-#: How long a read waits for the first event.
+#: How long a read waits for the first event, at most.
 BLOCK_MS = 500
 #: Records waiting for the ledger above which no more events are read.
 RECORDS_WAITING_MAX = 20_000
@@ -103,6 +103,8 @@ class SessionsWorker:
         self._now = now
         self._partitions = Partitions(redis, owner, lease_ttl_s, monotonic, carry_ttl_ms=carry_ttl_ms)
         self._lease_ttl_s = lease_ttl_s
+        # A wait for events that is as long as a short lease would lose it each time that none come.
+        self._block_ms = max(1, min(BLOCK_MS, int(lease_ttl_s * 1000 / 3)))
         self._monotonic = monotonic
         self._balance_due = every(lease_ttl_s / 3, monotonic)
         self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
@@ -122,7 +124,7 @@ class SessionsWorker:
         self._follow_leases()
         if self._paused or not self._held:
             self._settle()
-            stop.wait(BLOCK_MS / 1000)
+            stop.wait(self._block_ms / 1000)
         else:
             self._advance()
         if self._sweep_due():
@@ -148,7 +150,7 @@ class SessionsWorker:
         self._partitions.leave()
 
     def _advance(self) -> None:
-        batch = self._ahead or self._read(BLOCK_MS)
+        batch = self._ahead or self._read(self._block_ms)
         self._ahead = {}
         if not batch:
             return

@@ -5,11 +5,13 @@ Each function builds one process of the line from plain values and runs it until
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from karl.errors import Refused
 from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, unique_name
 from karl.session.emissions import Limits
 from karl.settings import Settings
-from karl.stream.connect import connect
+from karl.stream.connect import client_name, connect
 from karl.stream.server import line_url
 from workers.compose import Composer
 from workers.ledger import LedgerWorker
@@ -17,13 +19,16 @@ from workers.loop import Worker, run
 from workers.sessions import SessionsWorker
 from workers.views import ViewsWorker
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 MIB = 1024 * 1024
 
 
 def run_sessions(settings: Settings, *, supervised: bool = False) -> int:
     """Run a sessions worker; gives the exit code."""
     worker = SessionsWorker(
-        connect(line_url(settings.redis_url, settings.data_dir), name="karl-sessions"),
+        _connect(settings, "karl-sessions"),
         Composer(settings.reward_version, settings.reward_weights),
         Limits(
             idle_ms=int(settings.idle_timeout_s * 1000),
@@ -47,7 +52,7 @@ def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
             f"{', '.join(settings.canonical_writer)}; run it there, or add this node in all places"
         )
     worker = LedgerWorker(
-        connect(line_url(settings.redis_url, settings.data_dir), name="karl-ledger"),
+        _connect(settings, "karl-ledger"),
         settings.ledger,
         owner=unique_name(settings.node),
         lease_ttl_s=settings.lease_ttl_s,
@@ -61,6 +66,11 @@ def run_views(settings: Settings, *, supervised: bool = False) -> int:
     """Keep the views beside the ledger up to date; gives the exit code."""
     worker = ViewsWorker(settings.views, settings.ledger, settings.reward_version)
     return _run(worker, settings, supervised=supervised)
+
+
+def _connect(settings: Settings, process: str) -> Redis:
+    url = line_url(settings.redis_url, settings.data_dir)
+    return connect(url, name=client_name(process, settings.node))
 
 
 def _run(worker: Worker, settings: Settings, *, supervised: bool) -> int:

@@ -67,10 +67,16 @@ def up(
     """Run the line until told to stop; gives the exit code. Only in a process's main thread.
 
     `environ` is what the children get, with the Redis URL added. Without KARL_REDIS_URL the embedded
-    server runs too. Raises Refused when the data folder has a `karl up` already or can not be used, and
-    LineDown when the server does not start at all. `quiet` says only what is wrong; `supervised` ends
-    the line when stdin closes; `stream` (stderr) takes what is said.
+    server runs too. Raises Refused when the data folder has a `karl up` already or can not be used, or when
+    nobody could ever write the ledger, and LineDown when the server does not start at all. `quiet` says
+    only what is wrong; `supervised` ends the line when stdin closes; `stream` (stderr) takes what is said.
     """
+    if not settings.may_write and not settings.redis_url:
+        raise Refused(
+            f"this node, {settings.node}, may not write the ledger (KARL_CANONICAL_WRITER names "
+            f"{', '.join(settings.canonical_writer)}), and nobody else can reach the server that runs here; "
+            "set KARL_REDIS_URL to the line's, or add this node"
+        )
     commands = commands_of(settings) if commands is None else commands
     terminal = Terminal(stream or sys.stderr, [command.name for command in commands])
     with only_one(settings.data_dir):

@@ -45,8 +45,16 @@ NAME_MAX = 24
 )
 @click.option("--agent", help="Look at the hook of this kind of agent only.")
 @click.option("--only", multiple=True, metavar="LINK", help="Look at this link only; may be given again.")
+@click.option("--here", is_flag=True, help="With --only: the workers must be of this node.")
 def doctor(
-    *, as_json: bool, fix: bool, no_probe: bool, timeout_s: float, agent: str | None, only: tuple[str, ...]
+    *,
+    as_json: bool,
+    fix: bool,
+    no_probe: bool,
+    timeout_s: float,
+    agent: str | None,
+    only: tuple[str, ...],
+    here: bool,
 ) -> None:
     """Look at every link of the line, and send one event through it.
 
@@ -59,7 +67,8 @@ def doctor(
     no hook, and changes no server but the embedded one.
 
     --only is for healthchecks: links by their name, such as sessions, ledger or views, at once, with no
-    event sent; what can not be told is a failure there.
+    event sent; what can not be told is a failure there. With --here it asks for the sessions or ledger worker
+    of this node (KARL_NODE), rather than for any.
     """
     from karl.doctor.check import Machine  # noqa: PLC0415 - what it asks is loaded when it asks
     from karl.doctor.examine import ORDER, examine, examine_links  # noqa: PLC0415
@@ -73,10 +82,12 @@ def doctor(
         raise click.BadParameter(f"{named} is none of {', '.join(ORDER[:-1])}", param_hint="--only")
     if only and fix:
         raise click.UsageError("--only looks, and --fix mends: give one of them")
+    if here and not only:
+        raise click.UsageError("--here goes with --only")
     settings, checked = readable(os.environ)
     at = Machine(settings, os.environ, Path.home(), Path.cwd(), secrets.token_hex(6), agent)
     if only:
-        report = examine_links(at, only)
+        report = examine_links(at, only, here=here)
     else:
         with counting("looking at") as progress:
             report = examine(at, checked, fix=fix, probe=not no_probe, timeout_s=timeout_s, progress=progress)

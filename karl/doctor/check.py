@@ -59,6 +59,9 @@ class Machine:
     clock: Callable[[], float] = time.monotonic
 
 
+#: The check of `--here`: a worker of this very node.
+HERE = "of this node"
+
 #: One look at one thing, or at some that belong together. It may raise what TROUBLE names.
 Look = Callable[[Machine], Iterable[Check]]
 

@@ -11,7 +11,7 @@ from typing import Any
 from karl.doctor import hooks, latency, ledger, machine, spool, streams, views
 from karl.doctor import probe as trip
 from karl.doctor import server as redis
-from karl.doctor.check import TROUBLE, Check, Machine, looked
+from karl.doctor.check import HERE, TROUBLE, Check, Machine, looked
 from karl.doctor.latency import Latency
 from karl.doctor.probe import Probe
 from karl.doctor.server import Asked
@@ -60,10 +60,17 @@ class Report:
         }
 
 
-def examine_links(at: Machine, links: Collection[str]) -> Report:
-    """Look at some links only: quick, strict, with nothing mended, sent or timed. Raises nothing either."""
+def examine_links(at: Machine, links: Collection[str], *, here: bool = False) -> Report:
+    """Look at some links only: quick, strict, with nothing mended, sent or timed. Raises nothing either.
+
+    With `here` the workers that are asked for must be of this node.
+    """
     with redis.asked(at) as line:
-        return Report([check for check in _links(at, line, links) if check.link in links], strict=True)
+        checks = [check for check in _links(at, line, links) if check.link in links]
+        for link, look in ((streams.SESSIONS, streams.here), (ledger.LINK, ledger.here)):
+            if here and link in links:
+                checks += looked(link, HERE, partial(look, at, line))
+        return Report(sorted(checks, key=_place), strict=True)
 
 
 def examine(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from karl.doctor.check import Check, Machine, Verdict, counted, span
+from karl.doctor.check import HERE, Check, Machine, Verdict, counted, span
 from karl.doctor.machine import private
 from karl.doctor.server import Asked
 from karl.errors import LedgerDamaged, Unreadable
@@ -31,9 +31,12 @@ from karl.ledger.segments import (
     split_lines,
     term_of,
 )
+from karl.stream.connect import client_name
 
 LINK = "ledger"
 
+#: Seconds without a word to Redis after which a writer or its standby does not count: both ask every second.
+SILENT_S = 10
 #: Bytes of the newest segment that are looked at; more only where the last line is longer.
 TAIL_BYTES = 1 << 20
 _CLAIM_BYTES = 11
@@ -125,17 +128,38 @@ def _writer(machine: Machine, line: Asked) -> Check:
     if may and node not in may:
         seen = f"process {pid} on {node} writes, which KARL_CANONICAL_WRITER does not name here"
         return Check(LINK, "writer", "fail", seen, "give all machines the same KARL_CANONICAL_WRITER")
-    return Check(LINK, "writer", "ok", f"process {pid} on {node}, term {term}; {_standby(line)}")
+    return Check(LINK, "writer", "ok", f"process {pid} on {node}, term {term}; {_standby(machine, line)}")
 
 
-def _standby(line: Asked) -> str:
-    assert line.redis is not None
+def _standby(machine: Machine, line: Asked) -> str:
     try:
-        clients = line.redis.client_list()
+        others = len(_at_work(machine, line)) - 1
     except RedisError:
         return "whether another stands by this user may not ask"
-    others = sum(1 for client in clients if client.get("name") == "karl-ledger") - 1
     return f"{others} standing by" if others > 0 else "none stands by"
+
+
+def _at_work(machine: Machine, line: Asked) -> list[str]:
+    """Give the names of the ledger workers that asked Redis something lately. Raises RedisError."""
+    assert line.redis is not None
+    silent_s = max(SILENT_S, machine.settings.lease_ttl_s)
+    ours = client_name("karl-ledger", "")
+    return [
+        client["name"]
+        for client in line.redis.client_list()
+        if client.get("name", "").startswith(ours) and int(client["idle"]) < silent_s
+    ]
+
+
+def here(machine: Machine, line: Asked) -> Iterator[Check]:
+    """Look for a ledger worker of this node, writing or standing by."""
+    if line.redis is None:
+        return  # said of the writer already
+    node = machine.settings.node
+    if client_name("karl-ledger", node) in _at_work(machine, line):
+        yield Check(LINK, HERE, "ok", f"a ledger worker of {node} is at work")
+    else:
+        yield Check(LINK, HERE, "fail", f"no ledger worker of {node} is at work", _WORKER)
 
 
 def _elsewhere(machine: Machine, line: Asked) -> Check:

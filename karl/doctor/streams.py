@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from karl.doctor.check import Check, Machine, counted, span
+from karl.doctor.check import HERE, Check, Machine, counted, span
 from karl.doctor.server import Asked
 from karl.stream import keys
 from karl.stream.connect import command
@@ -203,3 +203,17 @@ def _workers(line: Asked) -> Check:
         hint = "right for a moment after a start; if it stays so, look at the workers' logs"
         return Check(SESSIONS, "workers", "warn", text, hint)
     return Check(SESSIONS, "workers", "ok", text)
+
+
+def here(machine: Machine, line: Asked) -> Iterator[Check]:
+    """Look for a sessions worker of this node."""
+    if line.redis is None:
+        return  # said of the workers already
+    node = machine.settings.node
+    now_ms = machine.now_ns() / 1e6 + line.ahead_s * 1000
+    alive: Any = line.redis.zrange(keys.WORKERS, f"({now_ms:.0f}", "+inf", byscore=True)
+    ours = [owner for owner in alive if owner.decode("utf-8", "replace").rsplit(":", 2)[0] == node]
+    if ours:
+        yield Check(SESSIONS, HERE, "ok", f"{counted(len(ours), 'worker')} of {node} at work")
+    else:
+        yield Check(SESSIONS, HERE, "fail", f"no sessions worker of {node} is at work", _WORKER)

@@ -4,11 +4,14 @@ Invariants:
 - A write is never sent twice by the library: no retries. Whoever writes decides, by event ids.
 - No call waits for ever: connecting takes at most CONNECT_S, an answer at most ANSWER_S, and a
   blocking read asks for less than that (BLOCK_MS_MAX).
+- A connection is used when the server has answered on it: one that loads its data would refuse the first
+  commands of a pipeline and take the rest.
 - Replies come as RESP2 lists of bytes on every supported version of the client library.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from karl.errors import LineDown
@@ -41,6 +44,7 @@ def connect(url: str, *, name: str = "karl") -> Redis:
             socket_timeout=ANSWER_S,
             retry=Retry(NoBackoff(), 0),
             client_name=name,
+            redis_connect_func=_answered,
         )
     except ValueError as error:
         raise LineDown(f"KARL_REDIS_URL can not be used: {error}") from None
@@ -48,6 +52,18 @@ def connect(url: str, *, name: str = "karl") -> Redis:
     for command in ("XREADGROUP", "XREAD", "XRANGE"):
         client.response_callbacks.pop(command, None)
     return client
+
+
+def _answered(connection: Any) -> None:
+    """Greet the server as the library does, and hear an answer. Raises the client's error."""
+    connection.on_connect()
+    connection.send_command("PING", check_health=False)
+    connection.read_response()
+
+
+def client_name(process: str, node: str) -> str:
+    """Name a process and its node as CLIENT LIST shows them; the server takes no spaces, and ASCII only."""
+    return re.sub(r"[^!-~]", "_", f"{process}@{node}")
 
 
 def command(client: Redis, *words: Any) -> Any:

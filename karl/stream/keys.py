@@ -15,6 +15,7 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
                                   until dropped or replayed; what names no session goes to partition 0
     karl:ledger:lease    string   who writes the ledger; expires with the lease
     karl:ledger:term     string   the last term given out; never expires, only grows
+    karl:ledger:wake     list     told to one standby when the writer gives the lease back; expires with it
     karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
     karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
 """
@@ -31,6 +32,7 @@ GROUP = "sessions"
 
 LEDGER_LEASE = "karl:ledger:lease"
 LEDGER_TERM = "karl:ledger:term"
+LEDGER_WAKE = "karl:ledger:wake"
 WORKERS = "karl:workers"
 NODES = "karl:nodes"
 

@@ -49,16 +49,33 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 
+#: The same, and wakes one of those who wait: what is left for nobody is forgotten after ARGV[2] ms.
+_HAND_OVER = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('RPUSH', KEYS[2], ARGV[1])
+return redis.call('PEXPIRE', KEYS[2], ARGV[2])
+"""
+
 
 class Lease:
-    """A named lease with a term. `clock` gives monotonic seconds."""
+    """A named lease with a term. `clock` gives monotonic seconds; on `wake_key` its end is told."""
 
     def __init__(
-        self, redis: Redis, *, key: str, term_key: str, owner: str, ttl_s: float, clock: Callable[[], float]
+        self,
+        redis: Redis,
+        *,
+        key: str,
+        term_key: str,
+        wake_key: str,
+        owner: str,
+        ttl_s: float,
+        clock: Callable[[], float],
     ) -> None:
         self._redis = redis
         self._key = key
         self._term_key = term_key
+        self._wake_key = wake_key
         self._owner = owner
         self._ttl_s = ttl_s
         self._clock = clock
@@ -86,6 +103,10 @@ class Lease:
         self._trust_from(started)
         return None
 
+    def wait(self, seconds: float) -> None:
+        """Wait until the holder gives the lease back, or so long: one that died tells nobody."""
+        self._redis.blpop([self._wake_key], timeout=seconds)
+
     def renew(self) -> None:
         """Extend the lease. Raises LeaseLost when it is not ours any more."""
         started = self._clock()
@@ -96,9 +117,9 @@ class Lease:
         self._trust_from(started)
 
     def release(self) -> None:
-        """Give the lease back at once, so that the next holder need not wait for it to expire."""
+        """Give the lease back and wake one who waits for it."""
         self._trusted_until = float("-inf")
-        self._redis.eval(RELEASE, 1, self._key, self.token)
+        self._redis.eval(_HAND_OVER, 2, self._key, self._wake_key, self.token, str(self._ttl_ms))
 
     @property
     def _ttl_ms(self) -> int:

@@ -50,6 +50,9 @@ def test_only_the_named_nodes_may_write_the_ledger(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert b"this node, c, may not write the ledger" in refused.stderr
     assert b"may not write the ledger; a, b may" in real_karl(tmp_path, "status", **elsewhere).stderr
+    cut_off = real_karl(tmp_path, "up", **elsewhere)
+    assert cut_off.returncode == 1
+    assert b"nobody else can reach the server that runs here" in cut_off.stderr
     everybody = read_settings({"KARL_NODE": "c"})
     named = read_settings({"KARL_NODE": "b", "KARL_CANONICAL_WRITER": "a, b"})
     other = read_settings(elsewhere)

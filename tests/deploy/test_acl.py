@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
@@ -141,12 +142,13 @@ def line(scene: Scene, tmp_path: Path) -> Iterator[dict[str, str]]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KARL_")}
     data = {"KARL_DATA_DIR": str(tmp_path / "data"), "KARL_NODE": "n1"}
     running = []
-    for process in LINE:
-        if process.name != "views":
-            with (tmp_path / f"{process.name}.log").open("wb") as log:
-                environ = {**clean, **data, "KARL_REDIS_URL": scene.url(process.name)}
-                words = [sys.executable, "-P", "-m", "karl.cli", *process.words]
-                running.append(subprocess.Popen(words, env=environ, stderr=log))
+    for number, process in enumerate((*LINE, next(one for one in LINE if one.name == "ledger"))):
+        with (tmp_path / f"{process.name}-{number}.log").open("wb") as log:
+            environ = {**clean, **data}
+            if process.name in ROLES:  # the views have no user: they ask nobody
+                environ["KARL_REDIS_URL"] = scene.url(process.name)
+            words = [sys.executable, "-P", "-m", "karl.cli", *process.words]
+            running.append(subprocess.Popen(words, env=environ, stderr=log))
     look = scene.client("look")
 
     def ready() -> bool:
@@ -159,6 +161,34 @@ def line(scene: Scene, tmp_path: Path) -> Iterator[dict[str, str]]:
         process.terminate()
     for process in running:
         process.wait(30)
+
+
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+CHECKS = {
+    name: one["healthcheck"]["test"]
+    for name, one in SERVICES.items()
+    if str(one["image"]).startswith("karl-ledger") and "test" in one["healthcheck"]
+}
+
+
+def unhealthy(scene: Scene, environ: dict[str, str]) -> list[str]:
+    """Run the healthchecks of docker-compose.yml as they stand there; give the services that are not well."""
+    asked = {**environ, "LOOK_URL": scene.url("look"), "PATH": f"{KARL.parent}:{os.environ['PATH']}"}
+    found = []
+    for name, (kind, *words) in CHECKS.items():
+        shell = ["sh", "-c"] if kind == "CMD-SHELL" else []
+        check = [*shell, *(word.replace("$$", "$") for word in words)]
+        if subprocess.run(check, env=asked, capture_output=True, timeout=60, check=False).returncode:
+            found.append(name)
+    return found
+
+
+def test_without_its_process_each_service_is_unhealthy(scene: Scene, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KARL_")}
+    (tmp_path / "spool").mkdir(0o700)
+    environ = {**clean, "KARL_DATA_DIR": str(tmp_path), "KARL_NODE": "n1"}
+    # Views that lack nothing are well, whoever follows; tests/doctor has those that stay behind.
+    assert unhealthy(scene, environ) == [name for name in CHECKS if name != "views"]
 
 
 def test_a_turn_goes_through_the_line_and_each_process_is_its_own_user(
@@ -186,10 +216,9 @@ def test_a_turn_goes_through_the_line_and_each_process_is_its_own_user(
     )
     look = scene.client("look")
     wait_until(lambda: facts(look).dead_letters == 1, "what could not be read is a dead letter")
-    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
-    assert "NOPERM" not in logs
-    assert "permission" not in logs.lower()
-    for link in ("sessions", "shipper", "redis", "stream", "ledger"):
+    wait_until(lambda: not unhealthy(scene, line), "each service is well")
+    assert unhealthy(scene, {**line, "KARL_NODE": "n2"}) == ["sessions", "ledger", "ledger-standby"]
+    for link in ("redis", "stream"):
         seen = karl("look", "doctor", "--only", link, "--json")
         checks = json.loads(seen.stdout)["checks"]
         assert [c for c in checks if c["verdict"] in ("fail", "unknown")] == [], link
@@ -201,3 +230,6 @@ def test_a_turn_goes_through_the_line_and_each_process_is_its_own_user(
     assert karl("ops", "import", "hooks", str(tmp_path / "more.jsonl")).returncode == 0
     assert karl("look", "dead-letters", "drop", "--all", "--yes").returncode == 0
     assert karl("look", "import", "hooks", str(tmp_path / "more.jsonl")).returncode == 1
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    assert "standing by" in logs
+    assert "permission" not in logs.lower()

@@ -19,7 +19,7 @@ from karl.cli.table import COMMANDS
 from karl.doctor.examine import ORDER
 from karl.settings import read_settings
 from tests.conftest import ROOT
-from workers.processes import LINE
+from workers.processes import LINE, Process
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -40,6 +40,39 @@ def test_it_is_valid_by_the_compose_specification() -> None:
 def test_it_runs_the_processes_of_karl_up_and_no_other() -> None:
     commands = {tuple(one["command"]) for name, one in OURS.items() if name != "ops"}
     assert commands == {process.words for process in LINE}
+
+
+@pytest.mark.parametrize("process", LINE, ids=lambda process: process.name)
+def test_a_process_has_the_time_for_a_clean_end_everywhere(process: Process) -> None:
+    for one in OURS.values():
+        if tuple(one["command"]) == process.words:
+            assert _seconds(one["stop_grace_period"]) > process.stop_s
+    for unit in UNITS:
+        text = unit.read_text()
+        if f" {' '.join(process.words)}\n" in text:
+            (given,) = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+            assert int(given) > process.stop_s
+
+
+def test_the_whole_line_has_the_time_for_a_clean_end_as_a_service() -> None:
+    server_s = 10
+    whole = sum(process.stop_s for process in LINE) + server_s
+    unit = (ROOT / "deploy/systemd/user/karl-up.service").read_text()
+    assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0]) > whole
+    assert plistlib.loads((ROOT / "deploy/launchd/karl.up.plist").read_bytes())["ExitTimeOut"] > whole
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+def test_what_works_on_the_line_reaches_nothing_outside_and_the_views_reach_nobody() -> None:
+    assert COMPOSE["networks"]["line"]["internal"] is True
+    for name, one in SERVICES.items():
+        if name == "views":
+            assert one["network_mode"] == "none"
+        else:
+            assert set(one["networks"]) == ({"line", "front"} if "ports" in one else {"line"})
 
 
 def test_the_writer_has_a_standby_on_the_same_disk_and_both_may_write() -> None:
@@ -68,7 +101,8 @@ def test_every_service_is_confined_and_pinned(name: str) -> None:
     assert one["read_only"] is True
     assert one["cap_drop"] == ["ALL"]
     assert one["security_opt"] == ["no-new-privileges:true"]
-    assert one["mem_limit"] if name != "ops" else True
+    assert name == "ops" or (one["mem_limit"] and one["pids_limit"])
+    assert one["restart"] == ("no" if name == "ops" else "unless-stopped")
     assert one["logging"]["options"]["max-size"]
     assert re.search(r":v?\d+\.\d+\.\d+", one["image"]), one["image"]
     assert one.get("user", "10001") != "0"
@@ -78,7 +112,7 @@ def test_every_service_is_confined_and_pinned(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_has_a_healthcheck_or_can_not_have_one(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
-    if name in ("ops", "redis-exporter"):
+    if name == "ops":  # it does one thing and ends
         assert check == {"disable": True}
         return
     assert check["test"][0] in ("CMD", "CMD-SHELL")
@@ -106,11 +140,16 @@ def test_every_file_that_is_mounted_or_copied_is_there() -> None:
     mounted = re.findall(r"^\s+- (\./[^:]+):", TEXT, re.MULTILINE)
     made = {"./deploy/redis/users.acl"}
     assert [path for path in mounted if path not in made and not (ROOT / path).exists()] == []
-    copied = re.findall(
-        r"^COPY (?!--from)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE
-    )
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    copied = [
+        path for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for path in line.split()
+    ]
+    bound = re.findall(r"--mount=type=bind,source=([^,]+)", text)
     assert copied
-    assert [path for line in copied for path in line.split() if not (ROOT / path).exists()] == []
+    assert bound
+    assert [path for path in (*copied, *bound) if not (ROOT / path).exists()] == []
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert sorted(let_in) == sorted({*copied, *bound})
 
 
 def test_the_images_are_built_from_stages_that_there_are_and_run_as_nobody_special() -> None:
@@ -121,7 +160,9 @@ def test_the_images_are_built_from_stages_that_there_are_and_run_as_nobody_speci
     for stage in wanted:
         body = text.partition(f"AS {stage}\n")[2].partition("\nFROM ")[0]
         assert re.search(r"^USER (?!root)\w+$", body, re.MULTILINE)
-    assert "six==" in text
+    listed = (ROOT / "deploy" / "dashboard.txt").read_text().splitlines()
+    assert [line for line in listed if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9.]*", line)] == []
+    assert {"rq", "rq-dashboard", "six"} <= {line.partition("==")[0] for line in listed}
 
 
 def test_passwords_are_made_once_and_renewed_when_asked(tmp_path: Path) -> None:
@@ -186,14 +227,27 @@ def test_systemd_itself_finds_nothing_wrong_with_a_unit(unit: Path, tmp_path: Pa
         ["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.name)], capture_output=True, check=False
     )
     assert unit.name not in done.stderr.decode()
+    if "user" not in unit.parts:  # a user's own manager can confine little
+        words = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(tmp_path / unit.name)]
+        assert subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("path", PLISTS, ids=lambda path: path.name)
-def test_a_launchd_agent_is_sound_and_starts_a_command_that_there_is(path: Path) -> None:
+def test_a_launchd_agent_is_sound_and_becomes_a_command_that_there_is(path: Path, tmp_path: Path) -> None:
     told = plistlib.loads(path.read_bytes())
     assert told["Label"] == path.stem
-    assert told["ProgramArguments"][1] in {row.name for row in COMMANDS}
     assert told["KeepAlive"] is True
+    (tmp_path / ".local/bin").mkdir(parents=True)
+    (tmp_path / "Library/Logs").mkdir(parents=True)
+    karl = tmp_path / ".local/bin/karl"
+    karl.write_text('#!/bin/sh\necho "$$ $*" >&2\n')
+    karl.chmod(0o755)
+    environ = {**told["EnvironmentVariables"], "HOME": str(tmp_path)}
+    with subprocess.Popen(told["ProgramArguments"], env=environ) as process:
+        pass
+    said = (tmp_path / "Library/Logs" / f"{path.stem}.log").read_text().split()
+    assert int(said[0]) == process.pid, "a signal of launchd's must reach karl itself"
+    assert said[1] in {row.name for row in COMMANDS}
 
 
 def test_there_are_units_and_an_agent() -> None:

@@ -257,11 +257,10 @@ def test_a_server_out_of_memory_keeps_everything_in_the_spool(
     put(spool, 1, payload("s1", n=1))
     redis.config_set("maxmemory", "1")
     try:
-        shipped = shipper.run_once()
+        with pytest.raises(LineDown, match=r"took nothing: command not allowed .* 'maxmemory'"):
+            shipper.run_once()
     finally:
         redis.config_set("maxmemory", "0")
-    assert (shipped.count, shipped.waiting) == (0, 1)
-    assert "maxmemory" in shipped.refused
     assert spool.depth().files == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -32,7 +33,13 @@ def clock() -> Clock:
 def lease(redis: Redis, clock: Clock) -> Callable[..., Lease]:
     def make(owner: str, ttl_s: float = 30.0) -> Lease:
         return Lease(
-            redis, key=keys.LEDGER_LEASE, term_key=keys.LEDGER_TERM, owner=owner, ttl_s=ttl_s, clock=clock
+            redis,
+            key=keys.LEDGER_LEASE,
+            term_key=keys.LEDGER_TERM,
+            wake_key=keys.LEDGER_WAKE,
+            owner=owner,
+            ttl_s=ttl_s,
+            clock=clock,
         )
 
     return make
@@ -93,6 +100,7 @@ def test_trust_is_counted_from_before_the_call(redis: Redis, clock: Clock) -> No
         Slow(),
         key=keys.LEDGER_LEASE,
         term_key=keys.LEDGER_TERM,
+        wake_key=keys.LEDGER_WAKE,
         owner="a",
         ttl_s=30.0,
         clock=clock,  # type: ignore[arg-type]
@@ -113,3 +121,40 @@ def test_an_old_holder_can_neither_renew_nor_end_a_newer_turn(
     assert not old.trusted()
     old.release()
     new.renew()
+
+
+def test_one_who_waits_is_woken_when_the_lease_is_given_back(
+    lease: Callable[..., Lease], redis: Redis
+) -> None:
+    first, second = lease("a"), lease("b")
+    first.acquire(0)
+    woken = threading.Event()
+
+    def stand_by() -> None:
+        second.wait(30)
+        woken.set()
+
+    waiter = threading.Thread(target=stand_by)
+    waiter.start()
+    wait_until(lambda: redis.info("clients")["blocked_clients"], "it waits")
+    first.release()
+    assert woken.wait(10)
+    waiter.join()
+    assert second.acquire(0) is None
+    assert not redis.exists(keys.LEDGER_WAKE)
+
+
+def test_a_release_that_nobody_waits_for_is_forgotten(lease: Callable[..., Lease], redis: Redis) -> None:
+    holder = lease("a", ttl_s=0.05)
+    holder.acquire(0)
+    holder.release()
+    wait_until(lambda: not redis.exists(keys.LEDGER_WAKE), "nothing is left of it")
+
+
+def test_an_old_holder_wakes_nobody(lease: Callable[..., Lease], redis: Redis) -> None:
+    old, new = lease("a", ttl_s=0.05), lease("b")
+    old.acquire(0)
+    wait_until(lambda: not redis.exists(keys.LEDGER_LEASE), "the lease expires")
+    new.acquire(0)
+    old.release()
+    assert not redis.exists(keys.LEDGER_WAKE)

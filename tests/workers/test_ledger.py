@@ -31,6 +31,15 @@ def test_a_second_worker_stands_by_and_takes_over_at_a_clean_stop(line: Line, fe
     assert report.ok
 
 
+def test_a_writer_without_records_keeps_a_short_lease(line: Line) -> None:
+    worker = line.ledger_worker(lease_ttl_s=0.6)
+    for _ in range(6):
+        worker.run_once(line.stop)
+    assert worker._lease.trusted()
+    assert worker._lease.term == 1
+    worker.close()
+
+
 def test_what_was_written_but_not_trimmed_is_not_written_again(
     line: Line, feed: MakeFeed, redis: Redis
 ) -> None:
