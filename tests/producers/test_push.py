@@ -16,8 +16,12 @@ from karl.stream.connect import connect
 from producers.push import Parcel, push
 
 
+#: What a server does for a client while it loads its data.
+ALLOWED = (b"CLIENT", b"MULTI", b"EXEC")
+
+
 class Moody:
-    """A server in front of the real one that refuses the first commands of each connection."""
+    """A server in front of the real one that refuses the first commands of each connection, but ALLOWED."""
 
     def __init__(self, socket_path: Path, real: str, refuses: int, error: bytes) -> None:
         self.url = f"unix://{socket_path}"
@@ -62,7 +66,7 @@ class Moody:
                     for _ in range(int(head[1:])):
                         size = commands.readline()
                         words += [size, commands.read(int(size[1:]) + 2)]
-                    if left:
+                    if left and words[2].strip().upper() not in ALLOWED:
                         left -= 1
                         client.sendall(b"-" + self._error + b"\r\n")
                         continue
