@@ -15,7 +15,6 @@ from karl.stream import keys
 from karl.stream.connect import connect
 from producers.push import Parcel, push
 
-
 #: What a server does for a client while it loads its data.
 ALLOWED = (b"CLIENT", b"MULTI", b"EXEC")
 
