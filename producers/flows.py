@@ -179,9 +179,14 @@ class Flows(msgspec.Struct):
         self.recent = {}
 
     @property
+    def under_way(self) -> list[Run]:
+        """The runs that have not ended."""
+        return [run for runs in self.runs.values() for run in runs if run.ended is None]
+
+    @property
     def open_sessions(self) -> set[str]:
         """The sessions of the runs that are under way."""
-        return {run.session for runs in self.runs.values() for run in runs if run.ended is None}
+        return {run.session for run in self.under_way}
 
     @property
     def split(self) -> dict[str, str]:

@@ -146,10 +146,17 @@ class Gateway:
         return count
 
     def end(self) -> None:
-        """End the turns of runs that were broken off long ago: nobody will. Raises LineDown."""
-        for session in sorted(self._notes.flows.open_sessions & self._last.keys()):
-            event = self._last[session]
-            if event.time_ms is not None and self._now_ms() - event.time_ms > self._silent_ms:
+        """End the turns of runs that were broken off long ago: nobody will. Raises LineDown.
+
+        Long ago by what their lines say, and by when their file was written: a file of an old day may still
+        be on its way to us, part by part.
+        """
+        since_ms = self._now_ms() - self._silent_ms
+        for run in sorted(self._notes.flows.under_way, key=lambda run: run.session):
+            event, place = self._last.get(run.session), self._notes.files.get(run.file, Place())
+            if event is None or event.time_ms is None:
+                continue
+            if event.time_ms < since_ms and place.mtime_ns // 1_000_000 < since_ms:
                 self._sender.event(self._sender.envelopes.end_of_import(event))
         self._settle()
 

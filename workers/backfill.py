@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from karl.errors import LineDown, Refused
+from karl.errors import LedgerDamaged, LineDown, Refused
 from karl.ledger.reader import head
 from karl.schema.record import ScoreBody
 from karl.stream import keys
@@ -44,6 +44,7 @@ Progress = Callable[[int, int, object], None]
 class BackfillReport(msgspec.Struct):
     """Trajectories looked at, scored anew, of these with another reward, and left as they are.
 
+    `damaged` counts those whose records can not be read: they keep the scores they have.
     `change` is the mean change of the reward of what was scored anew, 0 without any.
     """
 
@@ -51,6 +52,7 @@ class BackfillReport(msgspec.Struct):
     scored: int = 0
     changed: int = 0
     current: int = 0
+    damaged: int = 0
     change: float = 0.0
 
 
@@ -78,12 +80,15 @@ def backfill(
         total = views.fitting(which)
         for row in views.walk(which):
             report.looked_at += 1
-            if not force and _is_scored(views, settings, row):
-                report.current += 1
-            else:
-                body = _rescored(views, settings, row, now_ms())
-                _count(report, row, body.score.reward)
-                waiting.append((keys.partition_of(row.session), msgspec.json.encode(body)))
+            try:
+                if not force and _is_scored(views, settings, row):
+                    report.current += 1
+                else:
+                    body = _rescored(views, settings, row, now_ms())
+                    _count(report, row, body.score.reward)
+                    waiting.append((keys.partition_of(row.session), msgspec.json.encode(body)))
+            except LedgerDamaged:
+                report.damaged += 1  # one bad record must not keep the others from their scores
             if len(waiting) >= BATCH:
                 _send(redis, waiting, wait, dry_run=dry_run)
             if progress:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 import msgspec
 
@@ -51,10 +53,13 @@ def backfill(
         redis.close()
     if as_json:
         print_json(msgspec.to_builtins(report))
-        return
+        sys.exit(1 if report.damaged else 0)
     done = "would be scored" if dry_run else "scored"
     click.echo(f"{report.looked_at:,} trajectories looked at, {report.current:,} of them up to date")
     click.echo(
         f"{report.scored:,} {done} anew, {report.changed:,} of them with another reward "
         f"(mean change {report.change:+.4f})"
     )
+    if report.damaged:
+        click.echo(f"{report.damaged:,} left alone: their records are damaged (`karl verify`)", err=True)
+        sys.exit(1)

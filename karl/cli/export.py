@@ -97,6 +97,7 @@ def export(
         with measuring("exporting") as show:
             progress = partial(_show, show, total)
             report = run(settings.views, settings.ledger, choice, wanted, stream=stream, progress=progress)
+            stream.flush()  # here, where it is known what to say when that fails
     _print(report, as_json=as_json)
     sys.exit(0 if report.is_sound else 1)
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ import click
 from karl import __version__
 from karl.cli.table import COMMANDS, GROUPS, Row
 from karl.errors import KarlError, SettingsError
+from karl.replay.harmless import harmless
 from karl.settings import Settings, read_settings
 
 
@@ -32,7 +34,7 @@ class Tree(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             # The reader of our output went away (`karl sessions | head`): that is no failure of ours.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _say_no_more()
             return 0
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -94,6 +96,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed (`karl sessions >&-`): who does that wants no output
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        # What an encoding does not have, or a path that is no text, must not end a command half-way.
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
         code = cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -102,9 +109,18 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except SettingsError as error:
-        click.echo(f"karl: {error}", err=True)
+        click.echo(f"karl: {harmless(str(error))}", err=True)
         code = 2
     except KarlError as error:
-        click.echo(f"karl: {error}", err=True)
+        click.echo(f"karl: {harmless(str(error))}", err=True)
+        code = 1
+    except OSError as error:  # a full disk below our output, a folder that we may not read
+        _say_no_more()
+        click.echo(f"karl: {harmless(str(error))}", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_no_more() -> None:
+    """Let go of what stdout did not take, so that the interpreter's end does not try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

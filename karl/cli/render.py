@@ -36,8 +36,19 @@ def print_json(data: object) -> None:
     click.echo(harmless_json(msgspec.json.format(msgspec.json.encode(data), indent=2).decode()))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
-    """Print rows under headings; numbers stand to the right."""
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    title: str = "",
+    whole: Sequence[str] = (),
+    short: Sequence[str] = (),
+) -> None:
+    """Print rows under headings; numbers stand to the right.
+
+    Where a terminal is too narrow for a row, what the columns in `short` say is cut first; numbers, and
+    columns in `whole`, which somebody may want to copy, come last.
+    """
     from rich.console import Console  # noqa: PLC0415 - 50 ms that --json must not pay
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -45,9 +56,22 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     table = Table(title=title or None, box=None, pad_edge=False, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        uncut = numeric or column in whole  # half a number would be another number
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            overflow="ellipsis" if uncut else "fold",
+            no_wrap=uncut,
+        )
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(
+            *(
+                Text(_cell(value), no_wrap=True, overflow="ellipsis")
+                if column in short
+                else Text(_cell(value))
+                for column, value in zip(columns, row, strict=True)
+            )
+        )
     # A pipe has no width; 80 columns would fold ids that somebody wants to copy or cut out.
     width = None if sys.stdout.isatty() else WIDTH_PIPED
     console = Console(highlight=False, width=width)

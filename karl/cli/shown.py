@@ -34,6 +34,8 @@ def state_json(now: State) -> dict[str, Any]:
     """Give the document of `karl status --json`."""
     seen, stream = now.overview, now.stream
     document: dict[str, Any] = msgspec.to_builtins(seen.counts)
+    if not _is_counted(now):
+        document = dict.fromkeys(document)
     document["dead_letters"] = stream.dead_letters if stream else None
     document["ledger"] = msgspec.to_builtins(seen.ledger)
     document["views"] = msgspec.to_builtins(seen.views)
@@ -62,7 +64,7 @@ def print_state(now: State) -> None:
 
 def _state_lines(now: State) -> Iterator[tuple[str, str]]:
     seen, stream, spool = now.overview, now.stream, now.spool
-    yield "recorded", _recorded(seen.counts)
+    yield "recorded", _recorded(seen.counts) if _is_counted(now) else "-"
     yield "ledger", _ledger(seen.ledger) if seen.ledger else "-"
     yield "views", f"{seen.views.behind} lines behind the ledger" if seen.views else "-"
     yield "stream", _stream(stream) if stream else "not reachable"
@@ -75,6 +77,11 @@ def _state_lines(now: State) -> Iterator[tuple[str, str]]:
         yield "odd", f"{seen.counts.unreadable} records that this version does not understand"
     if seen.counts.orphans:
         yield "odd", f"{seen.counts.orphans} annotations or scores of trajectories that are not there"
+
+
+def _is_counted(now: State) -> bool:
+    """Say whether the counts are those of the ledger: without views of it, nobody counted."""
+    return now.overview.views is not None or now.overview.ledger is None
 
 
 def _recorded(counts: Counts) -> str:
@@ -117,7 +124,8 @@ def print_sessions(rows: Sequence[SessionRow], now_ms: int) -> None:
     columns["reward"] = [row.reward for row in rows]
     columns["active"] = [age((now_ms - row.last_ms) / 1000) for row in rows]
     columns["prompt"] = [one_line(row.first_prompt or "", 48) for row in rows]
-    print_table(tuple(columns), list(zip(*columns.values(), strict=True)))
+    rows_shown = list(zip(*columns.values(), strict=True))
+    print_table(tuple(columns), rows_shown, whole=("session",), short=("agent", "project", "node", "prompt"))
 
 
 def _thousands(tokens: Usage) -> str:
@@ -164,6 +172,8 @@ def print_session(row: SessionRow, turns: Sequence[TrajectoryRow]) -> None:
             )
             for turn in turns
         ],
+        whole=("trajectory",),
+        short=("prompt",),
     )
 
 

@@ -3,7 +3,8 @@
 Invariants:
 - Nothing is written under a name that somebody asked for before all of it is on disk; what is under way
   has a hidden name that ends in `.partial`, and goes when the writing ends, however it ends.
-- What is there already is replaced only when that was asked for.
+- What is there already is replaced only when that was asked for, and only a file: no device, no pipe.
+- Only their owner can read them: they are as private as the ledger that they come from.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from karl.errors import Refused
 #: Characters of a session's id that a file's name keeps.
 _NAME_MAX = 120
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
-_PARTIAL_MAX = 100
+_PARTIAL, _PARTIAL_MAX = ".partial", 100
+_PRIVATE = 0o600
 
 
 @contextmanager
@@ -32,6 +34,7 @@ def whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
     temporary = _partial(path)
     try:
         with temporary.open("xb") as file:
+            os.fchmod(file.fileno(), _PRIVATE)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -48,15 +51,17 @@ def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
     With `force`, files of the same names are replaced in a folder that is there; others stay.
     """
     _check(path, force=force, folder=True)
-    temporary = _partial(path)
+    # A folder that is there may be a mount or a link: nothing can take its place, files only come into it.
+    temporary = _partial(path / "export" if path.is_dir() else path)
     try:
-        temporary.mkdir()
+        temporary.mkdir(mode=0o700)
         yield temporary
         _check(path, force=force, folder=True)
-        if not path.exists() or not any(path.iterdir()):
+        if not path.exists():
             temporary.replace(path)
         else:
             for file in sorted(temporary.iterdir()):
+                file.chmod(_PRIVATE)  # the folder that they come into may be open to others
                 file.replace(path / file.name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -65,9 +70,10 @@ def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
 def file_name(session: str) -> str:
     """Name a session's file; ids that would be no name, or the same on some disks, get a hash."""
     name = _ODD.sub("_", session)[:_NAME_MAX]
-    if not name or name != session or name.lower() != session or name.startswith("."):
+    if not name or name != session or name.lower() != session or name.startswith((".", "-")):
         digest = hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        name = f"{name.lstrip('.')}-{digest}"
+        kept = name.lstrip(".-")
+        name = f"{kept}-{digest}" if kept else digest
     return f"{name}.json"
 
 
@@ -75,16 +81,22 @@ def _check(path: Path, *, force: bool, folder: bool) -> None:
     if not path.parent.is_dir():
         raise Refused(f"{path.parent} is no folder; make it first, or name another --output")
     if folder and path.is_dir():
-        if not force and any(path.iterdir()):
+        if not force and any(not _is_partial(child.name) for child in path.iterdir()):
             raise Refused(f"{path} is not empty; name another --output, or replace files in it by --force")
         return
     if path.is_dir():
         raise Refused(f"{path} is a folder; name a file")
     if folder and path.exists():
         raise Refused(f"{path} is a file; several sessions go into a folder, or into one file named *.jsonl")
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no file that could be replaced; name another --output, or - for stdout")
     if not force and path.exists():
         raise Refused(f"{path} is there already; name another --output, or replace it by --force")
 
 
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(_PARTIAL)
+
+
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name[:_PARTIAL_MAX]}.{os.getpid()}.partial")
+    return path.with_name(f".{path.name[:_PARTIAL_MAX]}.{os.getpid()}{_PARTIAL}")

@@ -102,6 +102,8 @@ def page(told: Sequence[tuple[Detail, Explanation]]) -> bytes:
 
 def put(path: Path, data: bytes, *, replace: bool) -> None:
     """Write a page whole or not at all. Raises Refused when there is a file and `replace` is not given."""
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no file that could be replaced; name another, or - for stdout")
     if path.exists() and not replace:
         raise Refused(f"{path} is there already; --force replaces it")
     try:

@@ -260,7 +260,7 @@ class Views:
         """
         where, values = _where(which, "time_ms")
         sql = f"SELECT {_TRAJECTORY} FROM trajectories WHERE {where} ORDER BY {_WALK}"
-        for row in self._connection.execute(sql, values):
+        for row in self._ask(sql, values):
             yield self._trajectory_row(row)
 
     def fitting(self, which: Filter = ALL) -> int:
@@ -346,7 +346,13 @@ class Views:
         return Sums(values["reward_n"], values["reward_e4"], values["reward_squares_e8"])
 
     def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        return self._connection.execute(sql, values).fetchall()
+        return self._ask(sql, values).fetchall()
+
+    def _ask(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except UnicodeEncodeError as error:  # an argument of the command line whose bytes are no UTF-8
+            raise NotFound(f"nothing has the name {error.object!r}: it is no text") from None
 
 
 def _where(which: Filter, time: str) -> tuple[str, tuple[Any, ...]]:

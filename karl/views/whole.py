@@ -85,6 +85,21 @@ def assemble(ledger: Path, where: Parts) -> Whole:
     return Whole(body, scored(body.trajectory, where.flags, current.version, current.weights))
 
 
+class _Scored(msgspec.Struct, frozen=True):
+    """What of a body says how it was scored."""
+
+    score: Score
+
+
+_scored = msgspec.json.Decoder(_Scored).decode
+
+
+def weights_of(ledger: Path, where: Parts) -> dict[str, float]:
+    """Read the weights of the score that counts. Raises LedgerDamaged as `assemble` does."""
+    place = where.record if where.score is None else where.score[1]
+    return _scored(read_at(ledger, *place).body).score.weights
+
+
 def with_late(body: TrajectoryBody, late: Sequence[EventsBody]) -> TrajectoryBody:
     """Give a trajectory with later facts in their places, by time, and read anew."""
     raws = [*body.events, *(raw for one in late for raw in one.events)]

@@ -52,6 +52,14 @@ def test_status_counts_what_was_recorded(told: Path) -> None:
     assert status["views"]["behind"] == 0
 
 
+def test_without_views_nobody_counted_what_is_in_the_ledger(told: Path) -> None:
+    (told / "views" / "views.sqlite").unlink()
+    status = json.loads(karl(told, "status", "--json").stdout)
+    assert (status["trajectories"], status["sessions"], status["records"]) == (None, None, None)
+    assert status["ledger"]["records"] == 8
+    assert "recorded   -" in karl(told, "status").stdout
+
+
 def test_status_says_how_far_the_views_are_behind(told: Path) -> None:
     ledgers.write(told / "ledger", [ledgers.trajectory("s-new", 0)])
     assert json.loads(karl(told, "status", "--json").stdout)["views"]["behind"] == 2

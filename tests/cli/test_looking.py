@@ -8,8 +8,9 @@ import pty
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -345,3 +346,81 @@ def following(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[by
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def shelled(folder: Path, line: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which `$karl` is the command."""
+    variables = {name: value for name, value in {**os.environ, **environ(folder, **more)}.items() if value}
+    return subprocess.run(
+        ["bash", "-c", line],
+        env={**variables, "karl": str(KARL)},
+        capture_output=True,
+        encoding="latin-1",
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["sessions", "tail --json", "export --format jsonl --output -"])
+def test_a_disk_that_is_full_below_stdout_is_one_line_and_exit_code_1(good: Path, command: str) -> None:
+    result = shelled(good, f"$karl {command} >/dev/full")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == ["karl: [Errno 28] No space left on device"]
+
+
+@pytest.mark.parametrize("command", ["sessions", "tail", "export --format jsonl --output -", "verify"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_who_closes_our_output_wants_none(good: Path, command: str, closed: str) -> None:
+    result = shelled(good, f"$karl {command} {closed}")
+    assert result.returncode == 0
+    assert "Traceback" not in result.stderr
+
+
+def test_what_an_encoding_does_not_have_is_shown_as_an_escape(bad: Path) -> None:
+    result = shelled(bad, "$karl sessions", PYTHONIOENCODING="latin-1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\\u2026" in result.stdout  # the sign of a prompt that is cut
+
+
+@pytest.mark.parametrize("command", ["show", "sessions --agent", "explain", "tail --session"])
+def test_an_argument_that_is_no_text_names_nothing(good: Path, command: str) -> None:
+    result = shelled(good, f"$karl {command} $'\\xff'")
+    assert "Traceback" not in result.stderr
+    assert result.returncode == ("tail" not in command)
+
+
+def test_the_ids_that_an_error_lists_can_not_drive_the_terminal(tmp_path: Path) -> None:
+    both = [ledgers.trajectory(f"s\u202e-{number}", number) for number in range(2)]
+    ledgers.write(tmp_path / "ledger", both)
+    rebuild(tmp_path / "views" / "views.sqlite", tmp_path / "ledger", "1")
+    result = shelled(tmp_path, "$karl show s")
+    assert result.returncode == 1
+    assert "s\\x202e-0, s\\x202e-1" in result.stderr
+
+
+def test_on_80_columns_a_session_has_one_line_with_its_id_and_its_numbers_whole(several: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with subprocess.Popen(
+        [KARL, "sessions"],
+        env={name: value for name, value in {**os.environ, **environ(several)}.items() if value},
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    ):
+        os.close(theirs)
+        printed = everything(ours)
+    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()]
+    starts = {row[0]: row for row in rows if row and row[0] in {"a", "b", "c"}}
+    assert len(starts) == 3
+    assert "0.8000" in starts["b"]
+    assert rows.index(starts["a"]) - rows.index(starts["c"]) == 2
+
+
+def everything(fd: int) -> str:
+    """Read what a terminal was sent until nobody has it open any more."""
+    data = b""
+    with suppress(OSError):
+        while more := os.read(fd, 65536):
+            data += more
+    os.close(fd)
+    return data.decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tarfile
@@ -359,3 +360,37 @@ def alternates(said: list[dict[str, str]]) -> bool:
 def test_outcomes_are_unknown_rather_than_guessed(shop: Path, tmp_path: Path) -> None:
     report(shop, "--format", "chatml", "--output", str(tmp_path / "out"))
     assert {line["karl"]["build_success"] for line in lines(tmp_path / "out")} == {Outcome().build_success}
+
+
+def test_a_device_or_a_pipe_is_never_replaced(shop: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = karl(shop, "export", "--format", "jsonl", "--output", str(tmp_path / "pipe"), "--force")
+    assert isinstance(result.exception, Refused)
+    assert "- for stdout" in str(result.exception)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_an_export_can_be_read_by_its_owner_only(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+    report(shop, "--format", "jsonl", "--output", str(tmp_path / "all.jsonl"))
+    report(shop, "--format", "atif", "--output", str(tmp_path / "fresh"))
+    report(shop, "--format", "atif", "--output", str(tmp_path / "open"))
+    made = [tmp_path / "all.jsonl", tmp_path / "fresh", *(tmp_path / "open").iterdir()]
+    assert len(made) == 4
+    assert [path.stat().st_mode & 0o077 for path in made] == [0] * 4
+
+
+def test_documents_come_into_an_empty_folder_that_is_a_link_and_it_stays_one(
+    shop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to("disk")
+    told = report(shop, "--format", "atif", "--output", str(tmp_path / "out"))
+    assert (tmp_path / "out").is_symlink()
+    assert len(names(tmp_path / "disk")) == told["files"] == 2
+    assert names(tmp_path) == ["disk", "out"]
+
+
+def test_what_a_killed_export_left_behind_keeps_no_other_from_its_folder(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / ".export.7.partial").mkdir(parents=True)
+    assert report(shop, "--format", "atif", "--output", str(tmp_path / "out"))["files"] == 2

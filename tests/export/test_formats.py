@@ -310,7 +310,7 @@ def test_a_subagent_without_a_parent_is_kept_and_noted() -> None:
 def test_sessions_have_files_of_their_own_in_the_folder_that_was_named(one: str, other: str) -> None:
     name = file_name(one)
     assert "/" not in name
-    assert not name.startswith(".")
+    assert not name.startswith((".", "-"))  # neither hidden nor an option of `rm *`
     assert len(name.encode()) <= 255
     if one != other:
         assert name.lower() != file_name(other).lower()

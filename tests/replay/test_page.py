@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 import stat
@@ -162,6 +163,13 @@ def test_a_page_is_written_whole_privately_and_over_nothing(tmp_path: Path) -> N
     with pytest.raises(KarlError, match="can not be written"):
         put(tmp_path / "no" / "page.html", b"", replace=False)
     assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_what_is_no_file_is_not_replaced_by_a_page(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match="no file that could be replaced"):
+        put(tmp_path / "pipe", b"", replace=True)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")

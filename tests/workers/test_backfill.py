@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from itertools import combinations
 
 import pytest
 
@@ -89,6 +90,32 @@ def test_new_weights_score_all_anew_once_and_the_old_scores_stay(scene: Scene) -
     assert scene.run(**HEAVY).scored == 0
     assert len(scene.line.records("score")) == 2
     assert compare(scene.views, scene.line.folder, "1").equal
+
+
+def test_other_weights_that_give_the_same_reward_are_other_weights(scene: Scene) -> None:
+    with Views(scene.views) as views:
+        (row,) = [row for row in views.trajectories() if row.session == "s-1"]
+        weights = scene.settings().reward_weights
+    one, other = next(pair for pair in combinations(weights, 2) if len({row.signals[n] for n in pair}) == 1)
+    moved = {one: weights[one] + 0.05, other: weights[other] - 0.05}
+    more = {f"KARL_REWARD_W_{name.upper()}": f"{weight:.4f}" for name, weight in moved.items()}
+    report = scene.run(Filter(session="s-1"), **more)
+    assert (report.scored, report.changed) == (1, 0)
+    (record,) = scene.line.records("score")
+    assert record["score"]["weights"] == pytest.approx({**weights, **moved})
+    assert scene.run(Filter(session="s-1"), **more).scored == 0
+
+
+def test_a_damaged_record_keeps_no_other_from_its_score(scene: Scene) -> None:
+    with Views(scene.views) as views:
+        (row,) = [row for row in views.trajectories() if row.session == "s-1"]
+    with (scene.line.folder / row.place.segment).open("r+b") as file:
+        file.seek(row.place.offset + 200)
+        file.write(b"~")
+    settings = scene.settings(**HEAVY)
+    report = backfill(scene.line.redis, settings, ALL, wait=lambda _s: scene.catch_up())
+    assert (report.looked_at, report.scored, report.damaged) == (2, 1, 1)
+    assert scene.line.waiting() == 1
 
 
 def test_what_was_said_of_a_turn_is_known_to_its_new_score(scene: Scene) -> None:

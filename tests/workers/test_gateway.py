@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,18 @@ def test_a_flow_whose_start_and_end_come_in_different_polls_is_one_turn(scene: S
     scene.log.complete()
     assert scene.poll().events == 3
     assert scene.calls() == [2]
+
+
+def test_lines_of_a_day_long_past_may_come_in_two_polls_too(scene: Scene) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    scene.log.day = "2020-01-01"
+    scene.log.start()
+    scene.log.step(0)
+    scene.poll(now_ms)
+    assert scene.turns() == []
+    scene.log.complete()
+    scene.poll(now_ms)
+    assert scene.calls() == [1]
 
 
 def test_a_poll_on_the_empty_file_of_a_new_day_loses_nothing_of_that_day(scene: Scene) -> None:
