@@ -21,7 +21,8 @@ from typing import Any
 from karl.errors import SettingsError
 from karl.retired import RETIRED
 
-_URL_PASSWORD = re.compile(r"(//[^:@/]*:)[^@/]+@")
+#: A password may hold an @, and the client takes it from the query as well.
+_URL_PASSWORD = re.compile(r"(//[^:@/]*:).+(?=@)|([?&]password=)[^&#]*")
 
 
 def _text(value: str) -> str:
@@ -29,7 +30,13 @@ def _text(value: str) -> str:
 
 
 def _path(value: str) -> Path:
-    return Path(value).expanduser().absolute()
+    try:
+        value.encode()
+        return Path(value).expanduser().absolute()
+    except UnicodeEncodeError:
+        raise ValueError("a path that is not UTF-8 fits into no URL and no agent's settings") from None
+    except RuntimeError:
+        raise ValueError("there is no home folder of that name") from None
 
 
 def _flag(value: str) -> bool:
@@ -231,7 +238,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 def hide_password(url: str) -> str:
     """Give a URL as it may be shown."""
-    return _URL_PASSWORD.sub(r"\1***@", url)
+    return _URL_PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", url)
 
 
 def _shown(value: Any) -> Any:

@@ -65,11 +65,13 @@ class CodexConfig:
 
 def read_config(path: Path) -> CodexConfig:
     """Read a `config.toml`; one that can not be read is a `problem`."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for for ever
+        return CodexConfig(path, exists=True, problem=f"{path} can not be read: it is no file")
     try:
         found = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return CodexConfig(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         return CodexConfig(path, exists=True, problem=f"{path} can not be read: {said}")
     features, hooks = _table(found.get("features")), _table(found.get("hooks"))
@@ -97,6 +99,8 @@ def codex_status(files: Mapping[Scope, Path], folder: Path) -> CodexStatus:
     config = read_config(folder / "config.toml")
     trust: dict[str, Mapping[str, Trust]] = {}
     for scope, file in files.items():
+        if file.exists() and not file.is_file():
+            continue
         with suppress(
             OSError, ValueError, RecursionError
         ):  # the file's own status says what is wrong with it

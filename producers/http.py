@@ -38,6 +38,8 @@ from producers.spool_writer import leave
 HOST = "127.0.0.1"
 #: Bytes of one body; a larger event would be refused by the shipper.
 BODY_MAX = READ_MAX_BYTES - 1
+#: Events of one array: each costs some hundred bytes of memory beside its own, and a file.
+MEMBERS_MAX = 100_000
 TOKEN_FILE = "http.token"  # noqa: S105 - the name of one
 #: Seconds for a request's headers, for its body, and without any request on a connection.
 HEAD_S, BODY_S, IDLE_S = 5.0, 30.0, 60.0
@@ -139,7 +141,8 @@ class Endpoint:
         self._hosts = {name for host in (HOST, "localhost") for name in (host, f"{host}:{port}")}
         self._connections = 0
         self._held = 0
-        self._idle: set[asyncio.Task[None]] = set()
+        #: Connections that wait for a request, the longest first.
+        self._idle: dict[asyncio.StreamWriter, None] = {}
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
@@ -168,8 +171,8 @@ class Endpoint:
             self._loop.remove_reader(listening.fileno())
         await asyncio.sleep(0.02)  # a connection accepted in this very moment would trip over a closed server
         server.close()
-        for task in self._idle:
-            task.cancel()
+        for writer in self._idle:
+            writer.transport.abort()
         under_way = asyncio.all_tasks() - {asyncio.current_task()}
         if under_way:
             await asyncio.wait(under_way, timeout=STOP_S)
@@ -199,7 +202,12 @@ class Endpoint:
         try:
             # A client that is gone, or too slow, gets no answer: nothing was promised to it.
             with suppress(OSError, EOFError, TimeoutError):
-                if self._connections > CONNECTIONS_MAX:
+                if self._connections > CONNECTIONS_MAX and self._idle:
+                    # Who says nothing makes room for who does.
+                    silent = next(iter(self._idle))
+                    del self._idle[silent]
+                    silent.transport.abort()
+                elif self._connections > CONNECTIONS_MAX:
                     await _answer(writer, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", keep=False)
                     return
                 while await self._one(reader, writer):
@@ -215,7 +223,7 @@ class Endpoint:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Take one request; says whether another may follow."""
         try:
-            request = await self._head(reader)
+            request = await self._head(reader, writer)
             if request is None:
                 return False
             agent, length = self._allowed(request)
@@ -229,15 +237,13 @@ class Endpoint:
         await _answer(writer, HTTPStatus.OK, "", keep=request.keeps_alive)
         return request.keeps_alive
 
-    async def _head(self, reader: asyncio.StreamReader) -> Request | None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._idle.add(task)
+    async def _head(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
+        self._idle[writer] = None
         try:
             async with asyncio.timeout(IDLE_S):
                 first = await reader.read(1)
         finally:
-            self._idle.discard(task)
+            self._idle.pop(writer, None)
         if not first:
             return None
         async with asyncio.timeout(HEAD_S):
@@ -295,6 +301,9 @@ class Endpoint:
 
 
 _TOO_LARGE = BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {BODY_MAX >> 20} MiB")
+_TOO_MANY = BadRequest(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an array has at most {MEMBERS_MAX:,} events; send it in parts"
+)
 
 
 def _payloads(body: bytes) -> list[bytes]:
@@ -305,9 +314,25 @@ def _payloads(body: bytes) -> list[bytes]:
     if not shown.startswith(b"["):
         return [body]
     try:
+        if shown.count(b",") >= MEMBERS_MAX:
+            _count(shown)
         return [bytes(member) for member in _members(shown)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(HTTPStatus.BAD_REQUEST, f"the array is not JSON: {error}") from error
+
+
+def _count(array: bytes) -> None:
+    """Raise for too many members, or for others than objects, before they fill the memory."""
+    seen = 0
+
+    class Member(msgspec.Struct):
+        def __post_init__(self) -> None:
+            nonlocal seen
+            seen += 1
+            if seen > MEMBERS_MAX:
+                raise _TOO_MANY
+
+    msgspec.json.Decoder(list[Member]).decode(array)
 
 
 async def _answer(writer: asyncio.StreamWriter, status: HTTPStatus, text: str, *, keep: bool) -> None:

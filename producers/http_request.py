@@ -19,7 +19,7 @@ _LINE_MAX = 4096
 _TRAILERS_MAX = 64
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (\S{1,8192}) HTTP/1\.([01])")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}):(.*)", re.DOTALL)
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?\n", re.DOTALL)
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -92,7 +92,7 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
         found = _HEADER.fullmatch(line)
         if found is None or _NOT_IN_VALUES.search(found[2]):
             raise BadRequest(HTTPStatus.BAD_REQUEST, "a header is malformed")
-        name, value = found[1].decode().lower(), found[2].decode("latin-1")
+        name, value = found[1].decode().lower(), found[2].strip(b" \t").decode("latin-1")
         if name in headers and name in {"content-length", "transfer-encoding", "host", "authorization"}:
             raise BadRequest(HTTPStatus.BAD_REQUEST, f"{name} stands there twice")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value

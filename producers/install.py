@@ -28,7 +28,7 @@ from typing import Literal
 
 from karl.errors import Refused
 from producers.agents import CLAUDE, Agent, Handler, Scope
-from producers.settings_text import ours, parse, parse_settings, with_hook, without_hook
+from producers.settings_text import Found, ours, parse, parse_settings, with_hook, without_hook
 from producers.spool import Spool
 
 #: What keeps hooks from running.
@@ -121,11 +121,16 @@ def plan(
     `events` are all of the agent's unless given; with a `url` it posts those that it can. Raises Refused
     when the file can not be edited with certainty, and OSError when it can not be read.
     """
-    path = settings_file.resolve()
+    path = Path(os.path.realpath(settings_file))  # of links in a circle, reading says that they are
     before = _read(path)
     pristine = _without_ours(path, before, data_dir)
     handlers = agent.handlers(command, events, url)
     after = _with_ours(path, before, handlers) if action == "install" else pristine
+    if before is not None and before != after and (names := path.stat().st_nlink) > 1:
+        raise Refused(
+            f"{path} has {names} names (hard links), and a change would part them; give it one name, or use"
+            " symbolic links, and run the command again"
+        )
     return Plan(
         path=path,
         agent=agent.name,
@@ -142,7 +147,7 @@ def apply(plan: Plan) -> None:
     """Carry a plan out. Raises Refused when the file is not what the plan was made for any more."""
     if not plan.changed:
         return
-    if _read(plan.path) != plan.before:
+    if _read(plan.path) != plan.before or os.path.realpath(plan.path) != str(plan.path):
         raise Refused(f"{plan.path} has changed meanwhile; run the command again")
     if plan.action == "install":
         _remember(plan)
@@ -171,6 +176,13 @@ def status(
     wanted = agent.events if events is None else events
     looked = tuple(_file_status(scope, path, {command, url}, wanted) for scope, path in files.items())
     return HooksStatus(files=looked, spool=_spool_status(spool))
+
+
+def entries(path: Path) -> tuple[Found, ...]:
+    """Give the entries of ours in a settings file. Raises Refused and OSError."""
+    text = _decode(path, _read(path))
+    parse_settings(text, str(path))
+    return tuple(ours(text))
 
 
 def _spool_status(folder: Path) -> SpoolStatus:
@@ -247,6 +259,8 @@ def _diff(path: Path, before: bytes | None, after: bytes | None) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise Refused(f"{path} is no file; KARL leaves it as it is")  # a pipe would be waited for
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -262,12 +276,20 @@ def _replace(path: Path, data: bytes) -> None:
                 os.fchmod(handle, old.st_mode & 0o7777)
                 if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(handle, old.st_uid, old.st_gid)
+                _copy_attributes(path, handle)
             file.write(data)
             file.flush()
             os.fsync(handle)
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)  # there only when something went wrong
+
+
+def _copy_attributes(path: Path, handle: int) -> None:
+    """Give a file the extended attributes of another, its access list among them."""
+    for name in os.listxattr(path) if hasattr(os, "listxattr") else ():
+        with suppress(OSError):  # some are the system's own
+            os.setxattr(handle, name, os.getxattr(path, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,8 @@ from karl.errors import KarlError, SettingsError
 AGENT = "python"
 _SESSION_MAX = 256  # as in the envelope, which would refuse a longer one
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-#: What a stranger's `__str__` may raise.
-_STRANGE = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError)
-#: Levels of a value that are told.
-_DEPTH_MAX = 60
+#: Levels of a value that are told, and bits of a number: Python prints no longer ones.
+_DEPTH_MAX, _BITS_MAX = 60, 1024
 _SETTINGS = ("KARL_DATA_DIR", "KARL_SPOOL_DIR", "KARL_DISABLE", "HOME")
 
 _log = logging.getLogger("karl")
@@ -93,7 +91,7 @@ def append_tool_event(  # noqa: PLR0917
         "duration_ms": duration_ms,
     }
     if success is False:
-        payload["error"] = "failed" if exit_code is None else f"Exit code {exit_code}"
+        payload["error"] = "failed" if exit_code is None else f"Exit code {_text(exit_code)}"
         return _leave(session_id, "PostToolUseFailure", payload)
     return _leave(session_id, "PostToolUse", {**payload, "tool_response": _response(success, exit_code)})
 
@@ -106,8 +104,7 @@ def flush_session(session_id: str, outcome_signals: Mapping[str, Any] | None = N
     """
     if outcome_signals is not None and not isinstance(outcome_signals, Mapping):
         raise TypeError(f"outcome_signals must be a mapping, not {type(outcome_signals).__name__}")
-    said = None if outcome_signals is None else dict(outcome_signals)
-    return _leave(session_id, "Stop", {"outcome_signals": said})
+    return _leave(session_id, "Stop", {"outcome_signals": outcome_signals})
 
 
 def annotate_previous(
@@ -179,10 +176,14 @@ def _leave(session_id: str, kind: str, payload: dict[str, Any]) -> bool:
     data = _encoded(whole)
     try:
         folder = _folder(tuple(os.environ.get(name) for name in _SETTINGS))
+        return folder is not None and _left(folder, data)
     except KarlError as error:
         _warn(str(error))
-        return False
-    return folder is not None and _left(folder, data)
+    except OSError as error:  # a folder that is relative to one that is gone
+        _warn(f"the data folder can not be found: {error.strerror}")
+    except ImportError:  # Python is ending, or a signal came while KARL's own modules were being loaded
+        _warn("the interpreter loads no modules at this moment")
+    return False
 
 
 def _left(folder: Path, data: bytes) -> bool:
@@ -228,12 +229,18 @@ def _warn(trouble: str) -> None:
 def _encoded(payload: dict[str, Any]) -> bytes:
     try:
         return json.dumps(payload).encode()
-    except (TypeError, ValueError, RuntimeError):  # no JSON, a circle, too deep, changed meanwhile
+    except Exception:  # noqa: BLE001 - no JSON, a circle, too deep, changed meanwhile, a stranger's own code
         return json.dumps(_plain(payload, frozenset())).encode()
 
 
 def _plain(value: object, around: frozenset[int]) -> Any:
     """Make JSON of anything: strangers become text; `around` are the ids of what this value lies in."""
+    return _safely(lambda: _told(value, around), value)
+
+
+def _told(value: object, around: frozenset[int]) -> Any:
+    if type(value) is int and value.bit_length() > _BITS_MAX:
+        return "<int>"
     if value is None or type(value) in {str, bool, int, float}:
         return value
     if id(value) in around or len(around) > _DEPTH_MAX:
@@ -247,7 +254,12 @@ def _plain(value: object, around: frozenset[int]) -> Any:
 
 
 def _text(value: object) -> str:
+    return str(_safely(lambda: str(value), value))
+
+
+def _safely(tell: Callable[[], Any], value: object) -> Any:
+    """Tell a value; one whose own code breaks by its type."""
     try:
-        return str(value)
-    except _STRANGE:
+        return tell()
+    except Exception:  # noqa: BLE001 - a stranger's code raises what it likes, and recording goes on
         return f"<{type(value).__name__}>"

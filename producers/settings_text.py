@@ -24,6 +24,9 @@ from producers.hook import is_ours
 
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")  # with the mark that some editors put before a file
 _COMMENT = re.compile(r"/[/*]")
+_STEP = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]', re.DOTALL)
+#: Levels of settings that can be edited; the reader of JSON ends at some hundred, here or in what edits.
+_DEPTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,23 @@ class Found:
 def parse(text: str, where: str) -> object:
     """Read settings. Raises Refused with line and column when they are not plain JSON."""
     try:
-        return json.loads(text.lstrip("\ufeff"), parse_constant=_refuse_constant)
+        value: object = json.loads(text.lstrip("\ufeff"), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise Refused(_explain(text.lstrip("\ufeff"), error, where)) from error
     except (RecursionError, ValueError) as error:
         raise Refused(f"{where} is not plain JSON: {error}; KARL leaves it as it is") from error
+    if _depth(text) > _DEPTH_MAX:
+        raise Refused(f"{where} has more than {_DEPTH_MAX} levels; KARL leaves it as it is")
+    return value
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for found in _STEP.finditer(text):
+        if not found[0].startswith('"'):
+            depth += 1 if found[1] else -1
+            deepest = max(deepest, depth)
+    return deepest
 
 
 def parse_settings(text: str, where: str) -> dict[str, Any]:

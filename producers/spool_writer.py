@@ -33,7 +33,8 @@ class _Numbers:
 
     def renew(self) -> None:
         """Begin elsewhere, under a new lock: after a fork the old one may be held by nobody."""
-        self.lock = threading.Lock()
+        # To be entered again: a signal's handler may record while the same thread records.
+        self.lock = threading.RLock()
         # Below the middle, so that a process can count on for billions of events.
         self._last = random.SystemRandom().randrange(_NUMBER_MIN, _NUMBER_MAX // 2)
 
@@ -60,12 +61,13 @@ def leave(folder: Path, agent: str, data: bytes) -> bool:
     with _numbers.lock:
         handle, path = _new_file(place, agent)
         try:
-            _write(handle, data)
-        except OSError:
+            try:
+                _write(handle, data)
+            finally:
+                os.close(handle)  # on a network's disk, this may be what says that there is no room
+        except BaseException:  # also what a signal's handler raises
             Path(path).unlink(missing_ok=True)
             raise
-        finally:
-            os.close(handle)
     return True
 
 

@@ -85,7 +85,8 @@ def doctor(
     if here and not only:
         raise click.UsageError("--here goes with --only")
     settings, checked = readable(os.environ)
-    at = Machine(settings, os.environ, Path.home(), Path.cwd(), secrets.token_hex(6), agent)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - `~` itself where there is none, and no error
+    at = Machine(settings, os.environ, home, _here(home), secrets.token_hex(6), agent)
     if only:
         report = examine_links(at, only, here=here)
     else:
@@ -96,6 +97,13 @@ def doctor(
     else:
         _print(report)
     sys.exit(0 if report.ok else 1)
+
+
+def _here(instead: Path) -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # somebody has removed it
+        return instead
 
 
 def _print(report: Report) -> None:

@@ -259,7 +259,7 @@ def _apply(plan: Plan, *, dry_run: bool) -> None:
     try:
         installer.apply(plan)
     except OSError as error:
-        raise Refused(f"{plan.path} could not be written: {error.strerror}") from error
+        raise Refused(f"{error.filename or plan.path} could not be written: {error.strerror}") from error
 
 
 def _told(plan: Plan, *, dry_run: bool) -> dict[str, Any]:

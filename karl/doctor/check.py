@@ -39,7 +39,7 @@ class Check:
     def told(self) -> dict[str, Any]:
         """Give the check as it stands in the JSON document."""
         names = ("name", "link", "verdict", "seen", "hint", "fixed")
-        return {name: getattr(self, name) for name in names}
+        return {name: as_text(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,14 @@ HERE = "of this node"
 #: One look at one thing, or at some that belong together. It may raise what TROUBLE names.
 Look = Callable[[Machine], Iterable[Check]]
 
-#: What a look may raise: it breaks off, and the other looks go on.
-TROUBLE = (KarlError, OSError, RedisError, sqlite3.Error)
+#: What a look may raise, the last three of what others have left in Redis or in files: it breaks off, and
+#: the other looks go on.
+TROUBLE = (KarlError, OSError, RedisError, sqlite3.Error, LookupError, TypeError, ValueError)
+
+
+def as_text(value: str | None) -> str | None:
+    """Give a text that JSON can hold: of a name that is not UTF-8, its bytes stand there as escapes."""
+    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
 
 
 def looked(link: str, name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
@@ -80,7 +86,7 @@ def looked(link: str, name: str, look: Callable[[], Iterable[Check]]) -> Iterato
 def held(lock: Path) -> bool | None:
     """Say whether a process holds the flock on a file; null when the file can not be looked at."""
     try:
-        handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
     try:

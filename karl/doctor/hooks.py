@@ -15,7 +15,6 @@ from producers.agents import CODEX, Scope, claude_version, events_for, settings_
 from producers.hook import hook_command, hook_url
 from producers.http import is_listening
 from producers.install import FileStatus, State
-from producers.settings_text import ours
 from producers.spool import Spool
 
 LINK = "hook"
@@ -50,18 +49,19 @@ def installed_line(machine: Machine, event: str) -> InstalledLine | None:
         return None
     for path in _files(machine).values():
         try:
-            text = path.read_text("utf-8")
-            lines = (one.command for one in ours(text) if one.event == event and one.key == "command")
-            found = next(lines, None)
-        except (OSError, ValueError, KarlError):
+            entries = installer.entries(path)
+        except (OSError, KarlError):
             continue  # what is wrong with the file is said by its own check
-        if found:
+        lines = (one.command for one in entries if one.event == event and one.key == "command")
+        if found := next(lines, None):
             return InstalledLine(CLAUDE, found)
     return None
 
 
 def _files(machine: Machine) -> dict[Scope, Path]:
-    return settings_files(machine.environ, machine.home, machine.cwd)
+    every = settings_files(machine.environ, machine.home, machine.cwd)
+    # At home, the project's file is the user's.
+    return {scope: path for scope, path in every.items() if scope == "user" or path != every["user"]}
 
 
 def _address(machine: Machine) -> str | None:

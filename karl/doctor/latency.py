@@ -166,6 +166,8 @@ def _newest(projects: Path) -> list[Path]:
 
 
 def _hooks_in(path: Path) -> Iterator[_Attachment]:
+    if not path.is_file():
+        return
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - FILE_BYTES))

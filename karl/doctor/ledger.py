@@ -204,6 +204,10 @@ def _claims(machine: Machine, line: Asked) -> Iterator[Check]:
                 "nobody but KARL may touch this folder; start the ledger worker again",
             )
         return
+    if not path.is_file():
+        hint = "nobody but KARL may touch this folder; move it away, and start the ledger worker again"
+        yield Check(LINK, LOCK, "fail", f"{path} is no file", hint)
+        return
     data = path.read_bytes()
     whole = len(claimed_terms(data)) * _CLAIM_BYTES == len(data)
     newest = newest_term(folder)

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def private(link: str, name: str, folder: Path) -> Check | None:
         hint = "move the file away, or set KARL_DATA_DIR"
         return Check(link, name, "fail", f"{folder} is no folder", hint)
     mine = status.st_uid == os.geteuid()
+    # What a link leads to, and a folder that is shared by its nature (/tmp), is not ours to close.
+    ours = mine and not folder.is_symlink() and not status.st_mode & stat.S_ISVTX
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        hint = "mount it writable, or set KARL_DATA_DIR or KARL_SPOOL_DIR"
+        return Check(link, name, "fail", f"{folder} is on a disk that is mounted read-only", hint)
 
     def close() -> str:
         folder.chmod(0o700)
@@ -69,12 +75,12 @@ def private(link: str, name: str, folder: Path) -> Check | None:
         owner = "" if mine else f" and belongs to user {status.st_uid}"
         return Check(
             link, name, "fail", f"{folder} can not be written to: its mode is {mode:04o}{owner}",
-            f"chmod 700 {folder}", mend=close if mine else None,
+            f"chmod 700 {folder}", mend=close if ours else None,
         )  # fmt: skip
     if mode & 0o077:
         return Check(
             link, name, "warn", f"{folder} is open to other users: its mode is {mode:04o}",
-            f"chmod 700 {folder}", mend=close if mine else None,
+            f"chmod 700 {folder}", mend=close if ours else None,
         )  # fmt: skip
     return None
 

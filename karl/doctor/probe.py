@@ -22,7 +22,7 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, RedisError
 
-from karl.doctor.check import Check, Machine
+from karl.doctor.check import Check, Machine, as_text
 from karl.doctor.hooks import current_line, installed_line
 from karl.doctor.ledger import end_position
 from karl.doctor.server import Asked
@@ -75,7 +75,7 @@ class Probe:
             "session": self.session,
             "line": self.line,
             "cut": self.cut,
-            "why": self.why,
+            "why": as_text(self.why),
             "ms": self.stops,
             "elsewhere": self.elsewhere,
         }
@@ -292,6 +292,8 @@ class _Trip:
         return not command(self._redis, "XRANGE", key, "-", self._handed_on, "COUNT", 1)
 
     def _shown(self) -> bool:
+        if not self._machine.settings.views.is_file():
+            return False  # a pipe in its place would be waited for
         with Views(self._machine.settings.views) as views:
             return views.position().seq >= self._seq
 

@@ -40,8 +40,8 @@ _ADVICE = {
     "username-password": "the password in KARL_REDIS_URL is wrong",
     "loading": "it has just started; ask again in a moment",
     "MISCONF": "it can not write to its disk: look at its log, and make room",
-    "no permissions": "its user needs at least +ping +time +client|setname",
-    "READONLY": "this is a replica; point KARL_REDIS_URL at the primary",
+    "no permissions": "its user needs at least +ping +client|setname",
+    "read only": "this is a replica; point KARL_REDIS_URL at the primary",
     "OOM": "it is full: start more workers, or give it more memory",
     "maxmemory": "it is full: start more workers, or give it more memory",
 }
@@ -51,7 +51,8 @@ _ADVICE = {
 class Asked:
     """What one conversation with Redis gave. `redis` is null when it does not answer; `trouble` says why.
 
-    `latency_ms` is the median of some round trips, `ahead_s` how far its clock is before ours.
+    `latency_ms` is the median of some round trips, `ahead_s` how far its clock is before ours;
+    `clock_trouble` says why that is not known.
     """
 
     redis: Redis | None = None
@@ -61,6 +62,7 @@ class Asked:
     facts_trouble: str = ""
     latency_ms: float = 0.0
     ahead_s: float = 0.0
+    clock_trouble: str = ""
 
 
 @contextmanager
@@ -82,9 +84,7 @@ def asked(machine: Machine) -> Iterator[Asked]:
 def _ask(machine: Machine, redis: Redis) -> Asked:
     try:
         times = sorted(_ping(redis) for _ in range(PINGS))
-        before = machine.now_ns()
-        seconds, micros = redis.time()
-        ours_ns = (before + machine.now_ns()) / 2
+        ahead, clock_trouble = _ahead(machine, redis)
     except BusyLoadingError as error:
         return Asked(trouble=f"it is loading its data: {error}")
     except (RedisError, OSError) as error:
@@ -98,8 +98,19 @@ def _ask(machine: Machine, redis: Redis) -> Asked:
         found = facts(redis)
     except LineDown as error:
         trouble = str(error)
-    ahead = seconds + micros / 1e6 - ours_ns / 1e9
-    return Asked(redis, "", info, found, trouble, times[len(times) // 2], ahead)
+    except (TypeError, ValueError) as error:
+        trouble = f"what is kept there is not KARL's: {error}"
+    return Asked(redis, "", info, found, trouble, times[len(times) // 2], ahead, clock_trouble)
+
+
+def _ahead(machine: Machine, redis: Redis) -> tuple[float, str]:
+    """Give the seconds by which the server's clock is before ours, or why they are not known."""
+    before = machine.now_ns()
+    try:
+        seconds, micros = redis.time()
+    except NoPermissionError:
+        return 0.0, "this user may not ask the server's time"
+    return seconds + micros / 1e6 - (before + machine.now_ns()) / 2e9, ""
 
 
 def _ping(redis: Redis) -> float:
@@ -136,6 +147,8 @@ def _unreachable(machine: Machine, line: Asked) -> str:
     advice = next((advice for words, advice in _ADVICE.items() if words in line.trouble), "")
     if advice:
         return advice
+    if machine.settings.redis_url and "Timeout reading" in line.trouble:
+        return "something takes the connection and does not answer: is it stopped, overloaded, or no Redis?"
     if machine.settings.redis_url:
         return "is it running, and is KARL_REDIS_URL right?"
     pid = supervisor(machine.settings.data_dir)
@@ -144,6 +157,8 @@ def _unreachable(machine: Machine, line: Asked) -> str:
 
 
 def _clock(line: Asked) -> Check:
+    if line.clock_trouble:
+        return Check(LINK, "clock", "unknown", line.clock_trouble, "ask as the user `look`, or give it +time")
     ahead = line.ahead_s
     seen = f"the server's is {span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's"
     if abs(ahead) > CLOCK_WARN_S:

@@ -29,6 +29,9 @@ def check(machine: Machine) -> Iterator[Check]:
         last = head(settings.ledger)
     except KarlError:
         last = None  # said by the ledger's own check
+    if settings.views.exists() and not settings.views.is_file():
+        yield Check(LINK, "file", "fail", f"{settings.views} is no file", "move it away; `karl rebuild`")
+        return
     try:
         position, counts, newest = _read(machine)
     except NotFound:

@@ -46,8 +46,12 @@ def connect(url: str, *, name: str = "karl") -> Redis:
             client_name=name,
             redis_connect_func=_answered,
         )
-    except ValueError as error:
-        raise LineDown(f"KARL_REDIS_URL can not be used: {error}") from None
+        client.connection_pool.make_connection()  # connects to nothing, and knows the URL's words
+    except (TypeError, ValueError) as error:
+        why = str(error)
+        if "@" in url and "Port" in why:  # the client takes the password's beginning for a port, and shows it
+            why = "in its password, write / as %2F, ? as %3F and # as %23"
+        raise LineDown(f"KARL_REDIS_URL can not be used: {why}") from None
     # The library's conversions of stream replies cost more than reading them (see benchmarks/line.py).
     for command in ("XREADGROUP", "XREAD", "XRANGE"):
         client.response_callbacks.pop(command, None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import stat
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -615,3 +617,136 @@ def test_sizes_spans_and_numbers_are_told_in_units_that_fit() -> None:
     assert [size(n) for n in (0, 2048, 3 << 20, 5 << 30)] == ["0 bytes", "2.0 KiB", "3.0 MiB", "5.0 GiB"]
     assert [span(s) for s in (0.5, 45, 600, 7200, 200_000)] == ["0.5 s", "45 s", "10 min", "2 h", "2 d"]
     assert [counted(n, "event") for n in (0, 1, 2000)] == ["0 events", "1 event", "2,000 events"]
+
+
+# --- what others have left ---
+
+
+@pytest.mark.parametrize("text", ["", " \n", "{", '{"hooks": {"Stop": [', "[" * 5000])
+def test_settings_that_are_cut_short_break_no_other_check(home: Home, text: str) -> None:
+    home.hooks.write_text(text)
+    visit = home.visit("--timeout", "0.2")
+    assert visit.code == 1
+    assert visit["round trip"]["verdict"] == "fail"
+
+
+def test_settings_that_are_a_pipe_are_not_waited_for(home: Home) -> None:
+    os.mkfifo(home.hooks)
+    assert "no file" in home.visit("--timeout", "0.2")["hook/user settings"]["seen"]
+
+
+def test_at_home_the_user_s_settings_are_looked_at_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.hooks.write_text("[]")
+    monkeypatch.chdir(home.config.parent)
+    assert "hook/project settings" not in home.visit(*QUICK).failing
+
+
+@pytest.mark.parametrize(
+    "report", ["null", '{"time_ms": 1, "shipped": null}', '{"time_ms": 1, "shipped": "x"}']
+)
+def test_a_shipper_s_report_of_any_shape_hides_no_other_check(
+    at_redis: Home, redis: Redis, report: str
+) -> None:
+    redis.hset(keys.NODES, "n1", report)
+    with (at_redis.spool / ".ship.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        visit = at_redis.visit(*QUICK)
+    assert visit["redis/server"]["verdict"] == "ok"
+    assert visit["shipper"]["verdict"] in {"warn", "fail"}
+
+
+@pytest.mark.parametrize(("key", "value"), [(keys.LEDGER_TERM, "many"), (keys.LEDGER_LEASE, "n1:1:x#many")])
+def test_what_is_not_karl_s_in_redis_hides_no_other_check(
+    at_redis: Home, redis: Redis, key: str, value: str
+) -> None:
+    (at_redis.data / "ledger").mkdir(mode=0o700)
+    (at_redis.data / "ledger" / "LOCK").write_bytes(b"0000000001\n")
+    redis.set(key, value)
+    visit = at_redis.visit(*QUICK)
+    assert visit["redis/server"]["verdict"] == "ok"
+    assert visit["hook/claude-code"]["verdict"] == "ok"
+    assert {visit["ledger"]["verdict"], visit["stream/events"]["verdict"]} & {"fail", "unknown"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://u:hush@hush@127.0.0.1:1/0",
+        "redis://:hu/hush@127.0.0.1:1/0",
+        "redis://127.0.0.1:1/0?password=hush",
+        "unix:///nowhere.sock?db=0&password=hush",
+    ],
+)
+def test_a_password_is_not_shown_wherever_the_url_has_it(home: Home, url: str) -> None:
+    shown = home.karl("doctor", "--json", *QUICK, KARL_REDIS_URL=url)
+    assert "redis" in shown.stdout
+    assert "hush" not in shown.output
+    assert "'hu'" not in shown.output
+    assert "hush" not in home.karl("config", KARL_REDIS_URL=url).output
+
+
+def test_a_word_that_the_client_does_not_know_is_said_of_the_url(home: Home) -> None:
+    visit = home.visit(*QUICK, KARL_REDIS_URL="redis://127.0.0.1:1/0?tmeout=3")
+    assert "tmeout" in visit["redis/server"]["seen"]
+
+
+def test_fix_closes_no_folder_that_a_link_leads_to_and_none_that_all_share(
+    home: Home, tmp_path: Path
+) -> None:
+    home.installed()
+    home.spool.rmdir()
+    target = tmp_path / "shared"
+    target.mkdir(mode=0o755)
+    home.spool.symlink_to(target)
+    home.data.chmod(0o1777)
+    visit = home.visit(*QUICK, "--fix")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+    assert stat.S_IMODE(home.data.stat().st_mode) == 0o1777
+    assert (visit["spool/folder"]["verdict"], visit["spool/folder"]["fixed"]) == ("warn", None)
+
+
+@pytest.mark.parametrize("name", ["ledger/LOCK", "views/views.sqlite", "spool/.ship.lock", "up.lock"])
+def test_pipes_in_the_data_folder_are_not_waited_for(home: Home, name: str) -> None:
+    home.installed()
+    (home.data / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(home.data / name)
+    assert home.visit("--timeout", "0.2").code == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("KARL_SPOOL_DIR", "~nobody-of-that-name/x"), ("KARL_DATA_DIR", "/x\udcff")]
+)
+def test_a_path_that_can_not_be_is_a_failure_of_the_settings(home: Home, variable: str, value: str) -> None:
+    assert variable in home.visit("--timeout", "0.2", **{variable: value})["machine/settings"]["seen"]
+
+
+def test_a_node_that_is_no_text_is_shown_by_its_bytes(at_redis: Home, redis: Redis) -> None:
+    redis.hset(keys.NODES, "n1", "{}")
+    with (at_redis.spool / ".ship.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        visit = at_redis.visit(*QUICK, KARL_NODE="a\udcffb")
+    assert "a\\udcffb" in visit["shipper/last report"]["seen"]
+
+
+def test_a_working_folder_that_is_gone_hides_no_check(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home.folder / "gone").mkdir()
+    monkeypatch.chdir(home.folder / "gone")
+    (home.folder / "gone").rmdir()
+    assert home.visit("--timeout", "0.2")["hook/claude-code"]["verdict"] == "fail"
+
+
+def test_a_shipper_s_user_is_told_what_it_may_not_ask_and_not_that_redis_is_away(
+    at_redis: Home, redis: Redis, redis_url: str
+) -> None:
+    redis.execute_command(
+        "ACL", "SETUSER", "ship", "on", ">pw", "-@all", "+ping", "+client|setname", "+client|setinfo",
+        "(+xadd +xlen %W~karl:*)",
+    )  # fmt: skip
+    try:
+        place = urlsplit(redis_url)
+        url = f"unix://ship:pw@{place.path}" if place.scheme == "unix" else f"redis://ship:pw@{place.netloc}"
+        visit = at_redis.visit(*QUICK, KARL_REDIS_URL=url)
+    finally:
+        redis.execute_command("ACL", "DELUSER", "ship")
+    assert visit["redis/server"]["verdict"] == "ok"
+    assert visit["redis/clock"]["verdict"] == "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,12 @@ def test_hooks_of_any_shape_are_looked_at_without_an_error(folder: Path, text: s
     (folder / "hooks.json").write_text(text)
     assert not any(codex_status({"user": folder / "hooks.json"}, folder).trust.values())
     assert list(folder.iterdir()) == [folder / "hooks.json"]
+
+
+def test_a_config_that_is_a_pipe_or_without_a_bottom_is_a_problem(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    assert "no file" in str(read_config(tmp_path / "config.toml").problem)
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 5000)
+    assert read_config(tmp_path / "deep.toml").problem
+    os.mkfifo(tmp_path / "hooks.json")
+    assert codex_status({"user": tmp_path / "hooks.json"}, tmp_path).trust == {}

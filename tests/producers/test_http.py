@@ -21,6 +21,7 @@ import pytest
 from karl.errors import Refused
 from karl.settings import Settings
 from producers import http as module
+from producers import http_request
 from producers.hook import hook_url, is_ours
 from producers.http import BODY_MAX, Endpoint, is_listening, token_of
 from producers.spool import Spool
@@ -426,3 +427,42 @@ def test_a_client_that_is_too_slow_is_let_go(tmp_path: Path, monkeypatch: pytest
     assert time.monotonic() - started < 20
     endpoint.stop()
     thread.join(20)
+
+
+def test_blanks_in_a_header_cost_nothing(ship: Ship) -> None:
+    many = "X: a" + " " * 30_000 + "b"
+    started = time.process_time()
+    found = http_request._headers([many.encode()])
+    assert time.process_time() - started < 1  # 30,000 times the work, where each blank is tried again
+    assert found["x"] == many[3:]
+    assert ship.raw(ship.head(many, "Content-Length: 2") + b"{}").startswith(b"HTTP/1.1 200")
+
+
+def test_who_is_silent_makes_room_for_who_speaks(ship: Ship) -> None:
+    silent = [socket.create_connection(("127.0.0.1", ship.port), timeout=20) for _ in range(300)]
+    try:
+        assert [ship.post(EVENT)[0] for _ in range(10)] == [200] * 10
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_the_end_is_quiet_about_connections_that_are_kept(tmp_path: Path) -> None:
+    with Ship(tmp_path / "karl").ready() as ship, Connection(ship.port) as kept:
+        kept.request("POST", "/v1/events/x", b"{}", ship.headers())
+        assert kept.getresponse().status == 200
+        assert ship.end() == 0
+        assert "Traceback" not in ship.log.read_text()
+
+
+@pytest.mark.parametrize(("member", "status"), [(b"{}", 413), (b"1", 400)])
+def test_an_array_of_too_many_is_refused_whole(ship: Ship, member: bytes, status: int) -> None:
+    array = b"[" + b",".join([member] * (module.MEMBERS_MAX + 1)) + b"]"
+    assert ship.post(array)[0] == status
+    assert ship.taken() == []
+
+
+def test_commas_within_events_are_no_events(ship: Ship) -> None:
+    wide = {**EVENT, "list": [1] * module.MEMBERS_MAX}
+    assert ship.post([wide, EVENT])[0] == 200
+    assert len(ship.taken()) == 2

@@ -628,3 +628,72 @@ def _without_empties(settings: dict[str, Any]) -> dict[str, Any]:
     hooks = {event: groups for event, groups in settings.get("hooks", {}).items() if groups}
     rest = [(key, value) for key, value in settings.items() if key != "hooks"]
     return dict([*rest, ("hooks", hooks)] if hooks else rest)
+
+
+def test_a_file_that_is_no_file_is_refused_at_once(file: Path, data: Path) -> None:
+    file.parent.mkdir(parents=True)
+    os.mkfifo(file)
+    with pytest.raises(Refused, match="no file"):
+        put_in(file, data)
+    assert stat.S_ISFIFO(file.stat().st_mode)
+    found = status({"user": file}, COMMAND, data / "spool").files[0]
+    assert "no file" in str(found.problem)
+
+
+def test_links_in_a_circle_are_an_error_of_the_system_with_the_file_s_name(file: Path, data: Path) -> None:
+    file.parent.mkdir(parents=True)
+    file.symlink_to(file.name)
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        put_in(file, data)
+    assert str(caught.value.filename) == str(file)
+
+
+def test_a_file_of_two_names_is_refused_rather_than_parted(file: Path, data: Path, tmp_path: Path) -> None:
+    target = write(tmp_path / "dotfiles" / "claude.json", '{"a": 1}')
+    file.parent.mkdir(parents=True)
+    file.hardlink_to(target)
+    with pytest.raises(Refused, match="hard links"):
+        put_in(file, data)
+    assert file.samefile(target)
+    assert target.read_text() == '{"a": 1}'
+
+
+def test_a_file_that_has_become_a_link_meanwhile_is_left_alone(
+    file: Path, data: Path, tmp_path: Path
+) -> None:
+    made = plan(write(file, "{}"), COMMAND, "install", data_dir=data)
+    file.unlink()
+    file.symlink_to(write(tmp_path / "real.json", "{}"))
+    with pytest.raises(Refused, match="meanwhile"):
+        apply(made)
+    assert file.is_symlink()
+    assert file.read_text() == "{}"
+
+
+def test_extended_attributes_are_kept(file: Path, data: Path) -> None:
+    write(file, "{}")
+    try:
+        os.setxattr(file, "user.note", b"mine")
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+    put_in(file, data)
+    assert os.getxattr(file, "user.note") == b"mine"
+
+
+@pytest.mark.parametrize("levels", [100, 300, 980, 5000])
+def test_settings_deeper_than_can_be_edited_are_refused_whatever_calls(
+    file: Path, data: Path, levels: int
+) -> None:
+    text = '{"a": ' + "[" * levels + "]" * levels + "}"
+    write(file, text)
+    with pytest.raises(Refused):
+        put_in(file, data)
+    assert file.read_text() == text
+
+
+def test_brackets_in_words_are_no_levels(file: Path, data: Path) -> None:
+    text = json.dumps({"a": "[{" * 500, 'b"[': ["\\", "[" * 200]})
+    write(file, text)
+    put_in(file, data)
+    take_out(file, data)
+    assert file.read_text() == text

@@ -309,3 +309,91 @@ def test_the_package_lists_its_names_and_knows_no_others() -> None:
     assert karl.__all__ == sorted(karl.__all__)
     with pytest.raises(AttributeError, match="no attribute 'flush_sesion'"):
         _ = karl.flush_sesion  # type: ignore[attr-defined]
+
+
+class Detached(Exception):
+    """What a library of strangers raises; no error that Python knows."""
+
+
+def _breaks(*_: object) -> Any:
+    raise Detached
+
+
+STRANGERS: dict[str, Any] = {
+    "text": type("Text", (), {"__str__": _breaks, "__repr__": _breaks})(),
+    "dict": type("Dict", (dict,), {"items": _breaks})(a=1),
+    "list": type("List", (list,), {"__iter__": _breaks})([1]),
+    "class": type("Class", (), {"__class__": property(_breaks)})(),
+    "number": 10**5000,
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_value_whose_own_code_breaks_breaks_nobody(name: str, environment: Path) -> None:
+    assert append_tool_event("s", "X", {"it": STRANGERS[name], "other": 1})
+    assert flush_session("s", {"it": STRANGERS[name], "build_success": True})
+    call, end = said(environment)
+    assert call["tool_input"]["other"] == 1
+    assert end["outcome_signals"]["build_success"] is True
+
+
+def test_numbers_that_python_does_not_print_break_nobody(environment: Path) -> None:
+    assert append_tool_event("s", "X", success=False, exit_code=10**5000, duration_ms=10**5000)
+    assert said(environment)[0]["tool_name"] == "X"
+
+
+def test_a_working_folder_that_is_gone_gives_false(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KARL_DATA_DIR", "relative")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert flush_session("s") is False
+
+
+def test_a_signal_s_handler_may_record_while_its_thread_records(environment: Path) -> None:
+    code = """
+        import signal
+        from karl import append_tool_event
+        append_tool_event("s", "Warm")
+        signal.signal(signal.SIGALRM, lambda *_: append_tool_event("s", "Handler"))
+        signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+        for number in range(3000):
+            append_tool_event("s", "Loop")
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
+    tools = [event["tool_name"] for event in said(environment)]
+    assert tools.count("Loop") == 3000
+    assert tools.count("Handler") > 0
+
+
+def test_an_interruption_leaves_no_half_event(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush_session("s")
+    write = os.write
+
+    def interrupted(handle: int, data: Any) -> int:
+        write(handle, data[:10])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spool_writer.os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        append_tool_event("s", "Bash", {"command": "x" * 50})
+    monkeypatch.undo()
+    assert len(list((environment / "spool").iterdir())) == 1
+
+
+def test_the_end_of_the_interpreter_raises_nothing(environment: Path) -> None:
+    code = """
+        import builtins
+        from karl import flush_session
+        flush_session("s")
+        class Last:
+            def __del__(self):
+                flush_session("s")
+        builtins.last = Last()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60, capture_output=True
+    )
+    assert b"Traceback" not in done.stderr
+    assert said(environment)
