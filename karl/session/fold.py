@@ -62,6 +62,8 @@ __all__ = [
 
 #: Kinds that begin something new, wherever their telling was: what follows decides which turn they head.
 _HEADS = frozenset({"SessionStart", "UserPromptExpansion"})
+#: Kinds that are told of the whole session: where they were told says nothing of where a telling is.
+_OF_NO_TURN = frozenset({"SessionTitle", IMPORT_END})
 
 
 class _Telling:
@@ -222,19 +224,20 @@ class OpenSession:
             return [] if entry == held.entry else [Duplicate(held.entry, event.id)]
         step, seen = moment(event.kind), glance(event)
         place: bytes | Lane | None = self._marks.get(short)
-        drop, aside = True, bool(seen.agent_id)
+        is_new = _is_new(step, seen)
+        again = place is not None and lane.is_open and _is_past(own.teller, lane, step, is_new=is_new)
+        drop, aside = True, again or bool(seen.agent_id) or step in _OF_NO_TURN
         if place is None:
             twins = twins_of(event, step, seen)
             place, same = self._find(own, other, twins)
             drop = same and own.teller == "told"
             if place is None and (place := other.told_late(twins.calls)) is not None:
                 drop, aside = own.teller == "told", True  # one call is in one turn, wherever its telling is
-        is_new = _is_new(step, seen)
         if place is not None and place is not lane:
-            asked = is_new and step == "UserPromptSubmit" and lane.is_open
+            asked = is_new and step == "UserPromptSubmit" and lane.is_open and not again
             out = lane.close("prompt") if asked else []
             out += self._beside(own, held, place, drop=drop, aside=aside)
-            return out + own.leave() if event.kind == IMPORT_END else out
+            return out + own.leave() + lane.close("import_end") if event.kind == IMPORT_END else out
         if place is None and event.kind == IMPORT_END:
             out = own.leave()
             return out + (lane.add(held, now_ms) if lane.held else [lane.leaving((held,), NO_HOME)])
@@ -299,6 +302,15 @@ class OpenSession:
                 carry.last_score = carry.last_outcome = None
         own.place, own.since = place, entry
         return out
+
+
+def _is_past(teller: Teller, lane: Lane, step: str, *, is_new: bool) -> bool:
+    """Say whether an event that is told again leaves its telling in the turn that is open.
+
+    Hooks that come twice do. A transcript that is read again has left that turn, but for what it begins
+    with, and for what stands between new work: that was written down twice, and is of no turn anew.
+    """
+    return teller == "live" or step in _HEADS or (lane.has_worked and not is_new)
 
 
 def _is_new(step: str, seen: Glance) -> bool:

@@ -84,6 +84,11 @@ class Lane:
         """Say whether a turn is open; what waits for one opens none."""
         return self._opened
 
+    @property
+    def has_worked(self) -> bool:
+        """Say whether the agent has done anything in the turn that is open."""
+        return self._worked
+
     def add(self, held: Held, now_ms: int) -> list[Emission]:
         """Fold one entry in; give what leaves because of it, in order.
 

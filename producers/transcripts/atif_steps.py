@@ -9,6 +9,7 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from producers.transcripts.told import Skipped, Told
 _encode = msgspec.json.Encoder(order="sorted").encode
 _KEPT_OF_EXTRA = ("exit_code", "exitCode", "returncode", "success", "status", "duration_ms")
 _CALL_ID_MAX = 200
+#: What an id has that was made to be one in the world: `test-session` and `call_1` have nothing of it.
+_MADE = re.compile(r"[0-9A-Fa-f]{8}|(?=[A-Za-z]*[0-9][0-9A-Za-z]*[A-Za-z]|[0-9]+[A-Za-z])[0-9A-Za-z]{6}")
 
 
 class Trajectory:
@@ -42,7 +45,8 @@ class Trajectory:
         self._said_at: dict[str, Any] = {}
         self._embedded = _embedded(given)
         self._cwd = _cwd_of(given, self._agent)
-        self._counts_tokens = False
+        self._is_one = _MADE.search(self._session) is not None
+        self._total = _total_of(given)
 
     def read(self) -> Iterator[Told | Skipped]:
         """Give what the trajectory tells."""
@@ -76,10 +80,11 @@ class Trajectory:
 
     def _respond(self, step: dict[str, Any], key: str, text: str) -> Iterator[Told | Skipped]:
         calls = _dicts(step.get("tool_calls"))
+        if self._total:
+            yield self._all_tokens(step)
         usage = _usage_of(step.get("metrics"))
         fields = {"text": text, "thinking": step.get("reasoning_content"), "usage": usage}
         if any(fields.values()):
-            self._counts_tokens = self._counts_tokens or usage is not None
             model = _text(step.get("model_name"))
             yield self._tell("AssistantMessage", f"message:{key}", step, message_id=f"message:{key}",
                              **({"model": model} if model else {}), **fields)  # fmt: skip
@@ -95,11 +100,12 @@ class Trajectory:
         self._said_at = step
 
     def _id_of(self, call: dict[str, Any], place: str) -> str:
-        """Give the id of a call; one that is used again is told apart by its step."""
-        named = self._prefix + _text(call.get("tool_call_id"))[:_CALL_ID_MAX]
-        if named == self._prefix or named in self._told:
-            named = f"{named}#{place}"
-        self._told.add(named)
+        """Give the id of a call, told apart by its step if it may be that of another call."""
+        said = _text(call.get("tool_call_id"))[:_CALL_ID_MAX]
+        given = self._prefix + said
+        again = not said or given in self._told or not (self._is_one or _MADE.search(said))
+        named = f"{given}#{place}" if again else given
+        self._told |= {given, named}
         return named
 
     def _result(
@@ -167,16 +173,16 @@ class Trajectory:
                 "SubagentStop" if self._whose else "Stop", key, self._said_at, last_assistant_message=said
             )
 
+    def _all_tokens(self, step: dict[str, Any]) -> Told:
+        """Tell all tokens of a trajectory of which no step tells any: with its first response, that stays."""
+        usage, self._total = self._total or {}, None
+        key = f"final:{'.'.join(map(str, usage.values()))}"
+        return self._tell("AssistantMessage", key, step, message_id=f"{self._prefix}final", usage=usage)
+
     def _end(self) -> Iterator[Told]:
-        """Tell the end, and the tokens where no step has told any."""
-        final = self._given.get("final_metrics")
-        names = ("prompt_tokens", "completion_tokens", "cached_tokens")
-        total = {name: final.get(f"total_{name}") for name in names} if isinstance(final, dict) else {}
-        usage = None if self._counts_tokens else _usage_of(total)
-        if usage:
-            yield self._tell(
-                "AssistantMessage", "final", self._said_at, message_id=f"{self._prefix}final", usage=usage
-            )
+        """Tell the end."""
+        if self._total:
+            yield self._all_tokens(self._said_at)
         yield from self._stop()
         if self._whose and not self._said_at:
             yield self._tell("SubagentStop", "agent-stop", {})
@@ -212,6 +218,18 @@ def _session_of(given: dict[str, Any]) -> str:
         return named
     begun = [given.get("agent"), given["steps"][:2]]
     return f"atif-{hashlib.blake2b(_encode(begun), digest_size=10).hexdigest()}"
+
+
+def _total_of(given: dict[str, Any]) -> dict[str, int] | None:
+    """Give the tokens of a whole trajectory; null when its steps tell them."""
+    final, steps = given.get("final_metrics"), _dicts(given["steps"])
+    own = (
+        step for step in steps if step.get("source") == "agent" and step.get("is_copied_context") is not True
+    )
+    if not isinstance(final, dict) or any(_usage_of(step.get("metrics")) for step in own):
+        return None
+    names = ("prompt_tokens", "completion_tokens", "cached_tokens")
+    return _usage_of({name: final.get(f"total_{name}") for name in names})
 
 
 def _embedded(given: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -108,8 +108,8 @@ class Message:
             self._stop_reason = stop
         if isinstance(usage, dict):
             tokens = {name: _count(usage.get(field)) for name, field in _TOKENS.items()}
-            if any(tokens.values()) or self._usage is None:
-                self._usage = tokens
+            known = self._usage or {}  # a part's numbers never fall: one that lags behind says less
+            self._usage = {name: max(number, known.get(name, 0)) for name, number in tokens.items()}
 
 
 def failure_of(line: Line, message: dict[str, Any]) -> str | None:

@@ -79,6 +79,13 @@ def test_usage_of_a_message_over_several_lines_counts_once_the_last_one(log: Log
     assert message["text"] == "part 1\npart 2\npart 90"
 
 
+def test_usage_of_a_message_never_falls_with_its_later_lines(log: Log, tmp_path: Path) -> None:
+    log.prompt()
+    for number in (90, 2):
+        log.says(f"part {number}", usage={**USAGE, "output_tokens": number})
+    assert only("AssistantMessage", log, tmp_path)["usage"]["output_tokens"] == 90
+
+
 def test_a_message_that_goes_on_later_is_told_again_whole_under_another_key(log: Log, tmp_path: Path) -> None:
     log.says("one", message="msg_1")
     log.says("two", message="msg_2")

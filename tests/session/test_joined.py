@@ -193,6 +193,67 @@ def test_importing_again_what_has_grown_adds_the_new_part_to_its_turn() -> None:
     assert kinds(two) == ["UserPromptSubmit", IMPORT_END]
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_a_title_told_again_after_a_new_turn_leaves_that_turn_alone(works: bool) -> None:
+    s = Session()
+    s.tell("UserPromptSubmit", prompt="go")
+    s.tell_call("a")
+    known = [*s.sent, s.tell("SessionTitle", title="A title"), s.tell(IMPORT_END)]
+    again = [item._replace(entry=item.entry.replace("-0", "-9")) for item in known]
+    for item in again[:-2]:
+        s.out += s.session.add(item, START_MS)
+    s.tell("UserPromptSubmit", prompt="next", time_ms=START_MS + 10**6)
+    if works:
+        s.tell_call("b", time_ms=START_MS + 10**6)
+    for item in again[-2:]:
+        s.out += s.session.add(item, START_MS)
+    one, two = s.turns
+    assert kinds(two) == ["UserPromptSubmit", *(["PreToolUse", "PostToolUse"] if works else [])]
+    assert kinds(one) == ["UserPromptSubmit", "PreToolUse", "PostToolUse", "SessionTitle", IMPORT_END]
+    assert s.late() == []
+    assert s.session.is_empty
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_import_that_was_killed_in_the_middle_of_a_turn_changes_no_turn(works: bool) -> None:
+    s = Session()
+    s.tell("SessionStart", source="startup")
+    s.tell("UserPromptSubmit", prompt="go")
+    s.tell_call("a")
+    s.tell("Stop")
+    s.tell("UserPromptSubmit", prompt="next", time_ms=START_MS + 10**6)
+    if works:
+        s.tell("PreToolUse", tool_name="Bash", tool_input={}, tool_use_id="b")
+    for item in list(s.sent):
+        s.out += s.session.add(item._replace(entry=item.entry.replace("-0", "-9")), START_MS)
+    s.tell_call("c")
+    s.tell(IMPORT_END)
+    one, two = s.turns
+    assert kinds(one) == ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop"]
+    assert kinds(two) == ["UserPromptSubmit", *(["PreToolUse"] if works else [])]
+    assert [(kinds(late)[:2], late.of) for late in s.late()] == [(["PreToolUse", "PostToolUse"], two.id)]
+    assert s.session.is_empty
+
+
+def test_an_old_hook_that_comes_twice_leaves_the_open_turn_alone() -> None:
+    s = Session()
+    s.live_turn("go", "a")
+    old = s.sent[:3]
+    s.tell("UserPromptSubmit", prompt="go", time_ms=START_MS)
+    s.tell_call("a")
+    s.tell(IMPORT_END)
+    s.prompt("next", time_ms=START_MS + 10**6)
+    for item in old:
+        s.out += s.session.add(item._replace(entry=item.entry.replace("-0", "-9")), START_MS)
+    s.pre("b", time_ms=START_MS + 10**6)
+    s.post("b", time_ms=START_MS + 10**6)
+    s.stop(time_ms=START_MS + 10**6)
+    assert [kinds(turn) for turn in s.turns] == [
+        ["UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop"]
+    ] * 2
+    assert s.late() == []
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_the_end_of_an_import_that_is_told_again_leaves_nothing_held(asked: bool) -> None:
     s = Session()

@@ -13,6 +13,8 @@ from producers.transcripts.atif import Atif
 from producers.transcripts.told import Broken, Skipped
 from tests.transcripts.folding import told_in, trajectories
 
+SESSION = "0f3e8a1c-91d2"
+
 
 def step(number: int, source: str, message: Any = "", **fields: Any) -> dict[str, Any]:
     return {
@@ -34,7 +36,8 @@ def result(source: str | None, content: Any = "ok", **fields: Any) -> dict[str, 
 
 def trajectory(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
     agent = {"name": "terminus", "version": "2.0", "model_name": "m1", "extra": {"cwd": "/w/shop"}}
-    return {"schema_version": "ATIF-v1.8", "session_id": "s1", "agent": agent, "steps": list(steps), **fields}
+    made = {"schema_version": "ATIF-v1.8", "session_id": SESSION, "agent": agent}
+    return {**made, "steps": list(steps), **fields}
 
 
 def write(folder: Path, given: Any, name: str = "t.json", **how: Any) -> Path:
@@ -62,7 +65,7 @@ def test_a_run_is_told_as_hooks_would_have(tmp_path: Path) -> None:
         ("Stop", "04"),
     ]  # fmt: skip
     assert all(
-        (fact["session_id"], fact["cwd"], fact["agent_name"]) == ("s1", "/w/shop", "terminus")
+        (fact["session_id"], fact["cwd"], fact["agent_name"]) == (SESSION, "/w/shop", "terminus")
         for fact in told
     )
     assert told[0]["system_prompt"] == "You are an agent."
@@ -86,7 +89,7 @@ def test_one_trajectory_or_many_in_whatever_layout(how: str, tmp_path: Path) -> 
     else:
         path = tmp_path / "t.jsonl"
         path.write_text(json.dumps(WHOLE) + "\n" + json.dumps(other))
-    sessions = {"s1", "s2"} if how in ("array", "lines") else {"s1"}
+    sessions = {SESSION, "s2"} if how in ("array", "lines") else {SESSION}
     turns = trajectories(Atif(), [path])
     assert {turn.session_id for turn in turns} == sessions
     assert all(turn.trajectory.total_tools == 2 and turn.trajectory.failures == 1 for turn in turns)
@@ -175,6 +178,37 @@ def test_a_trajectory_that_has_grown_gives_what_it_gave_before(tmp_path: Path) -
     after = [told.key for told in told_in(Atif(), write(tmp_path, WHOLE))]
     assert before < set(after)
     assert len(after) == len(set(after))
+
+
+def test_runs_of_one_name_that_count_their_calls_alike_lose_none(tmp_path: Path) -> None:
+    failed = result("call_1", "no", extra={"is_error": True})
+    runs = [
+        trajectory(
+            step(1, "user", f"Task {run}"),
+            step(2, "agent", tool_calls=[call("call_1", run=run)], observation={"results": [failed]}),
+            step(3, "agent", "Again.", tool_calls=[call("call_1", run=run)]),
+            session_id="test-session",
+        )
+        for run in (1, 2)
+    ]
+    paths = [write(tmp_path, run, f"{number}.json") for number, run in enumerate(runs)]
+    turns = trajectories(Atif(), [*paths, *paths])
+    assert [turn.trajectory.total_tools for turn in turns] == [2, 2]
+    assert [turn.trajectory.failures for turn in turns] == [1, 1]
+
+
+def test_the_total_of_a_run_that_grew_replaces_the_one_before(tmp_path: Path) -> None:
+    early, late = (
+        trajectory(
+            *(step(number, source, f"{number}") for number, source in enumerate(sources, 1)),
+            final_metrics={"total_prompt_tokens": total, "total_completion_tokens": 1},
+        )
+        for sources, total in ((("user", "agent"), 100), (("user", "agent", "user", "agent"), 300))
+    )
+    paths = [write(tmp_path, early, "early.json"), write(tmp_path, late, "late.json")]
+    turns = trajectories(Atif(), paths)
+    assert sum(turn.usage.input for turn in turns) == 300
+    assert len(turns) == 2
 
 
 def test_a_document_that_ends_early_is_broken_and_one_without_steps_too(tmp_path: Path) -> None:
