@@ -1,7 +1,8 @@
 """The shipper: takes events from the spool, redacts them, and puts them into the stream.
 
 Invariants:
-- A file leaves the spool only after Redis has answered that it has the event.
+- A file leaves the spool only after Redis has answered that it has the event, which is kept
+  aside until that server has had time to sync it (`resend.py`).
 - Events of one session enter the stream in the order of their files; whatever holds one back holds
   back the younger ones of its partition.
 - An event that is sent again has the id that it had before.
@@ -20,16 +21,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 import karl
 from karl.errors import LineDown, Refused, Unreadable
+from karl.metrics import table as metrics
 from producers.cut import Caps
 from producers.envelope import EnvelopeMaker, spool_id
-from producers.push import BATCH_MAX, BATCH_MAX_BYTES, Parcel, parcel_of, push, tell
-from producers.spool import LOCK, Depth, Item, Spool, settled
+from producers.push import BATCH_MAX, BATCH_MAX_BYTES, Parcel, Pushed, parcel_of, push, tell
+from producers.resend import Resend
+from producers.spool import LOCK, SENT, Depth, Item, Spool, settled
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -69,6 +72,15 @@ class Shipped:
     bytes: int = 0
     empty: int = 0
     refused: str = ""
+
+
+class Figures(NamedTuple):
+    """What was done since the start, what waits, and for how many partitions events are held back."""
+
+    totals: dict[str, int]
+    redactions: dict[str, int]
+    depth: Depth
+    held_back: int
 
 
 @dataclass(slots=True)
@@ -111,6 +123,7 @@ class Shipper:
         self._now_ns = now_ns
         self._clock = clock
         self._jitter = jitter
+        self._resend = Resend(spool.folder / SENT, redis, node=envelopes.node, clock=clock)
         self._lengths: dict[int, int] = {}
         self._closed: dict[int, float] = {}  # partition -> when to try it again
         self._held: dict[str, int] = {}  # file -> the partition that it waits for
@@ -153,21 +166,17 @@ class Shipper:
 
     def run_once(self) -> Shipped:
         """Ship one batch of the oldest files that may go. Raises LineDown; then all files are there still."""
+        self._resend.settle()
         self._open_again()
         batch = self._collect()
-        pushed = push(
-            self.redis,
-            batch.parcels,
-            where="ship",
-            node=self.envelopes.node,
-            watch=set(self._held.values()) - self._closed.keys(),
-        )
+        pushed = self._push(batch.parcels)
         self._lengths.update(pushed.lengths)
         failed = {batch.parcels[at].partition for at in pushed.errors if not batch.parcels[at].reason}
         kept = set(pushed.errors) | {
             at for at, parcel in enumerate(batch.parcels) if not parcel.reason and parcel.partition in failed
         }
         sent = [at for at in range(len(batch.parcels)) if at not in kept]
+        self._resend.keep([batch.parcels[at] for at in sent])
         self.spool.remove([*(batch.items[at] for at in sent), *batch.empty])
         again = self._clock() + RETRY_S  # the other partitions go on meanwhile
         self._closed.update(dict.fromkeys(failed, again))
@@ -212,6 +221,12 @@ class Shipper:
             self.spool.clear_full()
             _log.warning("the spool %s has room again; the hook takes events", self.spool.folder)
 
+    def figures(self) -> Figures:
+        """Give what a look at this shipper tells, from any thread and at no cost."""
+        return Figures(
+            dict(self._totals), dict(self._redactions), self._last_depth, len(set(self._held.copy().values()))
+        )
+
     # A round's parts.
 
     def _round(self) -> Shipped:
@@ -225,6 +240,8 @@ class Shipper:
         except LineDown as error:
             shipped = Shipped(refused=str(error))
         self._say(shipped.refused)
+        metrics.PUSHES_REFUSED.add(bool(shipped.refused))
+        metrics.REDIS_UP.set(not shipped.refused)
         return shipped
 
     def _collect(self) -> _Batch:
@@ -237,6 +254,15 @@ class Shipper:
                 break
             self._take(item, batch)
         return batch
+
+    def _push(self, parcels: list[Parcel]) -> Pushed:
+        watch = set(self._held.values()) - self._closed.keys()
+        try:
+            with metrics.PUSH_DURATION.timing():
+                return push(self.redis, parcels, where="ship", node=self.envelopes.node, watch=watch)
+        except LineDown:
+            self._resend.doubt()
+            raise
 
     def _take(self, item: Item, batch: _Batch) -> None:
         raw = self.spool.read(item)
@@ -280,13 +306,16 @@ class Shipper:
     def _count(self, batch: _Batch, sent: list[int], refused: str) -> Shipped:
         dead = sum(1 for at in sent if batch.parcels[at].reason)
         self._totals.update(shipped=len(sent) - dead, dead=dead, empty=len(batch.empty))
+        size = sum(batch.items[at].size for at in sent)
+        metrics.SHIPPED_BYTES.add(size)
+        metrics.PUSHED_BYTES.add(sum(len(batch.parcels[at].data) for at in sent))
         for at in sent:
             self._redactions.update(batch.redactions[at])
         return Shipped(
             count=len(sent) - dead,
             dead=dead,
             waiting=len(self._held) + len(self._unfinished) + len(batch.parcels) - len(sent),
-            bytes=sum(batch.items[at].size for at in sent),
+            bytes=size,
             empty=len(batch.empty),
             refused=refused,
         )

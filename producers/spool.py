@@ -27,6 +27,8 @@ OFF = "off"
 FULL = "full"
 #: Held by the one shipper of this folder.
 LOCK = ".ship.lock"
+#: Folder of what the server was given a moment ago (producers.resend).
+SENT = ".sent"
 
 #: Bytes that `read` takes of one file; one more than the largest event has, so that an excess shows.
 READ_MAX_BYTES = 64 * 1024 * 1024 + 1
@@ -34,7 +36,7 @@ READ_MAX_BYTES = 64 * 1024 * 1024 + 1
 #: Strangers remembered as named, so that a folder full of them costs no memory without end.
 STRANGERS_MAX = 1000
 
-_OWN = frozenset({OFF, FULL, LOCK})
+_OWN = frozenset({OFF, FULL, LOCK, SENT})
 _EVENT_FILE = re.compile(rf"({AGENT_NAME})\.([0-9]{{1,10}})-{{0,250}}")
 
 #: When a file was last written (ns), by which process, and its name: the order in which events happened. Two

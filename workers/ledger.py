@@ -6,6 +6,7 @@ Invariants:
 - It reads the records streams from the ledger's own watermarks, never from a place kept elsewhere:
   what the ledger has is not written twice, what it lacks is still in the stream.
 - A stream is trimmed only after fsync, and only while the lease is ours (checked inside Redis).
+- What the server might still forget is not appended (`read_ahead.py`).
 - Nothing is appended when our own clock can not vouch for the lease any more.
 """
 
@@ -21,12 +22,14 @@ from typing import TYPE_CHECKING
 
 from karl.errors import LeaseLost, Unreadable
 from karl.ledger.writer import Draft, Writer, newest_term
+from karl.metrics import table as metrics
 from karl.stream import keys
 from karl.stream.connect import command
 from karl.stream.dead_letters import bury
 from karl.stream.lease import Lease
 from karl.stream.pace import Pace
 from workers.loop import every
+from workers.read_ahead import ReadAhead, hold_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -88,24 +91,47 @@ class LedgerWorker:
         # A wait for records that is as long as a short lease would lose it each time that none come.
         self._block_ms = max(1, min(BLOCK_MS, int(lease_ttl_s * 1000 / 3)))
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
+        self._ahead = ReadAhead(monotonic)
         self._writer: Writer | None = None
         self._standing_by = ""
         #: Records on disk since this process took over.
         self.records = 0
 
-    def run_once(self, _stop: threading.Event) -> None:
+    @property
+    def holds(self) -> bool:
+        """Say whether we may write now, by our own clock; from any thread."""
+        return self._writer is not None and self._lease.trusted()
+
+    @property
+    def term(self) -> int:
+        """The term that we hold or held last; 0 for none."""
+        return self._lease.term
+
+    @property
+    def seq(self) -> int:
+        """The ledger's last line while we write; 0 while we do not."""
+        writer = self._writer
+        return writer.next_seq - 1 if writer else 0
+
+    def run_once(self, stop: threading.Event) -> None:
         """Stand by, or write one batch."""
         writer = self._writer or self._take_over()
         if writer is None:
             return
         if self._renewal_due():
             self._lease.renew()
-        if batch := self._read(writer, self._block_ms):
+        wait_s = self._ahead.wait_s(self._block_ms / 1000)
+        if self._ahead.full:
+            stop.wait(wait_s)
+        elif batch := self._read(writer, int(wait_s * 1000) or None):
+            self._ahead.add(batch)
+        if batch := self._ahead.due():
             self._append(writer, batch)
 
     def forget(self, *, defect: bool = False) -> None:
         """Stop writing; the lease is left to expire if Redis can not be told."""
         del defect
+        self._ahead.clear()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -117,6 +143,8 @@ class LedgerWorker:
         try:
             for _ in range(DRAIN_MAX):
                 if batch := self._read(self._writer):
+                    self._ahead.add(batch)
+                if batch := self._ahead.due():
                     self._append(self._writer, batch)
                 else:
                     break
@@ -144,8 +172,10 @@ class LedgerWorker:
             pause=lambda: time.sleep(0.01),
         )
         self._writer = writer
+        metrics.TAKEOVERS.add()
         if writer.recovery is not None:
             _log.warning("ledger: %s", writer.recovery)
+        self._ahead.hold_s = hold_of(self._redis)
         self._lift_ids(writer.watermarks)
         self._trim(writer.watermarks)  # what an earlier writer had ledgered, and died before it could trim
         _log.info("ledger: writing term %d from record %d on", self._lease.term, writer.next_seq)
@@ -164,7 +194,7 @@ class LedgerWorker:
         pipe.execute(raise_on_error=False)
 
     def _read(self, writer: Writer, block_ms: int | None = None) -> list[Draft]:
-        after = writer.watermarks
+        after = writer.watermarks | self._ahead.read
         names = {keys.records_key(p).encode(): p for p in range(keys.PARTITIONS)}
         block = [] if block_ms is None else ["BLOCK", block_ms]
         ids = [after.get(p, "0") for p in names.values()]
@@ -179,10 +209,12 @@ class LedgerWorker:
 
     def _append(self, writer: Writer, batch: list[Draft]) -> None:
         try:
-            writer.append(batch)
+            with metrics.APPEND_DURATION.timing():
+                writer.append(batch)
         except Unreadable:
             self._append_readable(writer, batch)
         self.records += len(batch)
+        metrics.LEDGERED_BYTES.add(sum(len(draft.body) for draft in batch))
         self._trim({d.partition: str(d.stream_id) for d in batch if d.partition is not None})
 
     def _append_readable(self, writer: Writer, batch: list[Draft]) -> None:
@@ -194,6 +226,7 @@ class LedgerWorker:
                 pipe = self._redis.pipeline(transaction=False)
                 bury(pipe, draft.body, error.reason, "ledger", self._node, partition=draft.partition or 0)
                 pipe.execute()
+                metrics.DEAD_LETTERS_TOTAL.add()
 
     def _trim(self, upto: dict[int, str]) -> None:
         """Take out of the records streams what is on disk. Raises LeaseLost if the lease is not ours."""

@@ -225,7 +225,7 @@ def _persistence(line: Asked) -> Iterator[Check]:
     sync = _configured(line.redis, "appendfsync")
     if sync == "no":
         seen = "on, but synced whenever the system likes (appendfsync no)"
-        yield Check(LINK, "append-only file", "warn", seen, "CONFIG SET appendfsync everysec")
+        yield Check(LINK, "append-only file", "warn", seen, "CONFIG SET appendfsync always")
         return
     text = f"on, synced {sync}" if sync else "on; how often it is synced this user may not ask"
     yield Check(LINK, "append-only file", "ok", text)

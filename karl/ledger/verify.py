@@ -329,22 +329,27 @@ class _Check:
             return
         try:
             body = _BODIES[line.kind].decode(line.body)
-            if isinstance(body, TrajectoryBody | EventsBody):
+            if isinstance(body, TrajectoryBody) and not self._trajectories.add(body.id):
+                self._repeated(line, f"trajectory {body.id} is there already, and counts once")
+            elif isinstance(body, TrajectoryBody | EventsBody):
                 self._check_events(line, body.events)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._fault(line, f"the body is no {line.kind}: {error}")
             return
-        if isinstance(body, TrajectoryBody):
-            if not self._trajectories.add(body.id):
-                self._fault(line, f"trajectory {body.id} is there already")
-        elif isinstance(body, AnnotationBody | ScoreBody) and body.trajectory not in self._trajectories:
+        if isinstance(body, AnnotationBody | ScoreBody) and body.trajectory not in self._trajectories:
             self._fault(line, f"it is about trajectory {body.trajectory}, which does not come before it")
 
     def _check_events(self, line: Line, events: list[msgspec.Raw]) -> None:
-        for event in events:
-            name = _event_id.decode(event).id
-            if not self._events.add(name):
-                self._fault(line, f"event {name} is there already")
+        names = [_event_id.decode(event).id for event in events]
+        again = [name for name in names if not self._events.add(name)]
+        if again and len(again) == len(names):
+            self._repeated(line, f"its events are there already, {again[0]} the first")
+        elif again:
+            self._fault(line, f"event {again[0]} is there already")
+
+    def _repeated(self, line: Line, reason: str) -> None:
+        """Warn of a record that came twice: its stream had lost what it had handed on (docs/guarantees.md)."""
+        self._warn(line.segment, line.offset, line.seq, line.end - line.offset, reason)
 
     def _fault(self, line: Line, reason: str) -> None:
         self._damage(line.segment, line.offset, line.seq, line.end - line.offset, reason)

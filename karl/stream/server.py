@@ -1,8 +1,8 @@
 """The embedded server: a Redis-protocol server in the data folder, for a line on one machine.
 
 Invariants:
-- It listens on a unix socket only (mode 0700 folder), keeps an append-only file that is synced
-  every second, and never evicts.
+- It listens on a unix socket only (mode 0700 folder), keeps an append-only file that is on disk
+  before it answers, and never evicts.
 - It does not outlive the process that started it, not even after kill -9: a small shell guards it
   and ends it when the pipe from its parent closes.
 """
@@ -98,7 +98,7 @@ class Server:
         command = [
             find_server(), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700",
             "--dir", str(self._folder), "--logfile", str(self._folder / "server.log"),
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
             "--maxmemory-policy", "noeviction", "--daemonize", "no",
         ]  # fmt: skip
         self._process = subprocess.Popen(

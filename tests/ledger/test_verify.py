@@ -203,8 +203,7 @@ def test_a_fork_is_found_though_every_checksum_is_right(folder: Path) -> None:
         ({"source": (5, "1")}, "stream id"),
         ({"kind": "segment"}, "first in its segment"),
         ({"kind": "score"}, "the body is no score"),
-        ({"body": trajectory(0)}, "trajectory t0 is there already"),
-        ({"body": trajectory(0).replace(b't0"', b'other"')}, "event e0-0 is there already"),
+        ({"body": trajectory(1, events=3).replace(b't1"', b't2"').replace(b"e1-0", b"e0-0")}, "event e0-0 is"),
         ({"kind": "annotation", "body": annotation("t9")}, "about trajectory t9"),
         ({"kind": "score", "body": score("t2")}, "about trajectory t2"),
         ({"body": b'{"id":"t1"}'}, "the body is no trajectory"),
@@ -219,6 +218,22 @@ def test_what_no_writer_would_write_is_found_though_every_checksum_is_right(
     found = damages(folder)
     assert any(reason in finding.reason for finding in found), found
     assert found[0].offset == verify_offset(folder, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (trajectory(0), "trajectory t0 is there already"),
+        (events("e0-0", "e0-1"), "its events are there already, e0-0 the first"),
+    ],
+)
+def test_a_record_that_came_twice_is_a_warning(folder: Path, body: bytes, reason: str) -> None:
+    write_some(folder, 1)
+    with open_writer(folder, 2) as writer:
+        writer.append([Draft("trajectory" if b"turn" in body else "events", body, 5, "200-0")])
+    report = verify(folder)
+    assert report.ok
+    assert [reason in finding.reason for finding in report.findings] == [True]
 
 
 def verify_offset(folder: Path, place: int) -> int:
