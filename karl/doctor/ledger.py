@@ -18,6 +18,7 @@ from karl.doctor.check import HERE, Check, Machine, Verdict, counted, span
 from karl.doctor.machine import private
 from karl.doctor.server import Asked
 from karl.errors import LedgerDamaged, Unreadable
+from karl.ledger.files import SegmentFile, open_segment, segment_size, split_lines
 from karl.ledger.frame import Line, misfit, read_line
 from karl.ledger.reader import START, Position
 from karl.ledger.segments import (
@@ -28,7 +29,6 @@ from karl.ledger.segments import (
     list_segments,
     newest_header,
     newest_term,
-    split_lines,
     term_of,
 )
 from karl.stream.connect import client_name
@@ -57,14 +57,14 @@ def end_of(folder: Path) -> End | None:
     header = newest_header(folder, list_segments(folder))
     if header is None:
         return None
-    path = folder / header.line.segment
-    size = path.stat().st_size
-    window = TAIL_BYTES
-    while True:
-        lines, torn = _tail(path, max(0, size - window), size)
-        if lines or window >= size:
-            break
-        window *= 4
+    with open_segment(folder, header.line.segment) as file:
+        size = file.size()
+        window = TAIL_BYTES
+        while True:
+            lines, torn = _tail(file, header.line.segment, max(0, size - window), size)
+            if lines or window >= size:
+                break
+            window *= 4
     _check_chain(lines)
     return End(header, lines[-1] if lines else header.line, len(lines), torn)
 
@@ -75,20 +75,20 @@ def end_position(folder: Path) -> Position:
     return Position(end.last.segment, end.last.end, end.last.seq, end.last.hash) if end else START
 
 
-def _tail(path: Path, start: int, stop: int) -> tuple[list[Line], int]:
+def _tail(file: SegmentFile, name: str, start: int, stop: int) -> tuple[list[Line], int]:
     """Read the whole lines between two offsets, leaving out the one that `start` lies in."""
     lines: list[Line] = []
     torn = 0
-    for offset, data in split_lines(path, start, stop):
+    for offset, data in split_lines(file, start, stop):
         if start and offset == start:
             continue
         if not data.endswith(b"\n"):
             torn = len(data)
             continue
         try:
-            lines.append(read_line(data, path.name, offset))
+            lines.append(read_line(data, name, offset))
         except Unreadable as error:
-            raise LedgerDamaged(path.name, offset, error.reason) from error
+            raise LedgerDamaged(name, offset, error.reason) from error
     return lines, torn
 
 
@@ -255,7 +255,7 @@ def _seal(folder: Path, header: Header) -> str | None:
     if seal is None:
         return None
     try:
-        size = (folder / seal.segment).stat().st_size
+        size = segment_size(folder, seal.segment)
     except FileNotFoundError:
         return f"{seal.segment} is missing, and {header.line.segment} names it"
     if size < seal.length:

@@ -2,13 +2,17 @@
 
 Invariants:
 - A body's bytes go in and come out unchanged; nothing here encodes JSON of others.
-- A line is valid only if it is, byte for byte, what `write_line` makes of its own members.
+- A line is valid only if it is, byte for byte, what `write_line` makes of its own members, or what
+  `erase_line` makes of that.
+- The chain is over everything but the body and its salt, for which a digest stands. So a body can be
+  taken out, and neither the length of the line nor its hash changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import zlib
 from typing import NamedTuple
 
@@ -16,7 +20,7 @@ import msgspec
 
 from karl.errors import Unreadable
 
-FORMAT = 1
+FORMAT = 2
 
 #: How many partitions the streams have: karl.stream.keys, which this room may not import.
 PARTITIONS = 64
@@ -27,7 +31,14 @@ NO_HASH = "0" * 64
 #: The kind of a segment's first line.
 SEGMENT = "segment"
 
+#: What a line's kind is read as when its body was taken out.
+ERASED = "erased"
+
+#: The salt of a line whose body was taken out. One that is drawn is never this.
+NO_SALT = "0" * 32
+
 _CRC_OPENS = b',"crc":"'
+_SALT_OPENS = b',"salt":"'
 _TAIL = len(b',"crc":"00000000"}')
 _KIND = re.compile(r"[a-z_]+")
 
@@ -35,8 +46,8 @@ _KIND = re.compile(r"[a-z_]+")
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One valid line and where it lies: bytes `offset` to `end` of `segment`, its line end included.
 
-    `hash` is the SHA-256 of the line, which the next line has as `prev`. `source` is partition and
-    stream id. `time` is ISO-8601 in UTC with milliseconds.
+    `hash` is what the next line has as `prev`. `source` is partition and stream id. `time` is ISO-8601 in
+    UTC with milliseconds. When the body was taken out, `kind` is ERASED and `body` has no members.
     """
 
     seq: int
@@ -69,6 +80,8 @@ class _Members(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     source: tuple[int, str] | None
     prev: str
+    digest: str
+    salt: str
     body: msgspec.Raw
     crc: str
 
@@ -77,25 +90,66 @@ _decoder = msgspec.json.Decoder(_Members)
 _syntax = msgspec.json.Decoder(msgspec.Raw)
 
 
+def draw_salt() -> str:
+    """Draw a salt: 32 hexadecimal digits that nobody can guess."""
+    return secrets.token_hex(16)
+
+
 def write_line(
-    body: bytes, *, seq: int, term: int, time: str, kind: str, source: tuple[int, str] | None, prev: str
+    body: bytes,
+    *,
+    seq: int,
+    term: int,
+    time: str,
+    kind: str,
+    source: tuple[int, str] | None,
+    prev: str,
+    salt: str,
 ) -> tuple[bytes, str]:
     """Give a line's bytes, its line end included, and the hash that the next line needs.
 
     `body` must have passed `check_body`, `kind` must have passed `check_kind`.
     """
-    origin = "null" if source is None else f'[{source[0]},"{source[1]}"]'
-    opening = (
-        f'{{"seq":{seq},"term":{term},"time":"{time}","kind":"{kind}",'
-        f'"source":{origin},"prev":"{prev}","body":'
+    opening = _open_line(
+        seq=seq, term=term, time=time, kind=kind, source=source, prev=prev, digest=_digest(salt, body)
     )
-    covered = opening.encode() + body
-    line = b'%b,"crc":"%08x"}' % (covered, zlib.crc32(covered))
-    return line + b"\n", hashlib.sha256(line).hexdigest()
+    return _close_line(opening, salt, body), hashlib.sha256(opening).hexdigest()
 
 
 def read_line(data: bytes, segment: str, offset: int) -> Line:
     """Take one line apart; `data` is all of it, its line end included. Raises Unreadable with the reason."""
+    members = _take_apart(data)
+    body = bytes(members.body)
+    erased = members.salt == NO_SALT
+    if erased and body != _blank(len(body)):
+        raise Unreadable("an erased line with a body")
+    if not erased and members.digest != _digest(members.salt, body):
+        raise Unreadable("the body is not the one that was written")
+    opening = _opening_of(members)
+    if _close_line(opening, members.salt, body) != data:
+        raise Unreadable("not written as a writer would write it")
+    return Line(
+        seq=members.seq,
+        term=members.term,
+        time=members.time,
+        kind=ERASED if erased else members.kind,
+        source=members.source,
+        prev=members.prev,
+        body=members.body,
+        hash=hashlib.sha256(opening).hexdigest(),
+        segment=segment,
+        offset=offset,
+        end=offset + len(data),
+    )
+
+
+def erase_line(data: bytes) -> bytes:
+    """Give a valid line without its body and salt, as long as it was. Raises Unreadable."""
+    members = _take_apart(data)
+    return _close_line(_opening_of(members), NO_SALT, _blank(len(bytes(members.body))))
+
+
+def _take_apart(data: bytes) -> _Members:
     if not data.endswith(b"\n"):
         raise Unreadable("the line has no end")
     line = data[:-1]
@@ -105,33 +159,48 @@ def read_line(data: bytes, segment: str, offset: int) -> Line:
     if tail != b',"crc":"%08x"}' % zlib.crc32(covered):
         raise Unreadable("the checksum does not fit the bytes")
     try:
-        members = _decoder.decode(line)
+        return _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"not a line of the ledger: {error}") from error
-    again, digest = write_line(
-        bytes(members.body),
+
+
+def _open_line(
+    *, seq: int, term: int, time: str, kind: str, source: tuple[int, str] | None, prev: str, digest: str
+) -> bytes:
+    """Write what the chain covers."""
+    origin = "null" if source is None else f'[{source[0]},"{source[1]}"]'
+    return (
+        f'{{"seq":{seq},"term":{term},"time":"{time}","kind":"{kind}",'
+        f'"source":{origin},"prev":"{prev}","digest":"{digest}"'
+    ).encode()
+
+
+def _opening_of(members: _Members) -> bytes:
+    return _open_line(
         seq=members.seq,
         term=members.term,
         time=members.time,
         kind=members.kind,
         source=members.source,
         prev=members.prev,
+        digest=members.digest,
     )
-    if again != data:
-        raise Unreadable("not written as a writer would write it")
-    return Line(
-        seq=members.seq,
-        term=members.term,
-        time=members.time,
-        kind=members.kind,
-        source=members.source,
-        prev=members.prev,
-        body=members.body,
-        hash=digest,
-        segment=segment,
-        offset=offset,
-        end=offset + len(data),
-    )
+
+
+def _close_line(opening: bytes, salt: str, body: bytes) -> bytes:
+    covered = b'%b%b%b","body":%b' % (opening, _SALT_OPENS, salt.encode(), body)
+    return b'%b,"crc":"%08x"}\n' % (covered, zlib.crc32(covered))
+
+
+def _digest(salt: str, body: bytes) -> str:
+    digest = hashlib.sha256(salt.encode())
+    digest.update(body)
+    return digest.hexdigest()
+
+
+def _blank(size: int) -> bytes:
+    """Give an object without members, so many bytes long: what stands where a body was."""
+    return b"{" + b" " * (size - 2) + b"}"
 
 
 def misfit(line: Line, *, seq: int, prev: str, term: int) -> str | None:
@@ -149,6 +218,8 @@ def check_body(body: bytes) -> None:
     """Refuse a body that would spoil the line that it is put into. Raises Unreadable."""
     if b"\n" in body:
         raise Unreadable("the body has a line end in it")
+    if not body.startswith(b"{"):
+        raise Unreadable("the body is no JSON object")
     try:
         body.decode()
         _syntax.decode(body)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from karl.errors import LedgerDamaged, Unreadable
+from karl.ledger.files import open_segment
 from karl.ledger.frame import SEGMENT, Line, read_line
 from karl.ledger.reader import START, Position
 from karl.ledger.segments import Header, list_segments, newest_header, read_header
@@ -53,8 +54,8 @@ def _before(folder: Path, header: Header) -> tuple[Header | None, int | None]:
 
 def _backwards(folder: Path, segment: str, stop: int | None) -> Iterator[Line]:
     """Give a segment's whole lines from byte `stop`, or its end, back to its first."""
-    with (folder / segment).open("rb") as file:
-        size = file.seek(0, 2)
+    with open_segment(folder, segment) as file:
+        size = file.size()
         if stop is not None and stop > size:
             raise LedgerDamaged(segment, size, f"bytes are missing before the seal at {stop}")
         begin, kept = size if stop is None else stop, b""
@@ -62,8 +63,7 @@ def _backwards(folder: Path, segment: str, stop: int | None) -> Iterator[Line]:
         step = _CHUNK
         while begin:
             start = max(0, begin - step)
-            file.seek(start)
-            data = file.read(begin - start) + kept
+            data = file.read_at(start, begin - start) + kept
             first = data.find(b"\n") + 1 if start else 0
             if start and (not first or first == len(data)):
                 kept, begin, step = data, start, step * 2  # a line longer than what was read

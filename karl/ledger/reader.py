@@ -11,13 +11,13 @@ Not here: whether the whole ledger is sound (see `verify.py`).
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from karl.errors import LedgerDamaged, LedgerRewound, Unreadable
+from karl.ledger.files import SegmentFile, open_segment
 from karl.ledger.frame import NO_HASH, SEGMENT, Line, misfit, read_line
 from karl.ledger.segments import (
     Header,
@@ -68,7 +68,7 @@ class Reader:
     def __init__(self, folder: Path, position: Position | None = None) -> None:
         self.position = position or START
         self._folder = folder
-        self._fd = -1
+        self._file: SegmentFile | None = None
         self._ahead: list[Header] = []
         self._listed = 0  # the folder's time at a listing that can be relied on
         #: A mismatch right where an earlier reader stopped means another history, not damage.
@@ -91,9 +91,9 @@ class Reader:
 
     def close(self) -> None:
         """Let go of the open segment; the reader may be used again."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,28 +114,27 @@ class Reader:
         """Read on from the position: at least one whole line, where the file has one."""
         if not self.position.segment:
             return b""
-        if self._fd < 0:
-            self._fd = self._open()
+        file = self._file = self._file or self._open()
         size = _CHUNK
         while True:
-            data = os.pread(self._fd, size, self.position.offset)
+            data = file.read_at(self.position.offset, size)
             if len(data) < size or b"\n" in data:
                 break
             size *= 4
-        if not data and os.fstat(self._fd).st_size < self.position.offset:
+        if not data and file.size() < self.position.offset:
             raise self._rewound("the segment is shorter than that")
         return data
 
-    def _open(self) -> int:
+    def _open(self) -> SegmentFile:
         segment, offset = self.position.segment, self.position.offset
         try:
-            fd = os.open(self._folder / segment, os.O_RDONLY)
+            file = open_segment(self._folder, segment)
         except FileNotFoundError as error:
             raise self._rewound("the segment is gone") from error
-        if offset and os.pread(fd, 1, offset - 1) != b"\n":
-            os.close(fd)
+        if offset and file.read_at(offset - 1, 1) != b"\n":
+            file.close()
             raise self._rewound("no line ends there")
-        return fd
+        return file
 
     def _look_ahead(self) -> None:
         """Find the segments that count and come after ours; one stat when there is no news."""
@@ -221,7 +220,7 @@ def head(folder: Path) -> Head:
     header = newest_header(folder, list_segments(folder))
     if header is None:
         return Head()
-    last = _last_line(folder / header.line.segment) or header.line
+    last = _last_line(folder, header.line.segment) or header.line
     records = header.body.records + last.seq - header.line.seq
     return Head(last.seq, last.hash, last.segment, last.term, last.time, records)
 
@@ -229,24 +228,22 @@ def head(folder: Path) -> Head:
 def read_at(folder: Path, segment: str, offset: int, end: int) -> Line:
     """Read the one line at these bytes, as a Line told them. Raises LedgerDamaged."""
     try:
-        with (folder / segment).open("rb") as file:
-            file.seek(offset)
-            return read_line(file.read(end - offset), segment, offset)
+        with open_segment(folder, segment) as file:
+            return read_line(file.read_at(offset, end - offset), segment, offset)
     except FileNotFoundError as error:
         raise LedgerDamaged(segment, offset, "the segment is missing") from error
     except Unreadable as error:
         raise LedgerDamaged(segment, offset, error.reason) from error
 
 
-def _last_line(path: Path) -> Line | None:
+def _last_line(folder: Path, segment: str) -> Line | None:
     """Find the last whole line by reading backwards, in steps that grow with the line."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
+    with open_segment(folder, segment) as file:
+        size = file.size()
         step = _CHUNK
         while True:
             start = max(0, size - step)
-            file.seek(start)
-            data = file.read(size - start)
+            data = file.read_at(start, size - start)
             stop = data.rfind(b"\n") + 1
             begin = data.rfind(b"\n", 0, stop - 1) + 1 if stop else 0
             if begin or not start:
@@ -255,6 +252,6 @@ def _last_line(path: Path) -> Line | None:
     if not stop:
         return None
     try:
-        return read_line(data[begin:stop], path.name, start + begin)
+        return read_line(data[begin:stop], segment, start + begin)
     except Unreadable as error:
-        raise LedgerDamaged(path.name, start + begin, error.reason) from error
+        raise LedgerDamaged(segment, start + begin, error.reason) from error

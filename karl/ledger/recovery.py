@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from karl.errors import FsyncFailed, LedgerDamaged, Unreadable
+from karl.ledger.files import PACKED, SegmentFile, is_packed, open_segment, split_lines
 from karl.ledger.frame import NO_HASH, Line, StreamId, misfit, read_line, read_stream_id
-from karl.ledger.segments import Cut, Header, Seal, decode_header, list_segments, split_lines, term_of
+from karl.ledger.segments import Cut, Header, Seal, decode_header, list_segments, term_of
 
 
 class State(NamedTuple):
@@ -50,8 +51,11 @@ def recover(folder: Path) -> Found:
     cuts: list[Cut] = []
     for name in reversed(list_segments(folder)):
         path = folder / name
+        if is_packed(folder, name):
+            raise LedgerDamaged(name + PACKED, 0, "the newest segment is compressed; unpack it first")
         size = _settle(path)
-        header, state, end = _scan(path, size)
+        with open_segment(folder, name) as file:
+            header, state, end = _scan(file, name, size)
         if header is None:
             cuts.append(_set_aside(path, size))
             continue
@@ -76,7 +80,7 @@ def _settle(path: Path) -> int:
         os.close(fd)
 
 
-def _scan(path: Path, size: int) -> tuple[Header | None, State, int]:
+def _scan(file: SegmentFile, name: str, size: int) -> tuple[Header | None, State, int]:
     """Read a segment: its header, the state after its last valid line, and where that ends.
 
     No header when the segment is empty or its only line is not valid: it was never begun. Raises
@@ -86,25 +90,25 @@ def _scan(path: Path, size: int) -> tuple[Header | None, State, int]:
     last: Line | None = None
     bad: tuple[int, str] | None = None
     marks: dict[int, StreamId] = {}
-    for offset, data in split_lines(path, 0, size):
+    for offset, data in split_lines(file, 0, size):
         try:
-            line = read_line(data, path.name, offset)
+            line = read_line(data, name, offset)
         except Unreadable as error:
             bad = bad or (offset, error.reason)
             continue
         if bad:
-            raise LedgerDamaged(path.name, bad[0], f"{bad[1]}, and valid lines follow")
+            raise LedgerDamaged(name, bad[0], f"{bad[1]}, and valid lines follow")
         if header is None or last is None:
             header = decode_header(line)
             marks = {p: read_stream_id(text) for p, text in header.body.watermarks.items()}
-        elif reason := misfit(line, seq=last.seq, prev=last.hash, term=term_of(path.name)):
-            raise LedgerDamaged(path.name, offset, reason)
+        elif reason := misfit(line, seq=last.seq, prev=last.hash, term=term_of(name)):
+            raise LedgerDamaged(name, offset, reason)
         if line.source:
             marks[line.source[0]] = read_stream_id(line.source[1])
         last = line
     if header is None or last is None:
         if bad and offset:
-            raise LedgerDamaged(path.name, *bad)  # a header is on disk before lines follow it
+            raise LedgerDamaged(name, *bad)  # a header is on disk before lines follow it
         return None, EMPTY, 0
     records = header.body.records + last.seq - header.line.seq
     return header, State(last.seq, last.hash, records, marks, None), last.end

@@ -7,13 +7,13 @@ segment gives the chain; a segment outside it was written by a process that had 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from karl.errors import LedgerDamaged, LedgerRewound, Unreadable
+from karl.ledger.files import PACKED, open_segment
 from karl.ledger.frame import FORMAT, PARTITIONS, SEGMENT, Line, read_line
 
 LOCK = "LOCK"
@@ -21,8 +21,9 @@ LOCK = "LOCK"
 _NAME = re.compile(r"(\d{10})-(\d{6})\.jsonl")
 _TORN = re.compile(r"(\d{10})-(\d{6})\.jsonl\.torn-\d+")
 _CLAIM = re.compile(rb"(\d{10})\n")
-_CHUNK = 1 << 20
 _HEADER_MAX = 1 << 20
+#: More than a header has that tells of no cuts.
+_HEADER_GUESS = 1 << 13
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -86,15 +87,16 @@ def is_segment(name: str) -> bool:
 
 def is_ours(name: str) -> bool:
     """Say whether a file name is of any kind that belongs into the folder."""
-    return name == LOCK or is_segment(name) or _TORN.fullmatch(name) is not None
+    return name == LOCK or is_segment(name.removesuffix(PACKED)) or _TORN.fullmatch(name) is not None
 
 
 def list_segments(folder: Path) -> list[str]:
     """List the segments' names, oldest first; none when there is no folder."""
     try:
-        return sorted(entry.name for entry in folder.iterdir() if is_segment(entry.name))
+        names = {entry.name.removesuffix(PACKED) for entry in folder.iterdir()}
     except FileNotFoundError:
         return []
+    return sorted(name for name in names if is_segment(name))
 
 
 def claimed_terms(lock: bytes) -> list[int]:
@@ -108,26 +110,12 @@ def newest_term(folder: Path) -> int:
         names = [entry.name for entry in folder.iterdir()]
     except FileNotFoundError:
         return 0
-    terms = [term_of(name) for name in names if is_segment(name) or _TORN.fullmatch(name)]
+    terms = [
+        term_of(name) for name in names if is_segment(name.removesuffix(PACKED)) or _TORN.fullmatch(name)
+    ]
     if LOCK in names:
         terms += claimed_terms((folder / LOCK).read_bytes())
     return max(terms, default=0)
-
-
-def split_lines(path: Path, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-    """Give each line of a file between two offsets, with its offset and its line end.
-
-    The last one has no line end when the bytes end, or `stop` comes, before it.
-    """
-    with path.open("rb", buffering=_CHUNK) as file:
-        file.seek(start)
-        offset = start
-        while offset < stop:
-            data = file.readline(stop - offset)
-            if not data:
-                return
-            yield offset, data
-            offset += len(data)
 
 
 def decode_header(line: Line) -> Header:
@@ -157,12 +145,16 @@ def read_header(folder: Path, name: str) -> Header | None:
     Raises LedgerDamaged when the first line is whole and not a header.
     """
     try:
-        with (folder / name).open("rb") as file:
-            data = file.readline(_HEADER_MAX)
+        with open_segment(folder, name) as file:
+            data = file.read_at(0, _HEADER_GUESS)
+            if b"\n" not in data:
+                data = file.read_at(0, _HEADER_MAX)
     except FileNotFoundError:
         return None  # recovery set it aside since the folder was listed
-    if not data.endswith(b"\n") and len(data) < _HEADER_MAX:
+    end = data.find(b"\n") + 1
+    if not end and len(data) < _HEADER_MAX:
         return None
+    data = data[: end or None]
     try:
         return decode_header(read_line(data, name, 0))
     except Unreadable as error:

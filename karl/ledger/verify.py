@@ -9,9 +9,6 @@ Invariants:
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,7 +16,9 @@ from typing import Literal, get_args
 import msgspec
 
 from karl.errors import LedgerDamaged, Unreadable
-from karl.ledger.frame import NO_HASH, SEGMENT, Line, StreamId, misfit, read_line, read_stream_id
+from karl.ledger.files import SegmentFile, open_segment, segment_size, split_lines
+from karl.ledger.frame import ERASED, NO_HASH, SEGMENT, Line, StreamId, misfit, read_line, read_stream_id
+from karl.ledger.seen import SeenIds, Spans
 from karl.ledger.segments import (
     Cut,
     Header,
@@ -28,21 +27,30 @@ from karl.ledger.segments import (
     is_ours,
     list_segments,
     read_header,
-    split_lines,
     term_of,
 )
-from karl.schema.record import AnnotationBody, EventsBody, RecordKind, ScoreBody, TrajectoryBody
+from karl.schema.record import (
+    AnnotationBody,
+    ErasureBody,
+    EventsBody,
+    RecordKind,
+    ScoreBody,
+    TrajectoryBody,
+)
 
 FINDINGS_MAX = 1000
 
 #: How much is read between two reports of progress, in bytes.
 _PROGRESS = 1 << 20
 
-_BODIES: dict[str, msgspec.json.Decoder[TrajectoryBody | EventsBody | AnnotationBody | ScoreBody]] = {
+_Body = TrajectoryBody | EventsBody | AnnotationBody | ScoreBody | ErasureBody
+
+_BODIES: dict[str, msgspec.json.Decoder[_Body]] = {
     "trajectory": msgspec.json.Decoder(TrajectoryBody),
     "events": msgspec.json.Decoder(EventsBody),
     "annotation": msgspec.json.Decoder(AnnotationBody),
     "score": msgspec.json.Decoder(ScoreBody),
+    "erasure": msgspec.json.Decoder(ErasureBody),
 }
 
 
@@ -61,7 +69,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """What `verify` found. `bytes` counts valid lines, `records` those that are no headers.
+    """What `verify` found. `bytes` counts valid lines, `records` those that are no headers, `erased` those
+    whose body was taken out.
 
     `cuts` are what recovery has taken out over time, none of it ever reported as written.
     """
@@ -71,6 +80,7 @@ class Report(msgspec.Struct):
     bytes: int = 0
     events: int = 0
     trajectories: int = 0
+    erased: int = 0
     seq: int = 0
     head: str = NO_HASH
     damages: int = 0
@@ -91,55 +101,6 @@ class _EventId(msgspec.Struct, frozen=True):
 _event_id = msgspec.json.Decoder(_EventId)
 
 
-class SeenIds:
-    """A set of ids as 8-byte hashes in open addressing: 16 to 32 bytes for each.
-
-    Two of ten million ids share a hash by chance about once in 400,000 ledgers.
-    """
-
-    def __init__(self) -> None:
-        self._slots = array("Q", bytes(8 * 1024))
-        self._count = 0
-
-    def add(self, text: str) -> bool:
-        """Put an id in; False when it was there."""
-        key = _hash(text)
-        slot = self._slot(self._slots, key)
-        if self._slots[slot]:
-            return False
-        self._slots[slot] = key
-        self._count += 1
-        if 2 * self._count > len(self._slots):
-            self._grow()
-        return True
-
-    def __contains__(self, text: str) -> bool:
-        return self._slots[self._slot(self._slots, _hash(text))] != 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    @staticmethod
-    def _slot(slots: array[int], key: int) -> int:
-        mask = len(slots) - 1
-        slot = key & mask
-        while slots[slot] not in {0, key}:
-            slot = (slot + 1) & mask
-        return slot
-
-    def _grow(self) -> None:
-        larger = array("Q", bytes(16 * len(self._slots)))
-        for key in self._slots:
-            if key:
-                larger[self._slot(larger, key)] = key
-        self._slots = larger
-
-
-def _hash(text: str) -> int:
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") or 1  # 0 marks a free slot
-
-
 def verify(folder: Path, *, progress: Callable[[int, int], object] | None = None) -> Report:
     """Check the whole ledger. `progress` is told bytes read and bytes in all, now and then."""
     return _Check(folder, progress).run()
@@ -156,6 +117,8 @@ class _Check:
         self._marks: dict[int, StreamId] = {}
         self._trajectories = SeenIds()
         self._events = SeenIds()
+        self._erased = Spans()
+        self._to_erase = Spans()
         #: True after a fault: seq and chain can not be compared with the line before.
         self._lost = False
 
@@ -168,11 +131,13 @@ class _Check:
         for name in sorted(self._sizes.keys() - {name for name, _ in chain}):
             reason = "no segment that counts names it: a replaced writer's, or never begun"
             self._warn(name, 0, None, self._sizes[name], reason)
+        self._check_erasures()
         self._strangers()
         if self._progress:
             self._progress(self._read, self._read)
         self.report.events = len(self._events)
         self.report.trajectories = len(self._trajectories)
+        self.report.erased = len(self._erased)
         return self.report
 
     def _strangers(self) -> None:
@@ -215,7 +180,8 @@ class _Check:
 
     def _has_line(self, name: str) -> bool:
         """Say whether a segment without a header has anything that a writer ended, or nearly ended."""
-        first = next(split_lines(self._folder / name, 0, self._sizes[name]), None)
+        with open_segment(self._folder, name) as file:
+            first = next(split_lines(file, 0, self._sizes[name]), None)
         return first is not None and (first[1].endswith(b"\n") or _lost_end(first[1], name))
 
     def _segment(self, name: str, seal: Seal | None) -> None:
@@ -223,8 +189,19 @@ class _Check:
         self.report.segments += 1
         size = self._sizes[name]
         stop = min(size, seal.length) if seal else size
+        try:
+            with open_segment(self._folder, name) as file:
+                bad = self._lines(file, name, stop)
+        except LedgerDamaged as error:  # a compressed segment that can not be unpacked
+            self._damage(name, error.offset, None, stop - error.offset, error.reason)
+            self._lost = True
+            return
+        self._end(name, seal, stop, bad)
+
+    def _lines(self, file: SegmentFile, name: str, stop: int) -> tuple[int, int, str] | None:
+        """Check a segment's lines; gives the bytes after the last valid one: offset, number, reason."""
         bad: tuple[int, int, str] | None = None
-        for offset, data in split_lines(self._folder / name, 0, stop):
+        for offset, data in split_lines(file, 0, stop):
             try:
                 line = read_line(data, name, offset)
             except Unreadable as error:
@@ -235,7 +212,7 @@ class _Check:
             bad = None
             self._line(line)
             self._tell(len(data))
-        self._end(name, seal, stop, bad)
+        return bad
 
     def _bad(self, name: str, bad: tuple[int, int, str] | None, line: Line) -> None:
         if bad:
@@ -264,7 +241,8 @@ class _Check:
 
     def _is_torn(self, name: str, offset: int) -> bool:
         """Say whether bytes at the end can be the start of an unfinished write: one line, without end."""
-        (_, data), *more = split_lines(self._folder / name, offset, self._sizes[name])
+        with open_segment(self._folder, name) as file:
+            (_, data), *more = split_lines(file, offset, self._sizes[name])
         return not more and not data.endswith(b"\n") and not _lost_end(data, name)
 
     def _line(self, line: Line) -> None:
@@ -322,6 +300,9 @@ class _Check:
         self._marks[partition] = mark
 
     def _check_body(self, line: Line) -> None:
+        if line.kind == ERASED:
+            self._erased.add(line.seq, line.seq)
+            return
         if line.kind not in get_args(RecordKind):
             self._warn(
                 line.segment, line.offset, line.seq, line.end - line.offset, f"unknown kind {line.kind}"
@@ -336,8 +317,24 @@ class _Check:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._fault(line, f"the body is no {line.kind}: {error}")
             return
-        if isinstance(body, AnnotationBody | ScoreBody) and body.trajectory not in self._trajectories:
+        if isinstance(body, ErasureBody):
+            for first, last in body.lines:
+                self._to_erase.add(first, last)
+        elif (
+            isinstance(body, AnnotationBody | ScoreBody)
+            and body.trajectory not in self._trajectories
+            and not self._erased  # what it is about may be erased, and nobody can tell any more
+        ):
             self._fault(line, f"it is about trajectory {body.trajectory}, which does not come before it")
+
+    def _check_erasures(self) -> None:
+        """Compare the lines without a body with those that records of erasures name."""
+        if lost := self._erased.missing_in(self._to_erase):
+            reason = f"no erasure names it, nor all up to record {lost[1]}: its body was taken out"
+            self._damage("", 0, lost[0], 0, reason)
+        if left := self._to_erase.missing_in(self._erased):
+            reason = f"an unfinished erasure names it, up to {left[1]}; `karl erase --resume` ends it"
+            self._warn("", 0, left[0], 0, reason)
 
     def _check_events(self, line: Line, events: list[msgspec.Raw]) -> None:
         names = [_event_id.decode(event).id for event in events]
@@ -348,7 +345,7 @@ class _Check:
             self._fault(line, f"event {again[0]} is there already")
 
     def _repeated(self, line: Line, reason: str) -> None:
-        """Warn of a record that came twice: its stream had lost what it had handed on (docs/guarantees.md)."""
+        """Warn of a record that came twice: its stream had lost what it had handed on."""
         self._warn(line.segment, line.offset, line.seq, line.end - line.offset, reason)
 
     def _fault(self, line: Line, reason: str) -> None:
@@ -376,8 +373,12 @@ class _Check:
 def _sizes(folder: Path) -> dict[str, int]:
     sizes = {}
     for name in list_segments(folder):
-        with contextlib.suppress(FileNotFoundError):  # a writer that opens may set one aside just now
-            sizes[name] = (folder / name).stat().st_size
+        try:
+            sizes[name] = segment_size(folder, name)
+        except FileNotFoundError:  # a writer that opens may set one aside just now
+            continue
+        except LedgerDamaged:  # it can not be unpacked: that is told when it is read
+            sizes[name] = 0
     return sizes
 
 

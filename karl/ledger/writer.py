@@ -33,6 +33,7 @@ from karl.ledger.frame import (
     StreamId,
     check_body,
     check_kind,
+    draw_salt,
     read_stream_id,
     write_line,
 )
@@ -75,6 +76,7 @@ class Writer:
         clock: Callable[[], datetime],
         segment_max_bytes: int,
         trusted: Callable[[], bool],
+        salt: Callable[[], str],
     ) -> None:
         self.recovery: Recovery | None = None
         #: Drafts left out so far because the ledger has them.
@@ -85,6 +87,7 @@ class Writer:
         self._clock = clock
         self._segment_max = segment_max_bytes
         self._trusted = trusted
+        self._salt = salt
         self._state = EMPTY
         self._fd = -1
         self._segment = ""
@@ -104,10 +107,12 @@ class Writer:
         trusted: Callable[[], bool],
         attempts: int = 1,
         pause: Callable[[], object] = bool,
+        salt: Callable[[], str] = draw_salt,
     ) -> Writer:
         """Take the folder over under a term larger than any before, and start a segment in it.
 
-        `clock` gives the time for the lines; `trusted` says whether the lease can be relied on now.
+        `clock` gives the time for the lines, `salt` what keeps their digests from telling what they are of;
+        `trusted` says whether the lease can be relied on now.
         `attempts`, with a `pause()` after each, bound how long somebody else's write is waited for.
         Raises LedgerHeld, LeaseLost, LedgerDamaged (no line is changed then) and FsyncFailed.
         """
@@ -122,6 +127,7 @@ class Writer:
             clock=clock,
             segment_max_bytes=segment_max_bytes,
             trusted=trusted,
+            salt=salt,
         )
         try:
             with claim.courtesy():
@@ -212,6 +218,7 @@ class Writer:
                 kind=draft.kind,
                 source=(source[0], str(source[1])) if source else None,
                 prev=head,
+                salt=self._salt(),
             )
             lines.append(line)
         self.repeated += len(drafts) - len(lines)
@@ -258,6 +265,7 @@ class Writer:
             kind=SEGMENT,
             source=None,
             prev=self._state.head,
+            salt=self._salt(),
         )
         self._check_right()
         self._create(name)

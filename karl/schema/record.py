@@ -15,7 +15,7 @@ import msgspec
 from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
 
 #: The kinds of record that workers write; `segment` is the ledger's own (its segment headers).
-RecordKind = Literal["trajectory", "events", "annotation", "score", "segment"]
+RecordKind = Literal["trajectory", "events", "annotation", "score", "erasure", "segment"]
 
 
 class Score(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,3 +93,22 @@ class ScoreBody(msgspec.Struct, frozen=True, omit_defaults=True):
     session: str
     score: Score
     time_ms: int
+
+
+class ErasureBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That the bodies of earlier records were taken out: which, why, and on whose word.
+
+    `lines` are spans of the ledger's seq, first and last. `sessions` are the agents' ids of those whose
+    erasure was asked for; `before_ms` (Unix time) where everything before a time was.
+    """
+
+    id: str
+    lines: list[tuple[int, int]]
+    records: int
+    bytes: int
+    by: str
+    node: str
+    time_ms: int
+    sessions: list[str] = []
+    before_ms: int | None = None
+    reason: str = ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from karl.errors import KarlError, NotFound
+from karl.ledger.files import stored_size
 from karl.ledger.reader import head
 from karl.ledger.segments import list_segments
 from karl.views.queries import Counts, Views
@@ -76,5 +77,5 @@ def _ledger_state(folder: Path) -> LedgerState | None:
     last = head(folder)
     if not last.seq:
         return None
-    size = sum((folder / name).stat().st_size for name in list_segments(folder))
+    size = sum(stored_size(folder, name) for name in list_segments(folder))
     return LedgerState(last.seq, last.hash, last.segment, last.term, last.time, last.records, size)

@@ -18,6 +18,7 @@ from karl.schema.record import AnnotationBody, EventsBody, Score, ScoreBody, Tra
 from karl.schema.trajectory import Outcome, Trajectory
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SALT = "5a" * 16
 SCORE = Score("1", 0.5, {"outcome": 0.5}, {}, {"outcome": 1.0})
 WHO = {"session": "s", "fleet": "f", "node": "n", "agent": "a", "project": "p", "time_ms": 1}
 

@@ -15,7 +15,17 @@ from karl.ledger.frame import write_line
 from karl.ledger.reader import Head, Reader, head, read_at
 from karl.ledger.segments import list_segments
 from karl.ledger.writer import Draft
-from tests.ledger.conftest import draft, events, ids, newest, open_writer, read_all, set_byte, write_some
+from tests.ledger.conftest import (
+    SALT,
+    draft,
+    events,
+    ids,
+    newest,
+    open_writer,
+    read_all,
+    set_byte,
+    write_some,
+)
 
 
 def stale_line(folder: Path, n: int) -> bytes:
@@ -23,7 +33,7 @@ def stale_line(folder: Path, n: int) -> bytes:
     last = read_all(folder)[-1]
     return write_line(
         draft(n).body, seq=last.seq + 1, term=last.term, time=last.time, kind="trajectory",
-        source=(5, f"100-{n}"), prev=last.hash,
+        source=(5, f"100-{n}"), prev=last.hash, salt=SALT,
     )[0]  # fmt: skip
 
 
@@ -301,7 +311,7 @@ def test_a_sealed_segment_with_another_last_line_is_damage_and_for_who_resumes_a
     open_writer(folder, 2).close()
     changed, _ = write_line(
         bytes(before.body), seq=before.seq, term=1, time="2020-01-01T00:00:00.000Z", kind=before.kind,
-        source=before.source, prev=before.prev,
+        source=before.source, prev=before.prev, salt=SALT,
     )  # fmt: skip
     path.write_bytes(path.read_bytes()[: before.offset] + changed)
     with Reader(folder) as reader:

@@ -13,7 +13,7 @@ from karl.ledger.frame import read_line, write_line
 from karl.ledger.reader import head
 from karl.ledger.segments import list_segments, read_header
 from karl.ledger.verify import verify
-from tests.ledger.conftest import draft, ids, newest, open_writer, read_all, set_byte, write_some
+from tests.ledger.conftest import SALT, draft, ids, newest, open_writer, read_all, set_byte, write_some
 
 
 def copy_of(source: Path, target: Path) -> Path:
@@ -174,10 +174,12 @@ def test_a_later_format_is_not_touched(folder: Path) -> None:
     path = newest(folder)
     line = path.read_bytes().splitlines(keepends=True)[0]
     parts = read_line(line, path.name, 0)
-    body = bytes(parts.body).replace(b'"format":1', b'"format":2')
-    later, _ = write_line(body, seq=1, term=1, time=parts.time, kind="segment", source=None, prev=parts.prev)
+    body = bytes(parts.body).replace(b'"format":2', b'"format":3')
+    later, _ = write_line(
+        body, seq=1, term=1, time=parts.time, kind="segment", source=None, prev=parts.prev, salt=SALT
+    )
     path.write_bytes(later)
-    with pytest.raises(LedgerDamaged, match="format 2"):
+    with pytest.raises(LedgerDamaged, match="format 3"):
         open_writer(folder, 2)
     assert path.read_bytes() == later
 

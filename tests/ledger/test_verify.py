@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from karl.ledger import verify as verify_module
 from karl.ledger.frame import read_line, write_line
+from karl.ledger.seen import SeenIds
 from karl.ledger.segments import list_segments
-from karl.ledger.verify import Finding, Report, SeenIds, verify
+from karl.ledger.verify import Finding, Report, verify
 from karl.ledger.writer import Draft
 from tests.ledger.conftest import (
+    SALT,
     annotation,
     draft,
     events,
@@ -45,7 +47,7 @@ def reframe(folder: Path, segment: str, change: dict[int, dict[str, object]]) ->
         old = read_line(data, segment, 0)
         members: dict[str, object] = {
             "body": bytes(old.body), "seq": old.seq, "term": old.term, "time": old.time, "kind": old.kind,
-            "source": old.source, "prev": prev,
+            "source": old.source, "prev": prev, "salt": SALT,
         }  # fmt: skip
         line, prev = write_line(**(members | change.get(place, {})))  # type: ignore[arg-type]
         out.append(line)
@@ -203,7 +205,10 @@ def test_a_fork_is_found_though_every_checksum_is_right(folder: Path) -> None:
         ({"source": (5, "1")}, "stream id"),
         ({"kind": "segment"}, "first in its segment"),
         ({"kind": "score"}, "the body is no score"),
-        ({"body": trajectory(1, events=3).replace(b't1"', b't2"').replace(b"e1-0", b"e0-0")}, "event e0-0 is"),
+        (
+            {"body": trajectory(1, events=3).replace(b't1"', b't2"').replace(b"e1-0", b"e0-0")},
+            "event e0-0 is",
+        ),
         ({"kind": "annotation", "body": annotation("t9")}, "about trajectory t9"),
         ({"kind": "score", "body": score("t2")}, "about trajectory t2"),
         ({"body": b'{"id":"t1"}'}, "the body is no trajectory"),
@@ -246,7 +251,7 @@ def verify_offset(folder: Path, place: int) -> int:
         (b'"records":3', b'"records":4', "counts 4 records"),
         (b'"5":"100-2"', b'"5":"100-1"', "watermarks"),
         (b'"partitions":64', b'"partitions":32', "32 partitions"),
-        (b'"format":1', b'"format":9', "format 9"),
+        (b'"format":2', b'"format":9', "format 9"),
         (b'"head":"', b'"head":"0', "another line"),
     ],
 )
@@ -260,10 +265,10 @@ def test_a_header_that_does_not_fit_is_found(folder: Path, old: bytes, new: byte
 
 def test_a_kind_that_a_later_karl_may_write_is_a_warning(folder: Path) -> None:
     with open_writer(folder, 1) as writer:
-        writer.append([Draft("erasure", b"{}")])
+        writer.append([Draft("weather", b"{}")])
     report = verify(folder)
     assert report.ok
-    assert [finding.reason for finding in report.findings] == ["unknown kind erasure"]
+    assert [finding.reason for finding in report.findings] == ["unknown kind weather"]
 
 
 def test_stale_bytes_stale_segments_and_strangers_are_warnings_with_their_size(folder: Path) -> None:
