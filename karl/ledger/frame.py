@@ -32,7 +32,7 @@ NO_HASH = "0" * 64
 SEGMENT = "segment"
 
 #: What a line's kind is read as when its body was taken out.
-ERASED = "erased"
+BLANK = "blank"
 
 #: The salt of a line whose body was taken out. One that is drawn is never this.
 NO_SALT = "0" * 32
@@ -47,7 +47,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One valid line and where it lies: bytes `offset` to `end` of `segment`, its line end included.
 
     `hash` is what the next line has as `prev`. `source` is partition and stream id. `time` is ISO-8601 in
-    UTC with milliseconds. When the body was taken out, `kind` is ERASED and `body` has no members.
+    UTC with milliseconds. When the body was taken out, `kind` is BLANK and `body` has no members.
     """
 
     seq: int
@@ -132,7 +132,7 @@ def read_line(data: bytes, segment: str, offset: int) -> Line:
         seq=members.seq,
         term=members.term,
         time=members.time,
-        kind=ERASED if erased else members.kind,
+        kind=BLANK if erased else members.kind,
         source=members.source,
         prev=members.prev,
         body=members.body,

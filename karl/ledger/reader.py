@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 from karl.errors import LedgerDamaged, LedgerRewound, Unreadable
 from karl.ledger.files import SegmentFile, open_segment
-from karl.ledger.frame import NO_HASH, SEGMENT, Line, misfit, read_line
+from karl.ledger.frame import BLANK, NO_HASH, SEGMENT, Line, misfit, read_line
 from karl.ledger.segments import (
     Header,
     chain_after,
@@ -226,14 +226,20 @@ def head(folder: Path) -> Head:
 
 
 def read_at(folder: Path, segment: str, offset: int, end: int) -> Line:
-    """Read the one line at these bytes, as a Line told them. Raises LedgerDamaged."""
+    """Read the one line at these bytes, as a Line told them.
+
+    Raises LedgerDamaged, and LedgerRewound when its body was erased.
+    """
     try:
         with open_segment(folder, segment) as file:
-            return read_line(file.read_at(offset, end - offset), segment, offset)
+            line = read_line(file.read_at(offset, end - offset), segment, offset)
     except FileNotFoundError as error:
         raise LedgerDamaged(segment, offset, "the segment is missing") from error
     except Unreadable as error:
         raise LedgerDamaged(segment, offset, error.reason) from error
+    if line.kind == BLANK:
+        raise LedgerRewound(segment, offset, "its body was erased")
+    return line
 
 
 def _last_line(folder: Path, segment: str) -> Line | None:

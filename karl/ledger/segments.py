@@ -17,6 +17,10 @@ from karl.ledger.files import PACKED, open_segment
 from karl.ledger.frame import FORMAT, PARTITIONS, SEGMENT, Line, read_line
 
 LOCK = "LOCK"
+#: Held by who makes segments anew.
+ERASING = "ERASING"
+#: Ends the name of a segment that is being made anew.
+NEW = ".new"
 
 _NAME = re.compile(r"(\d{10})-(\d{6})\.jsonl")
 _TORN = re.compile(r"(\d{10})-(\d{6})\.jsonl\.torn-\d+")
@@ -87,7 +91,13 @@ def is_segment(name: str) -> bool:
 
 def is_ours(name: str) -> bool:
     """Say whether a file name is of any kind that belongs into the folder."""
-    return name == LOCK or is_segment(name.removesuffix(PACKED)) or _TORN.fullmatch(name) is not None
+    segment = name.removesuffix(NEW).removesuffix(PACKED)
+    return name in {LOCK, ERASING} or is_segment(segment) or is_torn(name)
+
+
+def is_torn(name: str) -> bool:
+    """Say whether a file name is that of bytes which recovery took out."""
+    return _TORN.fullmatch(name) is not None
 
 
 def list_segments(folder: Path) -> list[str]:

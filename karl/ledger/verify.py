@@ -17,7 +17,7 @@ import msgspec
 
 from karl.errors import LedgerDamaged, Unreadable
 from karl.ledger.files import SegmentFile, open_segment, segment_size, split_lines
-from karl.ledger.frame import ERASED, NO_HASH, SEGMENT, Line, StreamId, misfit, read_line, read_stream_id
+from karl.ledger.frame import BLANK, NO_HASH, SEGMENT, Line, StreamId, misfit, read_line, read_stream_id
 from karl.ledger.seen import SeenIds, Spans
 from karl.ledger.segments import (
     Cut,
@@ -31,6 +31,7 @@ from karl.ledger.segments import (
 )
 from karl.schema.record import (
     AnnotationBody,
+    ErasedBody,
     ErasureBody,
     EventsBody,
     RecordKind,
@@ -43,7 +44,7 @@ FINDINGS_MAX = 1000
 #: How much is read between two reports of progress, in bytes.
 _PROGRESS = 1 << 20
 
-_Body = TrajectoryBody | EventsBody | AnnotationBody | ScoreBody | ErasureBody
+_Body = TrajectoryBody | EventsBody | AnnotationBody | ScoreBody | ErasureBody | ErasedBody
 
 _BODIES: dict[str, msgspec.json.Decoder[_Body]] = {
     "trajectory": msgspec.json.Decoder(TrajectoryBody),
@@ -51,6 +52,7 @@ _BODIES: dict[str, msgspec.json.Decoder[_Body]] = {
     "annotation": msgspec.json.Decoder(AnnotationBody),
     "score": msgspec.json.Decoder(ScoreBody),
     "erasure": msgspec.json.Decoder(ErasureBody),
+    "erased": msgspec.json.Decoder(ErasedBody),
 }
 
 
@@ -300,7 +302,7 @@ class _Check:
         self._marks[partition] = mark
 
     def _check_body(self, line: Line) -> None:
-        if line.kind == ERASED:
+        if line.kind == BLANK:
             self._erased.add(line.seq, line.seq)
             return
         if line.kind not in get_args(RecordKind):

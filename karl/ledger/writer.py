@@ -172,6 +172,8 @@ class Writer:
             if data:
                 self._write(data)
                 self._state = state
+                if any(draft.kind == "erasure" for draft in drafts):
+                    self._start_segment([])  # what it names must be in sealed segments to be taken out
         return self._state.seq
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
 
 #: The kinds of record that workers write; `segment` is the ledger's own (its segment headers).
-RecordKind = Literal["trajectory", "events", "annotation", "score", "erasure", "segment"]
+RecordKind = Literal["trajectory", "events", "annotation", "score", "erasure", "erased", "segment"]
 
 
 class Score(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -112,3 +112,11 @@ class ErasureBody(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: list[str] = []
     before_ms: int | None = None
     reason: str = ""
+
+
+class ErasedBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That an erasure (its id) came to its end on this node: no body of its lines is left there."""
+
+    erasure: str
+    node: str
+    time_ms: int

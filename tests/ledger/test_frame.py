@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from karl.errors import Unreadable
 from karl.ledger.frame import (
-    ERASED,
+    BLANK,
     NO_HASH,
     NO_SALT,
     PARTITIONS,
@@ -188,7 +188,7 @@ def test_a_line_without_its_body_has_the_same_length_and_the_same_hash(value) ->
     after = read_line(blank, "s", 0)
     assert len(blank) == len(data)
     assert (after.hash, after.seq, after.prev, after.end) == (line.hash, line.seq, line.prev, line.end)
-    assert after.kind == ERASED
+    assert after.kind == BLANK
     assert json.loads(bytes(after.body)) == {}
     assert SALT.encode() not in blank
     assert erase_line(blank) == blank

@@ -1,0 +1,204 @@
+"""Taking bodies out of the ledger: which lines, and the taking out itself (docs/ledger-format.md).
+
+    find the lines --> an `erasure` record names them --> blank them --> an `erased` record says so
+
+Invariants:
+- No body goes before the ledger has, on disk, a record that names its line.
+- A line keeps its length, its place and its hash, so nothing else in the ledger changes.
+- What was begun can be ended: blanking again what is blank already changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from karl.errors import Unreadable
+from karl.ledger.files import SegmentFile, is_packed, open_segment, split_lines
+from karl.ledger.frame import BLANK, SEGMENT, Line, erase_line, read_line
+from karl.ledger.reader import Reader
+from karl.ledger.rewrite import replace, sealed
+from karl.ledger.seen import Spans
+from karl.ledger.segments import is_torn, list_segments
+from karl.schema.record import ErasedBody, ErasureBody
+
+#: Kinds that tell of the ledger itself and not of anybody's work.
+KEPT = frozenset({SEGMENT, BLANK, "erasure", "erased"})
+_LINES = 200
+
+#: Told the bytes read and the bytes in all.
+Progress = Callable[[int, int], object]
+
+
+class Wanted(NamedTuple):
+    """What is to be erased: these sessions, or all that happened before a time (Unix, in milliseconds)."""
+
+    sessions: frozenset[str] = frozenset()
+    before_ms: int | None = None
+
+    def takes(self, about: About, written_ms: int) -> bool:
+        """Say whether a record is meant; one that tells no time counts by when it was written."""
+        if about.session is not None and about.session in self.sessions:
+            return True
+        time_ms = written_ms if about.time_ms is None else about.time_ms
+        return self.before_ms is not None and time_ms < self.before_ms
+
+
+class About(msgspec.Struct):
+    """What a record's body tells of whom and when."""
+
+    session: str | None = None
+    time_ms: int | None = None
+
+
+class Found(msgspec.Struct):
+    """Lines that are meant: spans of seq, their number, the bytes of their bodies; and whose they are.
+
+    `partly` are sessions that have other lines besides.
+    """
+
+    lines: list[tuple[int, int]] = []
+    records: int = 0
+    bytes: int = 0
+    sessions: list[str] = []
+    partly: list[str] = []
+
+
+class Unfinished(NamedTuple):
+    """An erasure that has no `erased` record after it."""
+
+    body: ErasureBody
+    seq: int
+
+
+_about = msgspec.json.Decoder(About)
+_erasure = msgspec.json.Decoder(ErasureBody)
+_erased = msgspec.json.Decoder(ErasedBody)
+
+
+def find(folder: Path, wanted: Wanted, progress: Progress | None = None) -> Found:
+    """Go through the ledger for what is meant. Raises LedgerDamaged."""
+    spans, found = Spans(), Found()
+    taken: set[str] = set()
+    kept: set[str] = set()
+    for line in _all_lines(folder, progress):
+        if line.kind in KEPT:
+            continue
+        about = _read_about(line)
+        if wanted.takes(about, _written_ms(line)):
+            spans.add(line.seq, line.seq)
+            found.bytes += len(bytes(line.body))
+            taken.add(about.session or "")
+        elif about.session is not None:
+            kept.add(about.session)
+    found.lines, found.records = list(spans), len(spans)
+    found.sessions = sorted(taken - {""})
+    found.partly = sorted(taken & kept)
+    return found
+
+
+def unfinished(folder: Path, progress: Progress | None = None) -> list[Unfinished]:
+    """Find the erasures that were begun and not ended. Raises LedgerDamaged."""
+    begun: dict[str, Unfinished] = {}
+    for line in _all_lines(folder, progress):
+        if line.kind == "erasure":
+            body = _erasure.decode(line.body)
+            begun[body.id] = Unfinished(body, line.seq)
+        elif line.kind == "erased":
+            begun.pop(_erased.decode(line.body).erasure, None)
+    return list(begun.values())
+
+
+def blank(
+    folder: Path, lines: Iterable[tuple[int, int]], wanted: Wanted, progress: Progress | None = None
+) -> int:
+    """Take out the bodies of lines, by seq, and of what is `wanted` where nothing counts; gives their number.
+
+    What does not count are segments, and bytes past a seal, that a replaced writer left. Torn copies that may
+    hold something of it are removed. All lines must be in sealed segments. Raises LedgerDamaged, FsyncFailed.
+    """
+    spans = sorted(lines)
+    counting = {header.line.segment: seal.length for header, seal in sealed(folder)}
+    names = list_segments(folder)[:-1]
+    count = 0
+    for at, name in enumerate(names):
+        count += _blank_segment(folder, name, _Meant(spans, wanted, counting.get(name, 0)))
+        if progress:
+            progress(at + 1, len(names))
+    _remove_torn(folder, wanted)
+    return count
+
+
+class _Meant(NamedTuple):
+    """Which lines of a segment lose their body: by seq up to the byte `counting`, by what they say behind."""
+
+    spans: list[tuple[int, int]]
+    wanted: Wanted
+    counting: int
+
+    def line(self, line: Line) -> bool:
+        if line.kind in KEPT:
+            return False
+        if line.offset >= self.counting:
+            return self.wanted.takes(_read_about(line), _written_ms(line))
+        at = bisect_right(self.spans, (line.seq, sys.maxsize)) - 1
+        return at >= 0 and line.seq <= self.spans[at][1]
+
+
+def _blank_segment(folder: Path, name: str, meant: _Meant) -> int:
+    with open_segment(folder, name) as file:
+        count = sum(1 for before, after in _blanked(file, name, meant) if before != after)
+        if count:
+            pieces = (after for _, after in _blanked(file, name, meant))
+            replace(folder, name, pieces, packed=is_packed(folder, name))
+    return count
+
+
+def _blanked(file: SegmentFile, name: str, meant: _Meant) -> Iterator[tuple[bytes, bytes]]:
+    """Give each line of a segment as it is and as it shall be; damaged bytes stay as they are."""
+    for offset, data in split_lines(file, 0, file.size()):
+        try:
+            line = read_line(data, name, offset)
+        except Unreadable:
+            yield data, data
+        else:
+            yield data, erase_line(data) if meant.line(line) else data
+
+
+def _remove_torn(folder: Path, wanted: Wanted) -> None:
+    """Remove torn copies: bytes of nobody's record, that may be of one that is erased."""
+    for path in folder.iterdir():
+        if not is_torn(path.name):
+            continue
+        old = wanted.before_ms is not None and path.stat().st_mtime * 1000 < wanted.before_ms
+        data = path.read_bytes() if wanted.sessions else b""
+        if old or any(msgspec.json.encode(session)[1:-1] in data for session in wanted.sessions):
+            path.unlink()
+
+
+def _all_lines(folder: Path, progress: Progress | None) -> Iterator[Line]:
+    total = sum(1 for _ in list_segments(folder))
+    passed: dict[str, None] = {}
+    with Reader(folder) as reader:
+        while lines := reader.poll(_LINES):
+            yield from lines
+            passed.update(dict.fromkeys(line.segment for line in lines))
+            if progress:
+                progress(len(passed), total)
+
+
+def _read_about(line: Line) -> About:
+    try:
+        return _about.decode(line.body)
+    except msgspec.MsgspecError:
+        return About()  # a kind that says neither: it goes by when it was written
+
+
+def _written_ms(line: Line) -> int:
+    return int(datetime.fromisoformat(line.time).timestamp() * 1000)
