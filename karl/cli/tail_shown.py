@@ -31,6 +31,10 @@ def _line(news: News) -> str:
 
 
 def _what(news: News) -> str:
+    if news.kind == "erasure":
+        return f"erasure of {news.erased:,} records by {one_line(news.by or '?', 40)}"
+    if news.kind == "erased":
+        return "the erasure came to its end"
     if news.unreadable is not None:
         return f"{one_line(news.kind, 20)} that can not be read: {one_line(news.unreadable, 80)}"
     if news.kind == "trajectory":

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from karl.ledger.frame import Line
-from karl.schema.record import AnnotationBody, EventsBody, ScoreBody
+from karl.schema.record import AnnotationBody, ErasedBody, ErasureBody, EventsBody, ScoreBody
 from karl.schema.trajectory import Usage
 from karl.views.project import PROBE
 from karl.views.schema import FLAGS
@@ -21,7 +21,8 @@ _PROMPT_MAX = 400
 class News(msgspec.Struct, frozen=True, omit_defaults=True):
     """One record. `time` is when it was written; what its kind does not say is null.
 
-    `late`: an `events` record that belongs to `trajectory`; else its events belong to none.
+    `late`: an `events` record that belongs to `trajectory`; else its events belong to none. `erased` counts
+    the records that an erasure takes out, on whose word (`by`).
     """
 
     seq: int
@@ -43,6 +44,8 @@ class News(msgspec.Struct, frozen=True, omit_defaults=True):
     events: dict[str, int] | None = None
     late: bool = False
     ended: bool = False
+    erased: int | None = None
+    by: str | None = None
     unreadable: str | None = None
 
 
@@ -65,10 +68,11 @@ class Newsreader:
         self._known: dict[str, Who | None] = {}
 
     def read(self, line: Line) -> News | None:
-        """Read a line; null for what is nobody's work: headers, and what `karl doctor` sends through."""
+        """Read a line; null for what tells nothing: headers, what was erased, and `karl doctor`'s."""
         read = {"trajectory": self._turn, "events": self._events, "annotation": self._annotation,
-                "score": self._score}.get(line.kind)  # fmt: skip
-        if line.kind == "segment":
+                "score": self._score, "erasure": self._erasure,
+                "erased": self._erased}.get(line.kind)  # fmt: skip
+        if line.kind in {"segment", "blank"}:
             return None
         if read is None:
             return News(line.seq, line.time, line.kind, unreadable="a kind of record that is not known")
@@ -117,6 +121,13 @@ class Newsreader:
         body = _annotation(line.body)
         said = {name: flag for name in FLAGS if (flag := getattr(body.outcome, name)) is not None}
         return self._later(line, body, said)
+
+    def _erasure(self, line: Line) -> News:
+        body = _erasure(line.body)
+        return News(line.seq, line.time, line.kind, node=body.node, erased=body.records, by=body.by)
+
+    def _erased(self, line: Line) -> News:
+        return News(line.seq, line.time, line.kind, node=_erased(line.body).node)
 
     def _score(self, line: Line) -> News:
         return self._later(line, _score(line.body), None)
@@ -185,4 +196,6 @@ _turn = msgspec.json.Decoder(_Turn).decode
 _events = msgspec.json.Decoder(EventsBody).decode
 _annotation = msgspec.json.Decoder(AnnotationBody).decode
 _score = msgspec.json.Decoder(ScoreBody).decode
+_erasure = msgspec.json.Decoder(ErasureBody).decode
+_erased = msgspec.json.Decoder(ErasedBody).decode
 _kind = msgspec.json.Decoder(_Kind).decode
