@@ -67,14 +67,14 @@ def erase(
                 redis,
                 settings,
                 wanted,
-                by=f"{_user()}@{settings.node}",
+                by=user_at(settings),
                 reason=reason,
-                progress=_without_place(progress),
+                progress=without_place(progress),
             )
             report = eraser.resume() if resume else eraser.run()
     finally:
         redis.close()
-    left = _left(views=report.views, append_only_file=report.append_only_file)
+    left = left_behind(views=report.views, append_only_file=report.append_only_file)
     if as_json:
         print_json(msgspec.to_builtins(report))
     else:
@@ -93,7 +93,7 @@ def _say_what_would_go(settings: Settings, wanted: object, *, resume: bool, as_j
 
     assert isinstance(wanted, Wanted)
     with measuring("looking") as progress:
-        told = _without_place(progress)
+        told = without_place(progress)
         if resume:
             begun = unfinished(settings.ledger, told)
         else:
@@ -122,7 +122,8 @@ def _amount(records: int, size: int, sessions: int) -> str:
     return f"{records:,} records ({size:,} bytes) of {sessions:,} sessions"
 
 
-def _left(*, views: bool, append_only_file: bool) -> list[str]:
+def left_behind(*, views: bool, append_only_file: bool) -> list[str]:
+    """Say what holds it still, and what to do about that."""
     left = []
     if not views:
         left.append("the views hold it still: no views worker made them anew; run `karl rebuild`")
@@ -133,14 +134,16 @@ def _left(*, views: bool, append_only_file: bool) -> list[str]:
     return left
 
 
-def _without_place(
+def without_place(
     progress: Callable[[int, int, object], None] | None,
 ) -> Callable[[int, int], object] | None:
+    """Fit a bar that shows places to work that tells none."""
     return (lambda done, total: progress(done, total, "")) if progress else None
 
 
-def _user() -> str:
+def user_at(settings: Settings) -> str:
+    """Say who this is: the user's name and the node's. Raises KarlError."""
     try:
-        return getpass.getuser()
+        return f"{getpass.getuser()}@{settings.node}"
     except (KeyError, OSError) as error:  # a user that the system has no name for
         raise KarlError(f"who are you? {error}; set USER") from error

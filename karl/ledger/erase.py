@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ import msgspec
 from karl.errors import Unreadable
 from karl.ledger.files import SegmentFile, is_packed, open_segment, split_lines
 from karl.ledger.frame import BLANK, SEGMENT, Line, erase_line, read_line
-from karl.ledger.reader import Reader
+from karl.ledger.reader import Progress, walk
 from karl.ledger.rewrite import replace, sealed
 from karl.ledger.seen import Spans
 from karl.ledger.segments import is_torn, list_segments
@@ -30,17 +30,14 @@ from karl.schema.record import ErasedBody, ErasureBody
 
 #: Kinds that tell of the ledger itself and not of anybody's work.
 KEPT = frozenset({SEGMENT, BLANK, "erasure", "erased"})
-_LINES = 200
-
-#: Told the bytes read and the bytes in all.
-Progress = Callable[[int, int], object]
 
 
 class Wanted(NamedTuple):
-    """What is to be erased: these sessions, or all that happened before a time (Unix, in milliseconds)."""
+    """What is to be erased: these sessions, all that happened before a time (Unix, ms), or lines by seq."""
 
     sessions: frozenset[str] = frozenset()
     before_ms: int | None = None
+    lines: tuple[tuple[int, int], ...] = ()
 
     def takes(self, about: About, written_ms: int) -> bool:
         """Say whether a record is meant; one that tells no time counts by when it was written."""
@@ -87,11 +84,11 @@ def find(folder: Path, wanted: Wanted, progress: Progress | None = None) -> Foun
     spans, found = Spans(), Found()
     taken: set[str] = set()
     kept: set[str] = set()
-    for line in _all_lines(folder, progress):
+    for line in walk(folder, progress):
         if line.kind in KEPT:
             continue
         about = _read_about(line)
-        if wanted.takes(about, _written_ms(line)):
+        if wanted.takes(about, _written_ms(line)) or _named(wanted.lines, line.seq):
             spans.add(line.seq, line.seq)
             found.bytes += len(bytes(line.body))
             taken.add(about.session or "")
@@ -106,7 +103,7 @@ def find(folder: Path, wanted: Wanted, progress: Progress | None = None) -> Foun
 def unfinished(folder: Path, progress: Progress | None = None) -> list[Unfinished]:
     """Find the erasures that were begun and not ended. Raises LedgerDamaged."""
     begun: dict[str, Unfinished] = {}
-    for line in _all_lines(folder, progress):
+    for line in walk(folder, progress):
         if line.kind == "erasure":
             body = _erasure.decode(line.body)
             begun[body.id] = Unfinished(body, line.seq)
@@ -147,8 +144,7 @@ class _Meant(NamedTuple):
             return False
         if line.offset >= self.counting:
             return self.wanted.takes(_read_about(line), _written_ms(line))
-        at = bisect_right(self.spans, (line.seq, sys.maxsize)) - 1
-        return at >= 0 and line.seq <= self.spans[at][1]
+        return _named(self.spans, line.seq)
 
 
 def _blank_segment(folder: Path, name: str, meant: _Meant) -> int:
@@ -182,15 +178,9 @@ def _remove_torn(folder: Path, wanted: Wanted) -> None:
             path.unlink()
 
 
-def _all_lines(folder: Path, progress: Progress | None) -> Iterator[Line]:
-    total = sum(1 for _ in list_segments(folder))
-    passed: dict[str, None] = {}
-    with Reader(folder) as reader:
-        while lines := reader.poll(_LINES):
-            yield from lines
-            passed.update(dict.fromkeys(line.segment for line in lines))
-            if progress:
-                progress(len(passed), total)
+def _named(spans: Sequence[tuple[int, int]], seq: int) -> bool:
+    at = bisect_right(spans, (seq, sys.maxsize)) - 1
+    return at >= 0 and seq <= spans[at][1]
 
 
 def _read_about(line: Line) -> About:

@@ -12,6 +12,7 @@ Not here: whether the whole ledger is sound (see `verify.py`).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -31,6 +32,10 @@ from karl.ledger.segments import (
 #: Nanoseconds within which two changes of a folder may show the same time.
 _TICK_NS = 100_000_000
 _CHUNK = 1 << 18
+_WALK_LINES = 200
+
+#: Told how many segments are done, and how many there are.
+Progress = Callable[[int, int], object]
 
 
 class Position(NamedTuple):
@@ -210,6 +215,17 @@ class Reader:
 
     def _rewound(self, reason: str) -> LedgerRewound:
         return LedgerRewound(self.position.segment, self.position.offset, reason)
+
+
+def walk(folder: Path, progress: Progress | None = None) -> Iterator[Line]:
+    """Give all lines that count, from the first on. Raises LedgerDamaged."""
+    total, passed, segment = len(list_segments(folder)), 0, ""
+    with Reader(folder) as reader:
+        while lines := reader.poll(_WALK_LINES):
+            yield from lines
+            if progress and lines[-1].segment != segment:
+                segment, passed = lines[-1].segment, passed + 1
+                progress(passed, total)
 
 
 def head(folder: Path) -> Head:

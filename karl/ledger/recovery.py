@@ -57,10 +57,10 @@ def recover(folder: Path) -> Found:
         with open_segment(folder, name) as file:
             header, state, end = _scan(file, name, size)
         if header is None:
-            cuts.append(_set_aside(path, size))
+            cuts.append(set_aside(path, size))
             continue
         if end < size:
-            cuts.append(_copy_tail(path, end, size))
+            cuts.append(copy_tail(path, end, size))
         return Found(state._replace(seal=Seal(name, end, state.head)), cuts)
     return Found(EMPTY, cuts)
 
@@ -114,7 +114,7 @@ def _scan(file: SegmentFile, name: str, size: int) -> tuple[Header | None, State
     return header, State(last.seq, last.hash, records, marks, None), last.end
 
 
-def _set_aside(path: Path, size: int) -> Cut:
+def set_aside(path: Path, size: int) -> Cut:
     """Rename a segment that was never begun. Raises FsyncFailed."""
     copy = _free_name(path)
     path.rename(copy)
@@ -122,7 +122,7 @@ def _set_aside(path: Path, size: int) -> Cut:
     return Cut(path.name, 0, size, copy.name)
 
 
-def _copy_tail(path: Path, start: int, stop: int) -> Cut:
+def copy_tail(path: Path, start: int, stop: int) -> Cut:
     """Copy the bytes of a torn tail into a file of their own, on disk. Raises FsyncFailed."""
     copy = _free_name(path)
     try:

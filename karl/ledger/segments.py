@@ -17,6 +17,8 @@ from karl.ledger.files import PACKED, open_segment
 from karl.ledger.frame import FORMAT, PARTITIONS, SEGMENT, Line, read_line
 
 LOCK = "LOCK"
+#: Makes the folder a copy of another machine's ledger (karl/replica/copy.py).
+FOLLOWER = "FOLLOWER"
 #: Held by who makes segments anew.
 ERASING = "ERASING"
 #: Ends the name of a segment that is being made anew.
@@ -92,7 +94,7 @@ def is_segment(name: str) -> bool:
 def is_ours(name: str) -> bool:
     """Say whether a file name is of any kind that belongs into the folder."""
     segment = name.removesuffix(NEW).removesuffix(PACKED)
-    return name in {LOCK, ERASING} or is_segment(segment) or is_torn(name)
+    return name in {LOCK, ERASING, FOLLOWER} or is_segment(segment) or is_torn(name)
 
 
 def is_torn(name: str) -> bool:
