@@ -50,10 +50,14 @@ class Claim:
             )
 
     def check(self) -> None:
-        """Raise LeaseLost when somebody claimed a term as large as ours, or took LOCK away."""
+        """Raise LeaseLost when somebody claimed a term as large as ours, or took LOCK or the folder away."""
         status = os.fstat(self._fd)
-        if status.st_nlink == 0:
-            raise LeaseLost(f"{self._folder} (its file {LOCK} was removed)")
+        try:
+            there = (self._folder / LOCK).stat()
+        except FileNotFoundError as error:
+            raise LeaseLost(f"{self._folder} (its file {LOCK} was removed)") from error
+        if (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
+            raise LeaseLost(f"{self._folder} (another folder is in its place)")
         if status.st_size == self._size:
             return
         rival = self._rival()

@@ -23,8 +23,9 @@ from karl.stream.server import Server
 from producers import ship as module
 from producers.envelope import EnvelopeMaker
 from producers.push import BATCH_MAX, Parcel, push
+from producers.quiet import GRACE_S
 from producers.redact import Redactor
-from producers.ship import GRACE_S, Shipper, only_one
+from producers.ship import Shipper, only_one
 from producers.spool import Spool
 from tests.conftest import ROOT, wait_until
 

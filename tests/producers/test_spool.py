@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from karl.errors import Refused
 from producers import spool as module
-from producers.spool import LOCK, Item, Spool, settled
+from producers.spool import LOCK, Item, Spool
 
 T = 1_700_000_000_000_000_000
 
@@ -266,11 +266,3 @@ def test_marking_full_and_clearing(spool: Spool) -> None:
     spool.clear_full()
     spool.clear_full()
     assert not spool.is_full()
-
-
-@pytest.mark.parametrize(
-    ("age_s", "expected"), [(0, False), (9.9, False), (10, True), (-9.9, False), (-3600, True)]
-)
-def test_a_file_is_settled_when_it_was_quiet_for_the_grace_time(age_s: float, expected: bool) -> None:
-    item = Item("a.1", Path("/a.1"), "a", T, 0)
-    assert settled(item, T + int(age_s * 1e9), grace_s=10) is expected
