@@ -15,7 +15,12 @@ _CHUNK = 1 << 18
 
 
 def latest(folder: Path) -> Iterator[Line]:
-    """Give the records that count, the newest first, headers left out; each costs what its own bytes cost.
+    """Give the records that count, the newest first, as `backwards` does, headers left out."""
+    return (line for line in backwards(folder) if line.kind != SEGMENT)
+
+
+def backwards(folder: Path) -> Iterator[Line]:
+    """Give the lines that count, the newest first; each costs what its own bytes cost.
 
     A torn tail is passed over. Each line's checksum is checked, and that the line after it names it.
     Raises LedgerDamaged.
@@ -28,8 +33,7 @@ def latest(folder: Path) -> Iterator[Line]:
             if after is not None and after.prev != line.hash:
                 raise LedgerDamaged(line.segment, line.offset, "the line after it names another predecessor")
             after = line
-            if line.kind != SEGMENT:
-                yield line
+            yield line
         header, stop = _before(folder, header)
 
 

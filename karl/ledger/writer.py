@@ -42,6 +42,9 @@ from karl.ledger.segments import Cut, HeaderBody, Seal, newest_term, segment_nam
 
 __all__ = ["Draft", "Recovery", "Writer", "newest_term"]
 
+#: Bytes of a segment that an heir reads in a few milliseconds.
+SEAL_MIN_BYTES = 512 * 1024
+
 _BEFORE_ALL = StreamId(-1, 0)
 
 
@@ -175,6 +178,16 @@ class Writer:
                 if any(draft.kind == "erasure" for draft in drafts):
                     self._start_segment([])  # what it names must be in sealed segments to be taken out
         return self._state.seq
+
+    def seal(self) -> None:
+        """Start a segment of nothing, when ours is large: the next writer reads the newest before it writes.
+
+        Raises as `append` does.
+        """
+        self._refuse_if_unsound()
+        if self._offset >= SEAL_MIN_BYTES:
+            with self._claim.courtesy():
+                self._start_segment([])
 
     def close(self) -> None:
         """Stop writing. What was appended needs nothing more."""

@@ -20,7 +20,7 @@ from karl.ledger import recovery
 from karl.ledger.reader import Head, head
 from karl.ledger.segments import LOCK, list_segments, read_header
 from karl.ledger.verify import verify
-from karl.ledger.writer import Draft, newest_term
+from karl.ledger.writer import SEAL_MIN_BYTES, Draft, newest_term
 from tests.conftest import ROOT
 from tests.ledger.conftest import draft, ids, newest, open_writer, read_all, trajectory, write_some
 
@@ -445,6 +445,20 @@ def test_opening_and_the_head_read_no_segment_but_the_newest(folder: Path) -> No
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_a_writer_that_ends_leaves_its_heir_little_to_read(folder: Path) -> None:
+    large = Draft("events", events("x" * SEAL_MIN_BYTES))
+    with open_writer(folder, 1) as writer:
+        writer.seal()
+        assert len(list_segments(folder)) == 1  # a small one is left as it is
+        writer.append([large])
+        writer.seal()
+        writer.seal()
+    assert newest(folder).stat().st_size < 1000
+    assert len(list_segments(folder)) == 2
+    write_some(folder, 1, term=2)
+    assert verify(folder).ok
+
+
 def test_jq_reads_every_line(folder: Path) -> None:
     write_some(folder, 10, segment_max_bytes=2000)
     files = sorted(str(path) for path in folder.glob("*.jsonl"))
