@@ -10,6 +10,7 @@ Invariant: where both files are there, the plain one is the segment; the other o
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +45,7 @@ class SegmentFile(Protocol):
     ) -> None: ...
 
 
-class _Closing:
+class _Closing(ABC):
     def __enter__(self) -> Self:
         return self
 
@@ -53,8 +54,8 @@ class _Closing:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...
 
 
 class _Plain(_Closing):

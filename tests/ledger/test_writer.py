@@ -22,7 +22,7 @@ from karl.ledger.segments import LOCK, list_segments, read_header
 from karl.ledger.verify import verify
 from karl.ledger.writer import SEAL_MIN_BYTES, Draft, newest_term
 from tests.conftest import ROOT
-from tests.ledger.conftest import draft, ids, newest, open_writer, read_all, trajectory, write_some
+from tests.ledger.conftest import draft, events, ids, newest, open_writer, read_all, trajectory, write_some
 
 
 def test_what_is_appended_is_read_back_in_order(folder: Path) -> None:
@@ -444,7 +444,6 @@ def test_opening_and_the_head_read_no_segment_but_the_newest(folder: Path) -> No
     assert not verify(folder).ok
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_a_writer_that_ends_leaves_its_heir_little_to_read(folder: Path) -> None:
     large = Draft("events", events("x" * SEAL_MIN_BYTES))
     with open_writer(folder, 1) as writer:
@@ -459,6 +458,7 @@ def test_a_writer_that_ends_leaves_its_heir_little_to_read(folder: Path) -> None
     assert verify(folder).ok
 
 
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_jq_reads_every_line(folder: Path) -> None:
     write_some(folder, 10, segment_max_bytes=2000)
     files = sorted(str(path) for path in folder.glob("*.jsonl"))
