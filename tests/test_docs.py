@@ -15,7 +15,16 @@ from karl.cli.main import load
 from karl.cli.table import COMMANDS
 from karl.retired import RETIRED
 from karl.schema.event import Event
-from karl.schema.record import AnnotationBody, EventsBody, RecordKind, Score, ScoreBody, TrajectoryBody
+from karl.schema.record import (
+    AnnotationBody,
+    ErasedBody,
+    ErasureBody,
+    EventsBody,
+    RecordKind,
+    Score,
+    ScoreBody,
+    TrajectoryBody,
+)
 from karl.settings import Settings, variable
 from karl.stream import keys
 from tests.conftest import ROOT
@@ -87,6 +96,7 @@ def test_every_redis_key_is_in_the_list_of_its_module() -> None:
     made = [
         keys.events_key(5), keys.records_key(5), keys.dead_key(5), keys.lease_key(5), keys.session_key(5, "{s}"),
         keys.seen_key(5, "{s}"), keys.LEDGER_LEASE, keys.LEDGER_TERM, keys.LEDGER_WAKE, keys.WORKERS, keys.NODES,
+        keys.LEDGER_HEAD, keys.LEDGER_FOLLOWERS,
     ]  # fmt: skip
     listed = keys.__doc__ or ""
     assert [name for name in made if name.replace("{5}", "{p}") not in listed] == []
@@ -97,10 +107,23 @@ def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
     assert [kind for kind in get_args(RecordKind) if f"`{kind}`" not in page] == []
 
 
-@pytest.mark.parametrize("body", [TrajectoryBody, EventsBody, AnnotationBody, ScoreBody, Event, Score])
+@pytest.mark.parametrize(
+    "body", [TrajectoryBody, EventsBody, AnnotationBody, ScoreBody, ErasureBody, ErasedBody, Event, Score]
+)
 def test_every_member_of_a_record_is_in_the_ledgers_format(body: type) -> None:
     page = TEXTS["docs/ledger-format.md"]
     assert [item.name for item in msgspec.structs.fields(body) if f"`{item.name}`" not in page] == []
+
+
+def test_every_proof_that_the_guarantees_name_exists_and_every_mark_has_one() -> None:
+    page = TEXTS["docs/guarantees.md"]
+    proofs = dict(re.findall(r"^\[\^([a-z]+)\]: (.*)$", page, re.MULTILINE))
+    marks = re.findall(r"\[\^([a-z]+)\](?!:)", page)
+    assert set(marks) == set(proofs)
+    for proof in proofs.values():
+        file, *tests = re.findall(r"`([^`]+)`", proof)
+        text = (ROOT / file).read_text()
+        assert [name for name in tests if f"def {name}(" not in text] == [], file
 
 
 def test_every_page_of_the_documentation_is_named_in_the_readme() -> None:

@@ -21,9 +21,9 @@ import msgspec
 
 from karl.errors import KarlError, LineDown, Refused
 from karl.ledger import rewrite
-from karl.ledger.erase import Found, Progress, Wanted, blank, find, unfinished
+from karl.ledger.erase import Found, Wanted, blank, find, unfinished
 from karl.ledger.latest import position_after
-from karl.ledger.reader import Position, Reader
+from karl.ledger.reader import Position, Progress, Reader
 from karl.ledger.segments import list_segments, newest_header
 from karl.schema.event import Event, event_id
 from karl.schema.record import ErasedBody, ErasureBody
