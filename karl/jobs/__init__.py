@@ -1,0 +1,1 @@
+"""Jobs: what may run through RQ, the gate before it, and the queues themselves."""

@@ -1,0 +1,120 @@
+"""What people see of jobs: each queue's numbers, the jobs in it, and what one gave. It only reads."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from karl.errors import NotFound
+from karl.jobs import gate, keys, table
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Where a queue's jobs of a state are named, and the word for it.
+_SETS = (
+    ("running", keys.WIP),
+    ("scheduled", keys.SCHEDULED),
+    ("failed", keys.FAILED),
+    ("canceled", keys.CANCELED),
+    ("finished", keys.FINISHED),
+)
+STATES = ("waiting", *(word for word, _ in _SETS))
+_FIELDS = (
+    "data", "origin", "status", "description", "created_at", "enqueued_at", "started_at", "ended_at",
+    "worker_name", "retries_left", "meta", keys.STOP,
+)  # fmt: skip
+
+
+class QueueFacts(msgspec.Struct, frozen=True):
+    """How many jobs of a queue are in each state, and how many workers it has."""
+
+    queue: str
+    waiting: int
+    running: int
+    scheduled: int
+    failed: int
+    canceled: int
+    finished: int
+    workers: int
+
+
+class Given(NamedTuple):
+    """What the last run of a job gave: its result, or why it failed."""
+
+    result: Any
+    failure: str | None
+
+
+def facts(redis: Redis) -> list[QueueFacts]:
+    """Ask for all queues: one round trip, and one for the workers. Raises the client's error."""
+    pipe = redis.pipeline(transaction=False)
+    for queue in table.QUEUES:
+        pipe.llen(keys.queue_key(queue.name))
+        for _, state in _SETS:
+            pipe.zcard(keys.state_key(state, queue.name))
+        pipe.smembers(keys.workers_key(queue.name))
+    replies = pipe.execute()
+    each = len(STATES) + 1
+    rows = [replies[at : at + each] for at in range(0, len(replies), each)]
+    alive = _alive(redis, [worker for row in rows for worker in row[-1]])
+    return [
+        QueueFacts(
+            queue.name,
+            workers=sum(one in alive for one in row[-1]),
+            **dict(zip(STATES, row[:-1], strict=True)),
+        )
+        for queue, row in zip(table.QUEUES, rows, strict=True)
+    ]
+
+
+def listed(redis: Redis, queue: str, state: str, limit: int) -> list[gate.Told]:
+    """Give the jobs of a queue in one of STATES: those that come next, else the newest first."""
+    names: Any
+    if state == "waiting":
+        names = redis.lrange(keys.queue_key(queue), 0, limit - 1)
+    else:
+        key = keys.state_key(dict(_SETS)[state], queue)
+        names = redis.zrange(key, 0, limit - 1, desc=state not in {"running", "scheduled"})
+    shown = [name.decode("utf-8", "replace").partition(":")[0] for name in names]
+    return [told for name in shown if gate.ID.fullmatch(name) and (told := _told(redis, name))]
+
+
+def one(redis: Redis, name: str) -> tuple[gate.Told, Given]:
+    """Give one job and what its last run gave. Raises NotFound."""
+    told = _told(redis, name) if gate.ID.fullmatch(name) else None
+    if not told:
+        raise NotFound(f"there is no job {name[:200]!r}; `karl jobs list` shows those that there are")
+    return told, last_given(redis, name)
+
+
+def last_given(redis: Redis, name: str) -> Given:
+    """Give what the last run of a job gave; nothing when none has ended, or it makes no sense."""
+    replies: Any = redis.xrevrange(keys.results_key(name), count=1)
+    fields = replies[0][1] if replies else {}
+    result, failure = fields.get(b"return_value"), fields.get(b"exc_string")
+    try:
+        text = gate.unpacked(base64.b64decode(failure)).decode("utf-8", "replace") if failure else None
+        found = msgspec.json.decode(base64.b64decode(result)) if result else None
+    except (binascii.Error, msgspec.DecodeError, RecursionError, gate.Denied):
+        return Given(None, "what it gave can not be read")
+    return Given(found, text)
+
+
+def _told(redis: Redis, name: str) -> gate.Told | None:
+    kind: Any = redis.type(keys.job_key(name))
+    if kind != b"hash":
+        return None
+    values: Any = redis.hmget(keys.job_key(name), list(_FIELDS))
+    raw = {field.encode(): value for field, value in zip(_FIELDS, values, strict=True) if value is not None}
+    return gate.told(name, raw)
+
+
+def _alive(redis: Redis, workers: list[bytes]) -> set[bytes]:
+    pipe = redis.pipeline(transaction=False)
+    for worker in workers:
+        pipe.exists(worker)
+    return {worker for worker, lives in zip(workers, pipe.execute(), strict=True) if lives}

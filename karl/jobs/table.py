@@ -1,0 +1,172 @@
+"""Every job, once: its name, its queue, the function, its arguments, and how often and how long it may run.
+
+A job is asked for by its name here and by nothing else. The function's place is this table's word: no name
+that comes from Redis is ever imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from karl.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from karl.settings import Settings
+
+#: Told how much is done, of how much, and where.
+Progress = Callable[[int, int, object], None]
+
+
+class Queue(NamedTuple):
+    """One queue. A worker works on one queue; `where` says on which machines that may be."""
+
+    name: str
+    where: str
+    help: str
+
+
+#: The places: beside the ledger, on a node that KARL_GPU_NODE names, anywhere.
+AT_LEDGER, AT_GPU, ANYWHERE = "ledger", "gpu", "anywhere"
+
+QUEUES = (
+    Queue("default", AT_LEDGER, "What reads the whole ledger or its views; beside them."),
+    Queue("embed", ANYWHERE, "Batches for the encoders; on any machine."),
+    Queue("train", AT_GPU, "Training; on the nodes that KARL_GPU_NODE names."),
+)
+
+
+class Outcome(NamedTuple):
+    """What a job found, as JSON can hold it. With a `reason` the job has failed for good."""
+
+    result: Any
+    reason: str | None = None
+
+
+#: The function of a job: its arguments, the settings of its node, and whom to tell how far it is.
+Run = Callable[[Any, "Settings", Progress], Outcome]
+
+
+class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job may be asked with; the root of all, and of those without any."""
+
+
+class Backfill(Arguments, frozen=True):
+    """As the options of `karl backfill`; `since_ms` is Unix time in ms."""
+
+    force: bool = False
+    since_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    agent: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    project: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+
+
+class Probe(Arguments, frozen=True):
+    """`seconds` to hold the worker for; `note` makes two probes different."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
+    note: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Job(NamedTuple):
+    """One kind of job. Times in seconds; `waits` are the pauses before the first and each further retry."""
+
+    name: str
+    queues: tuple[str, ...]
+    run: str
+    arguments: type[Arguments]
+    help: str
+    timeout_s: int
+    waits: tuple[int, ...] = ()
+    result_ttl_s: int = 7 * 86_400
+    failure_ttl_s: int = 35 * 86_400
+
+    @property
+    def queue(self) -> str:
+        """The queue that it goes to when none is named."""
+        return self.queues[0]
+
+
+JOBS = (
+    Job(
+        "verify",
+        ("default",),
+        "workers.job_bodies:verify",
+        Arguments,
+        "Check every byte of the ledger; a finding fails the job.",
+        timeout_s=6 * 3600,
+        waits=(30,),
+    ),
+    Job(
+        "backfill",
+        ("default",),
+        "workers.job_bodies:backfill",
+        Backfill,
+        "Score anew what is in the ledger, as new records.",
+        timeout_s=12 * 3600,
+        waits=(10, 60, 600),
+    ),
+    Job(
+        "probe",
+        tuple(queue.name for queue in QUEUES),
+        "workers.job_bodies:probe",
+        Probe,
+        "Say who works on a queue, and with what.",
+        timeout_s=900,
+        waits=(1,),
+        result_ttl_s=86_400,
+        failure_ttl_s=86_400,
+    ),
+)  # fmt: skip
+
+
+def find(name: str) -> Job:
+    """Give the job of this name. Raises NotFound."""
+    for job in JOBS:
+        if job.name == name:
+            return job
+    raise NotFound(f"there is no job {name!r}; there are {', '.join(job.name for job in JOBS)}")
+
+
+def find_queue(name: str) -> Queue:
+    """Give the queue of this name. Raises NotFound."""
+    for queue in QUEUES:
+        if queue.name == name:
+            return queue
+    raise NotFound(f"there is no queue {name!r}; there are {', '.join(queue.name for queue in QUEUES)}")
+
+
+def checked(job: Job, given: Mapping[str, Any], *, text: bool = False) -> Arguments:
+    """Give the arguments of a job as its struct. With `text`, the values are words of a command line.
+
+    Raises Refused, which says what is wrong with which.
+    """
+    try:
+        return msgspec.convert(dict(given), job.arguments, strict=not text)
+    except (msgspec.ValidationError, RecursionError) as error:
+        names = ", ".join(job.arguments.__struct_fields__) or "none"
+        raise Refused(f"the job {job.name} can not run with this: {error} (it takes: {names})") from None
+
+
+def function(job: Job) -> Run:
+    """Import the function of a job."""
+    module, _, attribute = job.run.partition(":")
+    found: Run = getattr(import_module(module), attribute)
+    return found
+
+
+def may_work(queue: Queue, settings: Settings) -> None:
+    """Say whether this node may work on a queue. Raises Refused where it may not."""
+    if queue.where == AT_GPU and settings.node not in settings.gpu_node:
+        named = ", ".join(settings.gpu_node) or "no node"
+        raise Refused(
+            f"this node, {settings.node}, may not work on the queue {queue.name}: KARL_GPU_NODE names "
+            f"{named}; run it there, or add this node in all places"
+        )
+    if queue.where == AT_LEDGER and not settings.may_write:
+        raise Refused(
+            f"this node, {settings.node}, may not work on the queue {queue.name}, which belongs beside "
+            f"the ledger: KARL_CANONICAL_WRITER names {', '.join(settings.canonical_writer)}; run it there"
+        )

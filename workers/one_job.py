@@ -1,0 +1,118 @@
+"""The process of one job: reads on stdin what to do, does it, and says on stdout what came of it.
+
+    python -m workers.one_job        one line in, an Order; lines out, each a Line, the last one marked
+
+Invariants:
+- It and everything that it started end at once when stdin closes: its worker holds the other end.
+- What else a job prints goes to stderr, never between the lines.
+- It knows nothing of RQ: it can change no job, and its memory is gone with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import Any, BinaryIO, NoReturn
+
+import msgspec
+
+from karl.errors import KarlError, LineDown
+from karl.jobs import table
+from karl.process import log_to_stderr
+from karl.settings import read_settings
+from workers.loop import attempt
+
+#: Seconds between two words on how far it is.
+_TOLD_EVERY_S = 0.25
+#: Characters of an unexpected error's traceback that are kept.
+_TRACEBACK_MAX = 20_000
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to do: a name of the table, and its arguments as JSON has them."""
+
+    job: str
+    arguments: dict[str, Any]
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job's process says: how far it is, or, `last`, what came of it.
+
+    `reason` is why a job with a result has failed, `failed` why there is none. `again`: another try may help.
+    """
+
+    done: int = 0
+    total: int = 0
+    where: str = ""
+    result: Any = None
+    reason: str | None = None
+    failed: str | None = None
+    again: bool = False
+    last: bool = False
+
+
+class _Teller:
+    """Says how far the job is, not more often than anybody could look."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._told_s = 0.0
+
+    def progress(self, done: int, total: int, where: object) -> None:
+        """Say how much is done of how much, and where."""
+        if time.monotonic() - self._told_s >= _TOLD_EVERY_S:
+            self._told_s = time.monotonic()
+            self.say(Line(done=done, total=total, where=str(where)[:200]))
+
+    def say(self, line: Line) -> None:
+        """Write one line."""
+        self._out.write(msgspec.json.encode(line) + b"\n")
+        self._out.flush()
+
+
+def main() -> None:
+    """Do the one job."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    threading.Thread(target=_end_with_worker, name="worker", daemon=True).start()
+    teller = _Teller(out)
+    teller.say(_done(order, teller))
+
+
+def _done(order: Order, teller: _Teller) -> Line:
+    """Do what was ordered; gives the last line."""
+
+    def work() -> Line:
+        try:
+            settings = read_settings(os.environ)
+            log_to_stderr(settings.log_level)
+            job = table.find(order.job)
+            arguments = table.checked(job, order.arguments)
+            found = table.function(job)(arguments, settings, teller.progress)
+        except (LineDown, OSError) as error:
+            return Line(failed=f"{type(error).__name__}: {error}", again=True, last=True)
+        except KarlError as error:
+            return Line(failed=str(error), last=True)
+        return Line(result=found.result, reason=found.reason, last=True)
+
+    done = attempt(f"do the job {order.job}", work)
+    if isinstance(done, Exception):
+        text = "".join(traceback.format_exception(done))
+        return Line(failed=text[-_TRACEBACK_MAX:], again=True, last=True)
+    return done
+
+
+def _end_with_worker() -> NoReturn:
+    while os.read(0, 4096):
+        pass
+    os.killpg(0, signal.SIGKILL)  # a session of our own: nobody else is in it
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
