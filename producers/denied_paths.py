@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from producers.redact import HIDING_ESCAPE, compile_rule, placeholder
+from producers.redact import placeholder
+from producers.redaction import HIDING_ESCAPE, compile_rule
 
 _HIDDEN = placeholder("path")
 _EXIT_CODE = re.compile(r"Exit code -?[0-9]{1,10}")

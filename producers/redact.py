@@ -1,7 +1,7 @@
 """Take secrets out of what an agent's hook said, before anything leaves the agent's machine.
 
-The rules are data (`redaction_rules.toml`) and run on RE2, so hostile text costs time in proportion to
-its length. A secret becomes `[REDACTED:rule-id]`; of an assignment the name stays.
+A secret becomes `[REDACTED:rule-id]`; of an assignment the name stays. What a secret is, the rules say
+(`producers.redaction`); here they are applied to texts and to payloads.
 
 Invariants:
 - A payload in which a rule could match is `suspicious`: the gate may err on that side only.
@@ -11,42 +11,27 @@ Invariants:
 
 from __future__ import annotations
 
-import importlib.resources
-import tomllib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from producers.harmless import CHECKS, Match
+from producers.harmless import looks_random
+from producers.redaction import Rules, Span, compile_rule, load_rules
 
 #: Rounds after which a text that still changes is given up and hidden whole.
 ROUNDS_MAX = 8
-#: A JSON escape of a plain letter could hide a keyword from the gate.
-HIDING_ESCAPE = r"\\u00[2-7]"
 #: No secret is told apart from a word by fewer characters, its name included.
 _TEXT_MIN = 6
 _PROMPT_FIELDS = ("prompt", "command_args", "custom_instructions")
 _OPEN_MARK = "<private>"
 #: Names of fields that are remembered, and characters of one.
 _LABELS_MAX, _LABEL_MAX = 10_000, 64
-
-
-class Rule(NamedTuple):
-    """One kind of secret; `gate` matches (in any case) wherever `regex` may."""
-
-    id: str
-    regex: str
-    gate: str
-    checks: tuple[str, ...]
-
-
-class Span(NamedTuple):
-    """Bytes of a text that are a secret, and the rule that says so."""
-
-    start: int
-    end: int
-    rule: int
+#: Under which names the name of a `value` stands.
+_NAMES = ("name", "key", "Name", "Key")
+#: A name and a password, as `curl -u` takes them.
+_PAIR = re.compile(r"[^\s:]{1,64}:[^\s:]{6,256}")
 
 
 class Label(NamedTuple):
@@ -60,12 +45,6 @@ class Label(NamedTuple):
     checks: tuple[str, ...] | None = None
     word: bytes = b""
     is_of_numbers: bool = False
-
-
-def load_rules() -> dict[str, Any]:
-    """Read the rules that ship with KARL."""
-    text = importlib.resources.files("producers").joinpath("redaction_rules.toml").read_text("utf-8")
-    return tomllib.loads(text)
 
 
 def placeholder(rule: str) -> str:
@@ -86,27 +65,27 @@ class Redactor:
         return self._given or load_rules()
 
     @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules for texts, in order of precedence."""
-        return tuple(self._rule(row) for row in self.data["rule"])
+    def rules(self) -> Rules:
+        """The rules for texts."""
+        return Rules(self.data)
 
     def suspicious(self, raw: bytes) -> bool:
         """Say whether a raw payload could hold anything to redact, in one pass over its bytes."""
-        return self._raw_gate.search(raw) is not None
+        return self.rules.could_be_in_raw(raw)
 
     def text(self, text: str) -> tuple[str, dict[str, int]]:
         """Redact one text; gives it with the number of secrets by rule id."""
         if len(text) < _TEXT_MIN:
             return text, {}
         data = text.encode("utf-8", "surrogatepass")
-        if self._gate.search(data) is None:
+        if not self.rules.could_be_in(data):
             return text, {}
         counts: Counter[str] = Counter()
         for _ in range(ROUNDS_MAX):
-            spans = self._spans(data)
+            spans = self.rules.find(data)
             if not spans:
                 return (data.decode("utf-8", "surrogatepass") if counts else text), dict(counts)
-            counts.update(self.rules[span.rule].id for span in spans)
+            counts.update(self.rules.all[span.rule].id for span in spans)
             data = self._replaced(data, spans)
         return placeholder("unsettled"), {"unsettled": 1}
 
@@ -122,53 +101,9 @@ class Redactor:
                 fields[name] = _drop_private(fields[name], counts)
         return self._mapping(fields, counts), dict(counts)
 
-    # What follows is compiled once.
-
-    @cached_property
-    def _gate(self) -> Any:
-        return compile_rule("|".join(rule.gate for rule in self.rules), ignore_case=True)
-
-    @cached_property
-    def _raw_gate(self) -> Any:
-        parts = [rule.gate for rule in self.rules]
-        parts += [
-            self._expand(self.data["fields"]["gate"]),
-            self.data["paths"]["gate"],
-            HIDING_ESCAPE,
-        ]
-        parts += [f'"{name}"' for name in self.data["fields"]["dropped"]]
-        return compile_rule("|".join(parts), ignore_case=True)
-
-    @cached_property
-    def _set(self) -> Any:
-        import re2  # noqa: PLC0415 - only who redacts needs it
-
-        chosen = re2.Set.SearchSet(_options(ignore_case=False))
-        for rule in self.rules:
-            chosen.Add(rule.regex.encode())
-        chosen.Compile()
-        return chosen
-
-    @cached_property
-    def _regexes(self) -> tuple[tuple[Any, tuple[int, ...], tuple[int, ...]], ...]:
-        """Each rule's regex with the numbers of its secret groups and of its name groups."""
-        rows = []
-        for rule in self.rules:
-            regex = compile_rule(rule.regex, ignore_case=False)
-            groups = [(name.decode(), number) for name, number in regex.groupindex.items()]
-            secrets = tuple(sorted(number for name, number in groups if not name.startswith("name"))) or (0,)
-            names = tuple(sorted(number for name, number in groups if name.startswith("name")))
-            rows.append((regex, secrets, names))
-        return tuple(rows)
-
-    @cached_property
-    def _harmless(self) -> dict[str, Any]:
-        rows = self.data["harmless"].items()
-        return {name: compile_rule(pattern, ignore_case=True) for name, pattern in rows}
-
     @cached_property
     def _secret_field(self) -> Any:
-        return compile_rule(self._expand(self.data["fields"]["secret"]), ignore_case=True)
+        return compile_rule(self.rules.expand(self.data["fields"]["secret"]), ignore_case=True)
 
     @cached_property
     def _header_field(self) -> Any:
@@ -178,57 +113,12 @@ class Redactor:
     def _dropped(self) -> frozenset[str]:
         return frozenset(self.data["fields"]["dropped"])
 
-    def _expand(self, pattern: str) -> str:
-        while "%" in pattern:
-            before = pattern
-            for name, fragment in self.data["fragments"].items():
-                pattern = pattern.replace(f"%{name}%", fragment)
-            if pattern == before:
-                break
-        return pattern
-
-    def _rule(self, row: Mapping[str, Any]) -> Rule:
-        words = "|".join(_escape(word) for word in row.get("keywords", ()))
-        gate = self._expand(row.get("gate", words))
-        return Rule(row["id"], self._expand(row["regex"]), gate, tuple(row.get("checks", ())))
-
-    # Texts.
-
-    def _spans(self, data: bytes) -> list[Span]:
-        """Find the secrets of one text, the overlapping ones made one, in order."""
-        found: list[Span] = []
-        for rule in self._set.Match(data) or ():
-            regex, secrets, names = self._regexes[rule]
-            for match in regex.finditer(data):
-                group = next((number for number in secrets if match.span(number) != (-1, -1)), 0)
-                start, end = match.span(group)
-                name = next((match.group(number) for number in names if match.span(number) != (-1, -1)), b"")
-                if start < end and not self._is_harmless(self.rules[rule].checks, data, start, end, name):
-                    found.append(Span(start, _end_of_character(data, end), rule))
-        return _merge(found)
-
-    def _is_harmless(self, checks: Iterable[str], data: bytes, start: int, end: int, name: bytes) -> bool:
-        match = Match(data[start:end], name, data[max(0, start - 2) : start], data[end : end + 2])
-        if self._harmless["placeholder"].fullmatch(match.value) and match.value.startswith(b"[REDACTED:"):
-            return True
-        return any(self._check(check, match) for check in checks)
-
-    def _check(self, check: str, match: Match) -> bool:
-        if check in CHECKS:
-            return CHECKS[check](match)
-        looked_at = match.name if check == "name" else match.value
-        if check == "path" and not match.name.lower().startswith((b"pwd", b"cred")):
-            return False
-        return self._harmless[check].fullmatch(looked_at) is not None
-
     def _replaced(self, data: bytes, spans: Iterable[Span]) -> bytes:
         pieces, at = [], 0
         for span in spans:
-            pieces += [data[at : span.start], placeholder(self.rules[span.rule].id).encode()]
+            pieces += [data[at : span.start], placeholder(self.rules.all[span.rule].id).encode()]
             at = span.end
         return b"".join([*pieces, data[at:]])
-
-    # Payloads.
 
     def _value(self, value: Any, counts: Counter[str]) -> Any:
         if isinstance(value, str):
@@ -244,19 +134,42 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], counts: Counter[str]) -> dict[str, Any]:
         given: dict[str, Any] = {}
-        named = fields.get("name", fields.get("key"))
+        named = next((fields[name] for name in _NAMES if isinstance(fields.get(name), str)), None)
+        hidden = _hidden_members(fields)
         for name, value in fields.items():
             if name in self._dropped:
                 counts["personal"] += 1
                 continue
-            label = named if name == "value" and isinstance(named, str) else name
-            if not self._is_secret_field(label, value):
-                value = self._value(value, counts)  # noqa: PLW2901 - only the redacted one may be seen from here
-            if self._is_secret_field(label, value):
-                counts["secret-field"] += 1
-                value = placeholder("secret-field")  # noqa: PLW2901
-            given[self._key(name, given, counts)] = value
+            label = self._label(named if named is not None and name in {"value", "Value"} else name)
+            if name in hidden:
+                made: Any = _all_hidden(value, counts)
+            elif label.checks is None:
+                made = self._value(value, counts)
+            else:
+                made = self._labelled(label, value, counts)
+            given[self._key(name, given, counts)] = made
         return given
+
+    def _labelled(self, label: Label, value: Any, counts: Counter[str]) -> Any:
+        """Redact a value under the name of a secret, or hide it, unless it is harmless once redacted."""
+        if isinstance(value, list | dict):
+            return self._hidden_within(self._value(value, counts), counts)
+        made = value if self._is_secret_field(label, value) else self._value(value, counts)
+        if not self._is_secret_field(label, made):
+            return made
+        counts["secret-field"] += 1
+        return placeholder("secret-field")
+
+    def _hidden_within(self, value: Any, counts: Counter[str]) -> Any:
+        """Hide what looks random in a list or an object under the name of a secret."""
+        if isinstance(value, list):
+            return [self._hidden_within(item, counts) for item in value]
+        if isinstance(value, dict):
+            return {name: self._hidden_within(item, counts) for name, item in value.items()}
+        if not isinstance(value, str) or not looks_random(value.encode("utf-8", "surrogatepass"), 10):
+            return value
+        counts["secret-field"] += 1
+        return placeholder("secret-field")
 
     def _key(self, name: str, taken: Mapping[str, Any], counts: Counter[str]) -> str:
         key: str = name if self._label(name).is_plain else self._value(name, counts)
@@ -264,16 +177,15 @@ class Redactor:
             key += "'"
         return key
 
-    def _is_secret_field(self, name: str, value: Any) -> bool:
+    def _is_secret_field(self, label: Label, value: Any) -> bool:
         """Say whether the value under a name is secret: `{"password": "..."}` as a tool's input has it."""
-        label = self._label(name)
         if label.checks is None or isinstance(value, bool) or not isinstance(value, str | int):
             return False
         if isinstance(value, int) and not label.is_of_numbers:
             return False
         written = str(value)
         text = written.encode("utf-8", "surrogatepass")
-        return len(written) >= 3 and not self._is_harmless(label.checks, text, 0, len(text), label.word)
+        return len(written) >= 3 and not self.rules.is_harmless(label.checks, text, 0, len(text), label.word)
 
     def _label(self, name: str) -> Label:
         """Judge the name of a field; the same few names come again and again."""
@@ -286,13 +198,13 @@ class Redactor:
 
     def _judged(self, name: str) -> Label:
         data = name.encode("utf-8", "surrogatepass")
-        is_plain = len(name) < _TEXT_MIN or self._gate.search(data) is None
+        is_plain = self.text(name)[0] == name
         if self._header_field.fullmatch(data):
             return Label(is_plain, ("placeholder",), data, is_of_numbers=True)
         found = self._secret_field.fullmatch(data)
         if found is None:
             return Label(is_plain)
-        checks = ("name", "reference", "placeholder", "type", "prose", "variable", "path")
+        checks = ("name", "weak", "reference", "placeholder", "type", "prose", "variable", "path")
         return Label(is_plain, checks, found.group(b"name"), is_of_numbers=b"pass" in data.lower())
 
     def _list(self, items: list[Any], counts: Counter[str]) -> list[Any]:
@@ -306,7 +218,9 @@ class Redactor:
         for at in range(1, len(words)):
             if words[at - 1].startswith("-") and "=" not in words[at - 1] and len(words[at - 1]) < 100:
                 joined = f"{words[at - 1]} {words[at]}"
-                if not words[at].startswith("[REDACTED:") and "secret-flag" in self.text(joined)[1]:
+                if words[at - 1] in {"-u", "--user"} and _PAIR.fullmatch(words[at]):
+                    joined = f"--password {words[at]}"
+                if not words[at].startswith("[REDACTED:") and " [REDACTED:" in self.text(joined)[0]:
                     hidden[at] = placeholder("secret-flag")
                     counts["secret-flag"] += 1
         return hidden
@@ -328,45 +242,17 @@ def _drop_private(text: str, counts: Counter[str]) -> str:
     return text[:at] + placeholder("private")
 
 
-def _merge(spans: list[Span]) -> list[Span]:
-    """Make overlapping spans one, with the id of the rule that stands first."""
-    merged: list[Span] = []
-    for span in sorted(spans):
-        if merged and span.start < merged[-1].end:
-            last = merged[-1]
-            merged[-1] = Span(last.start, max(last.end, span.end), min(last.rule, span.rule))
-        else:
-            merged.append(span)
-    return merged
+def _hidden_members(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Name the members that are secret whatever they are called: a Kubernetes Secret's, a private key's."""
+    if fields.get("kind") == "Secret":
+        return frozenset({"data", "stringData"})
+    return frozenset({"d", "k", "p", "q", "dp", "dq", "qi"}) if "kty" in fields else frozenset()
 
 
-def _end_of_character(data: bytes, at: int) -> int:
-    while at < len(data) and 0x80 <= data[at] < 0xC0:
-        at += 1
-    return at
-
-
-def _options(*, ignore_case: bool) -> Any:
-    import re2  # noqa: PLC0415
-
-    options = re2.Options()
-    # Bytes, not characters: RE2 then has no invalid input, and offsets are those of the encoded text.
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.case_sensitive = not ignore_case
-    options.max_mem = 256 << 20
-    options.log_errors = False
-    return options
-
-
-def compile_rule(pattern: str, *, ignore_case: bool = False) -> Any:
-    """Compile an RE2 pattern to be used on bytes. Raises re2.error."""
-    import re2  # noqa: PLC0415
-
-    return re2.compile(pattern.encode(), _options(ignore_case=ignore_case))
-
-
-def _escape(word: str) -> str:
-    import re2  # noqa: PLC0415
-
-    escaped: str = re2.escape(word)
-    return escaped
+def _all_hidden(value: Any, counts: Counter[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _all_hidden(member, counts) for name, member in value.items()}
+    if not isinstance(value, str) or len(value) < 3 or value.startswith("[REDACTED:"):
+        return value
+    counts["secret-field"] += 1
+    return placeholder("secret-field")

@@ -229,6 +229,36 @@ def test_fields_with_telling_names_are_hidden_whatever_they_hold() -> None:
     assert sum(counts.values()) == 5
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "Secret", "data": {"user": "YXBw", "pw": "aHVudGVyMg=="}},
+        {"kty": "EC", "crv": "P-256", "d": "aHVudGVyMg"},
+        {"passwords": ["Xq7aB3dE5gH7jK9m", "plain"]},
+        {"token": {"value": "Xq7aB3dE5gH7jK9m"}},
+        {"args": ["-u", "bob:Xq7aB3dE5g", "https://x.test"]},
+        {"Name": "DB_PASSWORD", "Value": "Xq7aB3dE5gH7jK9m"},
+        {"STRIPE_KEY": "Xq7aB3dE5gH7jK9mN1p"},
+    ],
+)
+def test_members_that_are_secret_by_what_they_belong_to_are_hidden(given: dict[str, object]) -> None:
+    made, counts = REDACTOR.payload({"tool_input": given})
+    assert "aHVudGVyMg" not in json.dumps(made)
+    assert "Xq7aB3dE5g" not in json.dumps(made)
+    assert sum(counts.values()) >= 1
+
+
+def test_a_weak_name_is_believed_only_of_a_value_that_looks_random() -> None:
+    given = {
+        "sort_key": "created_at",
+        "public_key": "id_rsa",
+        "cache_key": "user:7:cart",
+        "key": "Enter",
+        "auth": "none",
+    }
+    assert REDACTOR.payload(given) == (given, {})
+
+
 def test_secrets_in_keys_are_hidden_and_no_member_is_lost() -> None:
     first, second = "ghp_" + ALNUM[:36], "ghp_" + ALNUM[4:40]
     made, counts = REDACTOR.payload({"tool_response": {first: 1, second: 2}})
