@@ -1,0 +1,1 @@
+"""What every process tells of itself: one table of metrics, counted in plain numbers, told to Prometheus."""
