@@ -10,27 +10,26 @@ _CORRECTION = "No, that is wrong, undo it"
 
 
 class Feed:
-    """Sessions without end, in an order that the seed decides. `sent` has what was given out."""
+    """Sessions without end, in an order that the seed decides; each payload has the next number, `n`."""
 
     def __init__(self, chance: random.Random, sessions: int = 12) -> None:
         self._chance = chance
         self._sessions = [self._session(f"s-{number}") for number in range(sessions)]
-        self.sent: list[dict[str, Any]] = []
+        self._given = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         while True:
-            payload = next(self._chance.choice(self._sessions))
-            payload["n"] = len(self.sent)
-            self.sent.append(payload)
-            yield payload
+            yield self._numbered(next(self._chance.choice(self._sessions)))
 
     def last_words(self) -> Iterator[dict[str, Any]]:
         """End every session, so that no turn stays open."""
         for number in range(len(self._sessions)):
             for kind in ("Stop", "SessionEnd"):
-                payload = {"session_id": f"s-{number}", "hook_event_name": kind, "n": len(self.sent)}
-                self.sent.append(payload)
-                yield payload
+                yield self._numbered({"session_id": f"s-{number}", "hook_event_name": kind})
+
+    def _numbered(self, payload: dict[str, Any]) -> dict[str, Any]:
+        self._given += 1
+        return {**payload, "n": self._given - 1}
 
     def _session(self, session: str) -> Iterator[dict[str, Any]]:
         turn = 0
