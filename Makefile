@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench torture clean docs
+.PHONY: help demo test check bench torture fuzz clean docs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,10 +33,14 @@ check: $(STAMP) ## lint, types and import contracts alone
 bench: $(STAMP) ## measure the hook, the shipper, the line and the ledger (benchmarks/README.md)
 	$(BIN)/python -m benchmarks
 
-torture: $(STAMP) ## harm the line's processes 500 times and check every promise (SEED=n repeats a run)
-	$(BIN)/python -m tests.faults.torture $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+torture: $(STAMP) ## harm the line 500 times and check every promise (SEED=n repeats a run; FAULTS=n, FSYNC=everysec)
+	$(BIN)/python -m tests.faults.torture $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(FSYNC),--fsync $(FSYNC))
 
-docs: $(STAMP) ## write docs/commands.md and docs/settings.md anew from the code
+fuzz: $(STAMP) ## give every reader hostile bytes, for a minute each (SECONDS=n for another time)
+	$(BIN)/python -m tests.fuzz.run $(if $(SECONDS),--seconds $(SECONDS))
+
+docs: $(STAMP) ## write docs/commands.md, settings.md and metrics.md anew from the code
 	$(BIN)/python -m karl.cli.reference
 
 clean: ## remove the environment and what tools left behind

@@ -4,10 +4,12 @@ KarlError
     SettingsError       a setting is unknown, malformed or contradicts another
     Unreadable          an event or a record can not be understood; carries the reason
     LineDown            Redis can not be reached, or refuses what the line needs
+        ServerSilent    it did not answer what was sent
     LeaseLost           somebody else holds the lease now, or ours ran out
     LedgerError
         LedgerDamaged   bytes of the ledger are not what was written; says where
         LedgerHeld      another process writes this ledger's folder
+        LedgerForked    two copies of one ledger differ; says from where on
         LedgerRewound   what was read before is not part of the ledger any more
         FsyncFailed     the disk did not confirm; the process must end
     NotFound            nothing has this id
@@ -39,6 +41,10 @@ class LineDown(KarlError):
     """Raised when Redis can not be reached, or refuses what the line needs."""
 
 
+class ServerSilent(LineDown):
+    """Raised when Redis did not answer: whether it has what it was sent is not known."""
+
+
 class LeaseLost(KarlError):
     """Raised when work was attempted under a lease that is not ours any more."""
 
@@ -66,6 +72,16 @@ class LedgerDamaged(LedgerError):
 
 class LedgerHeld(LedgerError):
     """Raised when another process writes this ledger's folder."""
+
+
+class LedgerForked(LedgerError):
+    """Raised when a copy of the ledger and its source are not one ledger from some place on."""
+
+    def __init__(self, segment: str, offset: int, reason: str) -> None:
+        super().__init__(f"the copy and its source differ at {segment}, byte {offset}: {reason}")
+        self.segment = segment
+        self.offset = offset
+        self.reason = reason
 
 
 class LedgerRewound(LedgerError):

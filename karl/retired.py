@@ -33,7 +33,7 @@ RETIRED: dict[str, str] = {
     "KARL_PROMOTION_MIN_AGREEMENT": _NO_ROUTING,
     "KARL_PROMOTION_MIN_LIFT": _NO_ROUTING,
     "KARL_TRAIN_SSH_ALIAS": "gone: no machine is reached by ssh, workers take their work from Redis",
-    "KARL_TRAIN_HOST": "gone: no machine is named, workers take their work from Redis",
+    "KARL_TRAIN_HOST": "KARL_GPU_NODE names the nodes that train; they take their work from Redis",
     "KARL_TRAIN_DAEMON_PORT": "gone: no machine is named, workers take their work from Redis",
     "KARL_TRAIN_REMOTE_DIR": _NO_TRAINING,
     "KARL_TRAIN_MERGED_DIR": _NO_TRAINING,

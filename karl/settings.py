@@ -22,7 +22,7 @@ from karl.errors import SettingsError
 from karl.retired import RETIRED
 
 #: A password may hold an @, and the client takes it from the query as well.
-_URL_PASSWORD = re.compile(r"(//[^:@/]*:).+(?=@)|([?&]password=)[^&#]*")
+_URL_PASSWORD = re.compile(r"(//[^:@/]*:).+(?=@)|([?&](?:ssl_)?password=)[^&#]*")
 
 
 def _text(value: str) -> str:
@@ -78,6 +78,12 @@ def _share(value: str) -> float:
 def _redis_url(value: str) -> str:
     if value and not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("expected a URL that starts with redis://, rediss:// or unix://")
+    return value
+
+
+def _ack(value: str) -> str:
+    if value not in {"disk", "replica"}:
+        raise ValueError("expected disk or replica")
     return value
 
 
@@ -164,7 +170,44 @@ class Settings:
         _names, (), "Nodes that may write the ledger, with commas between; all of them when not set."
     )
     lease_ttl_s: float = _setting(_seconds, 5.0, "Seconds after which a silent lease holder counts as gone.")
+    rq_url: str = _setting(
+        _redis_url,
+        "",
+        "Redis of the jobs, never a cluster; when not set, the line's own.",
+        secret=True,
+    )
+    gpu_node: tuple[str, ...] = _setting(
+        _names, (), "Nodes that may work on the queue `train`, with commas between; none when not set."
+    )
     segment_max_mb: int = _setting(_count, 64, "Size in MiB at which the ledger starts a new segment file.")
+    ack: str = _setting(
+        _ack,
+        "disk",
+        "When a record may leave the stream: once the ledger's `disk` has it, or once that of a `replica` has"
+        " it too.",
+    )
+    ledger_port: int = _setting(
+        _port, 0, "Port at which `karl worker ledger` lets followers copy the ledger; 0 for none."
+    )
+    ledger_host: str = _setting(_text, "127.0.0.1", "Address of that port.")
+    ledger_token: str = _setting(
+        _text,
+        "",
+        "What followers prove themselves with; when not set, `ledger.token` in the data folder.",
+        secret=True,
+    )
+    ledger_tls_cert: Path | None = _setting(
+        _path, None, "Certificate (PEM, with its chain) under which the ledger is served with TLS."
+    )
+    ledger_tls_key: Path | None = _setting(_path, None, "Key (PEM) of that certificate.")
+
+    metrics_port: int = _setting(
+        _port,
+        0,
+        "Port at which a process tells its metrics to Prometheus, 0 for none; under `karl up`, which takes it"
+        " for itself, its processes have the next ones in their order.",
+    )
+    metrics_host: str = _setting(_text, "127.0.0.1", "Address of that port.")
 
     reward_version: str = _setting(_text, "1", "Version of the reward that new trajectories are scored with.")
     reward_w_outcome: float = _setting(_share, 0.25, "Weight of the outcome signal; the six must sum to 1.")

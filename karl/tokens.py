@@ -13,6 +13,9 @@ from karl.errors import Refused
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 
+#: Bytes that are read of a token's file.
+_SIZE_MAX = 1024
+
 _log = logging.getLogger("karl")
 
 
@@ -42,7 +45,8 @@ def _token_in(path: Path) -> str:
                 path.hardlink_to(new)
         finally:
             new.unlink()
-    if path.stat().st_mode & 0o077:
-        _log.warning("%s could be read by others; it is yours alone now", path)
-        path.chmod(0o600)
-    return path.read_text("ascii").strip()
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            _log.warning("%s could be read by others; it is yours alone now", path)
+            os.fchmod(file.fileno(), 0o600)
+        return file.read(_SIZE_MAX).decode("ascii").strip()

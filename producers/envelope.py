@@ -13,10 +13,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -27,6 +26,8 @@ from producers.cut import DEPTH_MAX, Caps, TooLarge, cut, cut_text, flatten, nee
 from producers.denied_paths import DeniedPaths
 from producers.project import project_of
 from producers.redact import Redactor
+from producers.times import time_of
+from producers.values import TOO_MANY, has_too_many
 
 RAW_MAX = 64 * 1024 * 1024
 _TOO_LARGE = f"larger than {RAW_MAX // 1024 // 1024} MiB"
@@ -35,10 +36,11 @@ KIND_MAX = 64
 #: Characters of unreadable data that a dead letter keeps, and bytes of it that are looked at.
 DEAD_MAX = 16 * 1024
 _DEAD_READ_MAX = 4 * DEAD_MAX
+#: The longest secret that may lie across the end of what is looked at, in characters.
+_DEAD_EDGE = 8 * 1024
 
 _SESSION = ("session_id", "sessionId", "conversation_id")
 KIND_FIELDS = ("hook_event_name", "hookEventName", "hookName")
-TIME_FIELDS = ("timestamp", "logged_at", "ts")
 _VERSION = ("agent_version", "claude_code_version", "cursor_version", "cli_version")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BOM = b"\xef\xbb\xbf"
@@ -105,6 +107,33 @@ class EnvelopeMaker:
                 raw, payload, name=name, agent=agent, time_ms=time_ms, source=source, encoded=raw
             )
 
+    def of_many(
+        self, told: Sequence[tuple[dict[str, Any], str]], *, agent: str, project: str, source: str
+    ) -> list[Event | Unreadable]:
+        """Make the events of payloads and their names, each as `of` does; they are looked through together.
+
+        They are all of one `project`. What can not be read has its reason in its place.
+        """
+        try:
+            raws = [_encode(payload) for payload, _ in told]
+        except (RecursionError, ValueError):
+            raws = []  # one of them is odd: each for itself
+        plain = bool(raws) and not self.redactor.suspicious(b"\n".join(raws))
+        made: list[Event | Unreadable] = []
+        for number, (payload, name) in enumerate(told):
+            try:
+                if plain and not self._takes_more(raws[number]):
+                    event = self._event(
+                        raws[number], payload, name=name, agent=agent, source=source, project=project
+                    )
+                else:
+                    event = self.of(payload, name=name, agent=agent, source=source)
+                    event = msgspec.structs.replace(event, project=project)
+                made.append(event)
+            except Unreadable as error:
+                made.append(error)
+        return made
+
     def end_of_import(self, last: Event) -> Event:
         """Make the event that says that an imported session has no more events; named by its last one."""
         payload = _encode({"hook_event_name": IMPORT_END, "session_id": last.session})
@@ -119,13 +148,14 @@ class EnvelopeMaker:
 
     def dead(self, raw: bytes) -> bytes:
         """Give of unreadable bytes what a dead letter may keep: redacted text of at most 16 Ki characters."""
-        text = raw[:_DEAD_READ_MAX].decode("utf-8", "backslashreplace")
+        text = _told(raw[:_DEAD_READ_MAX])
         # The quotes of JSON in a broken payload still say where a string ends.
         shown, _ = self.redactor.text(text)
         if self.paths.suspicious(text.encode()) and self.names_denied_path(text):
             shown = "[REDACTED:path]"
-        if len(raw) > _DEAD_READ_MAX:
-            shown += f"…[{len(raw) - _DEAD_READ_MAX} more bytes not looked at]"
+        if len(raw) >= _DEAD_READ_MAX:
+            # Half a secret is no match, so the edge at which one may have been cut is left out.
+            shown = f"{shown[:-_DEAD_EDGE]}…[{len(raw) - len(shown[:-_DEAD_EDGE])} more bytes not shown]"
         return cut_text(shown, DEAD_MAX).encode()
 
     def names_denied_path(self, text: str) -> bool:
@@ -144,32 +174,57 @@ class EnvelopeMaker:
         encoded: bytes | None = None,
     ) -> Event:
         """Make the event of a payload and its raw bytes; `encoded` are the payload's own, where known."""
-        session, kind = _session(payload), _kind(payload)
+        _session(payload)
+        _kind(payload)  # both are asked again of what is left when the secrets are out
         cuts = 0
         redactions: dict[str, int] = {}
         if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX and (cuts := flatten(payload)):
             encoded = None
         if self.redactor.suspicious(raw):
             payload, redactions = self._redacted(raw, payload)
-            session, kind = _session(payload), _kind(payload)
             encoded = None
         place = payload.get("cwd") or payload.get("git_repo")
-        event = Event(
+        project = self.project(place) if isinstance(place, str) else ""
+        event = self._event(
+            b"{}", payload, name=name, agent=agent, source=source, project=project, time_ms=time_ms
+        )
+        event = msgspec.structs.replace(event, redactions=redactions) if redactions else event
+        data, more = self._fitted(raw, payload, event, encoded)
+        return msgspec.structs.replace(event, payload=msgspec.Raw(data), cuts=cuts + more)
+
+    def _takes_more(self, raw: bytes) -> bool:
+        """Say whether a payload that is not suspicious takes more than an envelope: it may have to be cut."""
+        return (
+            needs_cut(raw, self.caps)
+            or raw.count(b"{") + raw.count(b"[") > DEPTH_MAX
+            or len(raw) + KIND_MAX * 64 > self.caps.entry
+        )
+
+    def _event(
+        self,
+        data: bytes,
+        payload: dict[str, Any],
+        *,
+        name: str,
+        agent: str,
+        source: str,
+        project: str,
+        time_ms: int | None = None,
+    ) -> Event:
+        """Put a payload, whose JSON is `data`, into its envelope."""
+        return Event(
             id=name,
-            kind=kind,
-            session=session,
-            payload=msgspec.Raw(b"{}"),
+            session=_session(payload),
+            kind=_kind(payload),
+            payload=msgspec.Raw(data),
             time_ms=time_of(payload) if time_ms is None else time_ms,
             source=source,
             fleet=self.fleet,
             node=self.node,
             agent=agent,
             agent_version=_version(payload),
-            project=self.project(place) if isinstance(place, str) else "",
-            redactions=redactions,
+            project=project,
         )
-        data, more = self._fitted(raw, payload, event, encoded)
-        return msgspec.structs.replace(event, payload=msgspec.Raw(data), cuts=cuts + more)
 
     def _redacted(self, raw: bytes, payload: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
         hidden: dict[str, int] = {}
@@ -222,6 +277,14 @@ def parse(raw: bytes) -> dict[str, Any]:
         return _object(raw)
 
 
+def _told(raw: bytes) -> str:
+    """Give unreadable bytes as a text; UTF-16 as what it says, as no rule finds words with zeros in them."""
+    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} or raw.count(0) * 4 > len(raw):
+        is_big = raw[:2] == b"\xfe\xff" or raw[:1] == b"\0"
+        return raw.decode("utf-16-be" if is_big else "utf-16-le", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")
+
+
 def _object(raw: bytes) -> dict[str, Any]:
     payload = _json(raw)
     if not isinstance(payload, dict):
@@ -235,6 +298,8 @@ def _json(raw: bytes) -> Any:
     raw = raw.removeprefix(_BOM)
     if not raw.strip():
         raise Unreadable("empty")
+    if has_too_many(raw):
+        raise Unreadable(TOO_MANY)
     try:
         return _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -298,18 +363,3 @@ def _kind(payload: dict[str, Any]) -> str:
 def _version(payload: dict[str, Any]) -> str | None:
     version = _first(payload, _VERSION)
     return version[:KIND_MAX] if isinstance(version, str) else None
-
-
-def time_of(payload: dict[str, Any]) -> int | None:
-    """Read a payload's own time: ISO-8601, or a number of seconds or milliseconds since 1970."""
-    value = _first(payload, TIME_FIELDS)
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        # Without a zone it is local time somewhere: no fact, so no time.
-        return max(0, int(moment.timestamp() * 1000)) if moment.tzinfo else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e14:
-        return None
-    return int(value if value >= 1e11 else value * 1000)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any
 
 import msgspec
 
-from producers.envelope import time_of
+from producers.times import time_of
 
 START, STEP, STEP_END, END = "flow:start", "step:start", "step:complete", "flow:complete"
 #: Characters of a flow's name in its session's id.
 _NAME_MAX = 80
+#: A step's kind that is words of letters, each with few digits at its end.
+_PLAIN_KIND = re.compile(r"[A-Za-z]{1,24}[0-9]{0,3}(?:[^0-9A-Za-z]{1,3}[A-Za-z]{1,24}[0-9]{0,3}){0,9}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WORD = re.compile(r"[^0-9A-Za-z]+")
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class Order(NamedTuple):
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A moment: Unix time in ms, and the number that the gateway counts by; null where not known."""
 
     time_ms: int | None
@@ -32,7 +35,7 @@ class Order(NamedTuple):
         return self.seq is not None and other.seq is not None and self.seq < other.seq
 
 
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One line of a gateway's file; any field may be missing or of any kind. `more` has all others."""
 
     seq: Any = None
@@ -57,7 +60,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
             more=said,
         )
 
-    @property
+    @cached_property  # asked half a dozen times of each envelope
     def order(self) -> Order:
         """When it was written."""
         seq = self.seq if isinstance(self.seq, int) and not isinstance(self.seq, bool) else None
@@ -92,37 +95,45 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def session_of(flow: str, name: str) -> str:
     """Name the session of a run by its flow and the name of the envelope that begins it."""
-    return f"flow:{_CONTROL.sub('', flow)[:_NAME_MAX]}:{name[2:14]}"
+    plain = _CONTROL.sub("", flow)
+    if len(plain) > _NAME_MAX:  # half a name might hold half a secret, which no rule would know
+        plain = hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"flow:{plain}:{name[2:14]}"
 
 
-def said_of(envelope: Envelope, session: str, call: str, summary: str) -> Iterator[dict[str, Any]]:
+def said_of(envelope: Envelope, session: str, call: str, summary: str) -> list[dict[str, Any]]:
     """Give the hooks' payloads. `call` names its step's call, `summary` is what a completion sums up."""
     common: dict[str, Any] = {"session_id": session}
     if envelope.ts is not None:
         common["timestamp"] = envelope.ts
-    known = {"seq": envelope.seq, "type": envelope.type, "step_idx": envelope.step_idx}
-    gateway = {name: value for name, value in known.items() if value is not None} | envelope.more
-    for payload in _said(envelope, call, summary):
-        yield common | payload | {"gateway": gateway}
+    gateway: dict[str, Any] = {} if envelope.seq is None else {"seq": envelope.seq}
+    gateway["type"] = envelope.type
+    if envelope.step_idx is not None:
+        gateway["step_idx"] = envelope.step_idx
+    gateway |= envelope.more
+    said = _said(envelope, call, summary)
+    return [{**common, **payload, "gateway": gateway} for payload in said]
 
 
-def _said(envelope: Envelope, call: str, summary: str) -> Iterator[dict[str, Any]]:
+def _said(envelope: Envelope, call: str, summary: str) -> tuple[dict[str, Any], ...]:
     given = envelope.fields
+    if envelope.type == STEP:
+        tool = _tool(given.get("step_kind"))
+        asked = {"tool_name": tool, "tool_input": given, "tool_use_id": call}
+        return ({"hook_event_name": "PreToolUse", **asked},)
+    if envelope.type == STEP_END:
+        return ({"tool_name": _tool(given.get("step_kind")), "tool_use_id": call, **_ended(given)},)
+    if envelope.type == END:
+        return (_completed(given, summary),)
     if envelope.type == START:
         prompt = f"{given.get('trigger_kind') or 'unknown'}:{envelope.flow}"
         expansion = {"expansion_type": "slash_command", "command_name": f"flow:{envelope.flow}"}
-        yield {"hook_event_name": "UserPromptExpansion", **expansion, "prompt": prompt}
-        yield {"hook_event_name": "UserPromptSubmit", "prompt": prompt, "source": "system", "flow": given}
-    elif envelope.type == STEP:
-        asked = {"tool_name": _tool(given), "tool_input": given, "tool_use_id": call}
-        yield {"hook_event_name": "PreToolUse", **asked}
-    elif envelope.type == STEP_END:
-        yield {"tool_name": _tool(given), "tool_use_id": call, **_ended(given)}
-    elif envelope.type == END:
-        yield _completed(given, summary)
-    else:
-        kind = _CONTROL.sub("", str(envelope.type))[:48]
-        yield {"hook_event_name": f"Flow:{kind}", "flow": envelope.payload}
+        return (
+            {"hook_event_name": "UserPromptExpansion", **expansion, "prompt": prompt},
+            {"hook_event_name": "UserPromptSubmit", "prompt": prompt, "source": "system", "flow": given},
+        )
+    kind = _CONTROL.sub("", str(envelope.type))[:48]
+    return ({"hook_event_name": f"Flow:{kind}", "flow": envelope.payload},)
 
 
 def summed_up(envelope: Envelope) -> str:
@@ -131,7 +142,7 @@ def summed_up(envelope: Envelope) -> str:
     ended = _ended(given)
     kind = given.get("step_kind") or "step"
     if "error" in ended:
-        return f"[fail] {kind}: {str(ended['error'])[:500]}"
+        return f"[fail] {kind}: {ended['error']}"
     return f"[ok] {kind}"
 
 
@@ -153,8 +164,16 @@ def _completed(given: dict[str, Any], summary: str) -> dict[str, Any]:
     return {"hook_event_name": "Stop", "stop_hook_active": False, **said}
 
 
-def _tool(given: dict[str, Any]) -> str:
-    """Name a step's kind as a tool: `captain_ask` is CaptainAsk."""
-    kind = given.get("step_kind")
-    words = _WORD.split(kind[:200]) if isinstance(kind, str) else []
-    return "".join(word[:1].upper() + word[1:] for word in words) or "Step"
+def _tool(kind: object) -> str:
+    """Name a step's kind as a tool: `captain_ask` is CaptainAsk. One that is no plain word stays as it is.
+
+    Without its separators a secret would be none that a rule knows.
+    """
+    if not isinstance(kind, str):
+        return "Step"
+    return _capitals(kind) if _PLAIN_KIND.fullmatch(kind) else kind or "Step"
+
+
+@lru_cache(maxsize=256)  # a gateway knows a dozen kinds
+def _capitals(kind: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in _WORD.split(kind)) or "Step"

@@ -19,7 +19,7 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -39,14 +39,14 @@ STALE_MS = 30 * 60 * 1000
 _LINES_MAX, _NAMES_MAX = 200, 4096
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where an envelope stands."""
 
     file: str
     line: int
 
 
-class Fact(NamedTuple):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """What a hook would have said, its name, and where it was read."""
 
     payload: dict[str, Any]
@@ -261,6 +261,8 @@ class Flows(msgspec.Struct):
 def _chosen(runs: list[Run], envelope: Envelope) -> Run | None:
     """Choose among the runs of its flow the one that an envelope belongs to; null when there is none."""
     moment = envelope.order
+    if len(runs) == 1 and runs[0].ended is None and not moment.is_before(runs[0].begun):
+        return runs[0]  # as nearly all of them do
     begun = [run for run in runs if not moment.is_before(run.begun)]
     fitting = [run for run in begun if run.ended is None or not run.ended.is_before(moment)]
     fitting = fitting or [run for run in runs if run.ended is None]

@@ -3,8 +3,9 @@
     read from where the last batch ended -> runs and facts (producers.flows) -> Redis -> note the new place
 
 Invariants:
-- A line counts as read when Redis has answered for all of its batch; until then it is read again. What
-  was noted may be lost altogether: reading the folder again changes nothing, names hang on what lines say.
+- A line counts as read when Redis has answered for all of its batch, and that is noted once in a few
+  batches; until then it is read again. What was noted may be lost altogether: reading the folder again
+  changes nothing, names hang on what lines say.
 - Every file is looked at in every round, so what is written late to an older day's is read too.
 - Lines are taken in the order of their times within a batch, whatever order they were written in.
 - A last line without its end is not read before it has one, unless it is whole, or its day is over.
@@ -13,6 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -24,17 +26,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from karl.errors import LineDown, Refused, Unreadable
-from karl.schema.event import Event
-from producers.envelope import time_of
+from karl.errors import LineDown, Refused
+from producers.flow_entries import Entries
 from producers.flow_facts import END, START
 from producers.flows import Fact, Source
 from producers.gateway_lines import Line, LineReader, by_time
 from producers.gateway_notes import Place, alone_on, known_elsewhere, load, mark_of, notes_path, save
 from producers.importing import Sender
 from producers.ship import envelope_maker
+from producers.times import time_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -50,6 +50,10 @@ HOLD_MS, QUIET_MS = 60_000, 60_000
 SETTLE_MS = 2000
 #: Bytes of something broken that are kept.
 _KEPT_MAX = 64 * 1024
+#: Batches after which it is noted how far a file was read, if not before: noting waits for the disk, twice.
+NOTED_EVERY = 8
+#: Stands for the time of a file's last change while it is read, so that who breaks off there reads it on.
+_HALF_READ = -1
 #: Waits between attempts while Redis is away, in seconds; the last one repeats.
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _NAME = re.compile(r"events-(\d{4}-\d{2}-\d{2})\.jsonl", re.ASCII)
@@ -113,11 +117,12 @@ class Gateway:
         self._lines = LineReader(self._bury, lambda ms: abs(now_ms() - ms) < settle_ms)
         self._notes_path = notes_path(folder, settings)
         self._sender = Sender(redis, envelope_maker(settings), settings.stream_max_entries, wait)
+        self._entries = Entries(self._sender, self._bury, agent=AGENT, project=PROJECT)
         self._silent_ms = int(settings.idle_timeout_s * 1000)
         self._now_ms = now_ms
         self._notes = load(self._notes_path)
         self._elsewhere = known_elsewhere(self._notes_path)
-        self._last: dict[str, Event] = {}
+        self._is_noted = True
         self._read_files: set[str] = set()
         self._listed: set[str] = set()
         self._foreign: set[str] = set()
@@ -153,7 +158,7 @@ class Gateway:
         """
         since_ms = self._now_ms() - self._silent_ms
         for run in sorted(self._notes.flows.under_way, key=lambda run: run.session):
-            event, place = self._last.get(run.session), self._notes.files.get(run.file, Place())
+            event, place = self._entries.last.get(run.session), self._notes.files.get(run.file, Place())
             if event is None or event.time_ms is None:
                 continue
             if event.time_ms < since_ms and place.mtime_ns // 1_000_000 < since_ms:
@@ -164,7 +169,7 @@ class Gateway:
         """Go back to what was noted: what came after it is read again."""
         self._notes = load(self._notes_path)
         self._sender.drop()
-        self._last.clear()
+        self._entries.drop()
 
     def follow(self, stop: threading.Event, every_s: float) -> None:
         """Bring in what there is and what comes, until told to stop; waits out a Redis that is away."""
@@ -241,18 +246,23 @@ class Gateway:
         """Read a file on, batch by batch; gives the number of lines."""
         path, count = found.path, 0
         place = self._notes.files[path.name]
+        changed_ns, place.mtime_ns = place.mtime_ns, _HALF_READ
         try:
             with path.open("rb") as file:
                 if place.offset and (found.size < place.offset or mark_of(file, place.offset) != place.mark):
                     self._begin_again(path, place)
                 batches = self._lines.batches(file, path.name, found.size, place, is_over=found.is_over)
-                for lines, end, number in batches:
+                for at, (lines, end, number) in enumerate(batches, 1):
                     for line in by_time(lines):
                         self._take(line)
                     place.mark = mark_of(file, end)
                     place.offset, place.lines = end, number
                     count += len(lines)
-                    self._settle()
+                    self._settle(note=at % NOTED_EVERY == 0)
+                if place.mtime_ns == _HALF_READ:
+                    place.mtime_ns = changed_ns
+                self._is_noted = False
+                self._note()
         except OSError as error:
             place.mtime_ns = 0
             self._can_not(path.name, error)
@@ -286,28 +296,25 @@ class Gateway:
 
     def _send(self, facts: list[Fact]) -> int:
         """Send facts; gives how many."""
-        for payload, name, source in facts:
-            try:
-                event = self._sender.envelopes.of(payload, name=name, agent=AGENT, source="gateway")
-            except Unreadable as error:
-                self._bury(repr(payload)[:_KEPT_MAX].encode("utf-8", "replace"), error.reason, source)
-                continue
-            event = msgspec.structs.replace(event, project=PROJECT)
-            self._last[event.session] = event
-            self._sender.event(event)
-            self.report.events += 1
-            if self._sender.is_full:
-                self._sender.flush()
+        self._entries.add(facts)
         return len(facts)
 
-    def _settle(self) -> None:
-        """Send what waits, and then note how far we are."""
-        self._sender.flush()
-        self.report.dead = self._sender.dead
+    def _settle(self, *, note: bool = True) -> None:
+        """Send what waits, and then note how far we are; what is not noted may be read again."""
+        self._entries.flush()
+        is_news = self.report.dead != self._sender.dead  # a dead letter that is read again is another one
+        self.report.events, self.report.dead = self._entries.made, self._sender.dead
         self._notes.forget()
-        open_sessions = self._notes.flows.open_sessions
-        self._last = {name: self._last[name] for name in open_sessions & self._last.keys()}
-        save(self._notes_path, self._notes)
+        last, open_sessions = self._entries.last, self._notes.flows.open_sessions
+        self._entries.last = {name: last[name] for name in open_sessions & last.keys()}
+        self._is_noted = False
+        if note or is_news:
+            self._note()
+
+    def _note(self) -> None:
+        if not self._is_noted:
+            save(self._notes_path, self._notes)
+            self._is_noted = True
 
 
 def import_gateway(
@@ -319,6 +326,7 @@ def import_gateway(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> GatewayReport:
     """Bring in a folder's event files as they are now. Raises LineDown and Refused."""
+    _collect_seldom()
     with alone_on(folder, settings):
         gateway = Gateway(folder, redis, settings, now_ms=now_ms)
         gateway.catch_up(progress)
@@ -335,7 +343,13 @@ def follow_gateway(
         if stop.wait(seconds):
             raise _Stopped
 
+    _collect_seldom()
     with alone_on(folder, settings):
         gateway = Gateway(folder, redis, settings, wait=wait, settle_ms=SETTLE_MS)
         gateway.follow(stop, every_s)
     return gateway.report
+
+
+def _collect_seldom() -> None:
+    """Batches make many objects and no cycles; the collector's default pace costs an eighth of the work."""
+    gc.set_threshold(50_000, 20, 20)

@@ -20,6 +20,7 @@ from producers.flows import Source
 from producers.gateway_notes import Place
 from producers.transcripts.lines import TORN, odd_line
 from producers.transcripts.told import Broken
+from producers.values import TOO_MANY, has_too_many
 
 #: Bytes, and lines, that one batch may hold.
 BATCH_BYTES, BATCH_LINES = 4 << 20, 2000
@@ -36,7 +37,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _number = msgspec.json.Decoder(_Numbered).decode
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """An envelope, when it was written, its name, and where it stands."""
 
     order: Order
@@ -76,13 +77,13 @@ class LineReader:
                 at += self._pass_over(raw, file, source)
                 number += 1
                 continue
-            objects = list(self._objects(raw, source, place, is_over=is_over))
-            if TORN in objects:
+            found = self._lines_of(raw, source, place, is_over=is_over)
+            if found is None:
                 break
-            if self._is_early(file, place, objects):
+            if found and self._is_early(file, place, found[0].order):
                 place.mtime_ns = 0  # so that the file is looked at again though nothing is written to it
                 break
-            lines += (one for one in objects if isinstance(one, Line))
+            lines += found
             at += len(raw)
             number += 1
             if at - begun >= BATCH_BYTES or len(lines) >= BATCH_LINES:
@@ -92,35 +93,48 @@ class LineReader:
         if at > begun:
             yield Batch(lines, at, number)
 
-    def _objects(self, raw: bytes, source: Source, place: Place, *, is_over: bool) -> Iterator[object]:
-        """Read one line: mostly one envelope; after a torn write several, or rubbish, which is buried."""
-        if not raw.strip(_BLANK):
-            return
+    def _lines_of(self, raw: bytes, source: Source, place: Place, *, is_over: bool) -> list[Line] | None:
+        """Read one line: mostly one envelope; null for one that is still being written."""
+        if has_too_many(raw):
+            self._bury(raw, TOO_MANY, source)
+            return []
         try:
-            found: list[object] = [_decode(raw)]
+            found = _decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            found = list(odd_line(raw, source.line, dict))
+            return self._odd(raw, source, place, is_over=is_over)
+        line = self._line_of(found, raw, source, place)
+        return [line] if line else []
+
+    def _odd(self, raw: bytes, source: Source, place: Place, *, is_over: bool) -> list[Line] | None:
+        """Read what is not one object: after a torn write several, or rubbish, which is buried."""
+        if not raw.strip(_BLANK):
+            return []
+        found = list(odd_line(raw, source.line, dict))
         if TORN in found and not is_over:
-            yield TORN
-            return
+            return None
+        lines: list[Line] = []
         for one in found:
             if isinstance(one, dict):
-                envelope = Envelope.of(one)
-                reason = _no_flow(envelope)
-                if reason:
-                    self._bury(raw, reason, source)
-                    continue
-                name = event_id("gateway", envelope.content, str(place.ordinal(envelope)))
-                yield Line(envelope.order, envelope, name, source)
+                line = self._line_of(one, raw, source, place)
+                lines += [line] if line else []
             elif isinstance(one, Broken):
                 self._bury(one.data, one.reason, source)
             else:
                 self._bury(raw, "the last line of a day that is over has no end", source)
+        return lines
 
-    def _is_early(self, file: BinaryIO, place: Place, objects: list[object]) -> bool:
+    def _line_of(self, said: dict[str, Any], raw: bytes, source: Source, place: Place) -> Line | None:
+        """Name an envelope; one of no flow is buried."""
+        envelope = Envelope.of(said)
+        if reason := _no_flow(envelope):
+            self._bury(raw, reason, source)
+            return None
+        name = event_id("gateway", envelope.content, str(place.ordinal(envelope)))
+        return Line(envelope.order, envelope, name, source)
+
+    def _is_early(self, file: BinaryIO, place: Place, order: Order) -> bool:
         """Say whether a line should wait a moment, because lower numbers than its own are on their way."""
-        order = next((one.order for one in objects if isinstance(one, Line)), None)
-        if order is None or order.seq is None:
+        if order.seq is None:
             return False
         if place.next_seq and order.time_ms is not None and self._is_fresh(order.time_ms):
             missing = range(place.next_seq, order.seq)
@@ -144,7 +158,7 @@ def by_time(lines: list[Line]) -> list[Line]:
     keys: list[tuple[int, int]] = []
     for line in lines:
         before = keys[-1] if keys else (0, 0)
-        time_ms, seq = line.order
+        time_ms, seq = line.order.time_ms, line.order.seq
         keys.append((before[0] if time_ms is None else time_ms, before[1] if seq is None else seq))
     return [lines[at] for at in sorted(range(len(lines)), key=keys.__getitem__)]
 

@@ -107,8 +107,10 @@ def save(path: Path, notes: Notes) -> None:
     """Write the notes so that after a crash there are either the old ones or these. Raises Refused."""
     fresh = path.with_suffix(".new")
     try:
-        with fresh.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
+        fresh.unlink(missing_ok=True)  # it may be a link, and must not be followed
+        with os.fdopen(
+            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+        ) as file:
             file.write(msgspec.json.encode(notes))
             file.flush()
             os.fsync(file.fileno())

@@ -19,10 +19,11 @@ import msgspec
 
 from karl.errors import Refused, Unreadable
 from karl.schema.event import Event
-from producers.envelope import TIME_FIELDS, ImportNaming, time_of
-from producers.importing import Sender
+from producers.envelope import ImportNaming
+from producers.importing import Sender, require_file
 from producers.pieces import Broken, Piece, Scanner, chunks, is_payload, members
 from producers.ship import envelope_maker
+from producers.times import TIME_FIELDS, time_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -47,7 +48,8 @@ class ImportReport:
 
 
 def read_hook_file(path: Path) -> Iterator[Piece | Broken]:
-    """Give every payload of a file in order, and everything broken between them. Raises OSError."""
+    """Give every payload of a file in order, and everything broken between them. Raises OSError, Refused."""
+    require_file(path)
     with path.open("rb") as file:
         head = file.read(4)
         if _is_utf16(head):
@@ -84,6 +86,8 @@ def import_hooks(
                     progress(path, sent)
         except OSError as error:
             raise Refused(f"{path} can not be read: {error.strerror or error}") from error
+        except Refused as error:
+            raise Refused(f"{path}: {error}") from error
     return importer.report
 
 

@@ -18,16 +18,15 @@ import hmac
 import logging
 import os
 import re
-import secrets
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from pathlib import Path
 
 import msgspec
 
+from karl import tokens
 from karl.errors import Refused
 from karl.settings import Settings
 from producers.hook import AGENT_NAME
@@ -56,7 +55,6 @@ LINGER_S = 2.0
 _TURN = 64
 
 _TARGET = re.compile(rf"/v1/events/({AGENT_NAME})")
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 _log = logging.getLogger(__name__)
@@ -65,33 +63,7 @@ _members = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def token_of(settings: Settings) -> str:
     """Give the token that posts are checked against; it is made where there is none. Raises Refused."""
-    path = settings.data_dir / TOKEN_FILE
-    try:
-        token = settings.http_token or _token_in(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"the token in {path} can not be read: {error}") from error
-    if _TOKEN.fullmatch(token) is None:
-        where = "KARL_HTTP_TOKEN" if settings.http_token else f"{path}, which may be removed,"
-        raise Refused(f"{where} holds no token: 16 or more letters, digits and the signs . _ ~ + / = -")
-    return token
-
-
-def _token_in(path: Path) -> str:
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
-            with suppress(FileExistsError):  # another process was as quick; its token counts
-                path.hardlink_to(new)
-        finally:
-            new.unlink()
-    if path.stat().st_mode & 0o077:
-        _log.warning("%s could be read by others; it is yours alone now", path)
-        path.chmod(0o600)
-    return path.read_text("ascii").strip()
+    return tokens.token_of(settings.http_token, "KARL_HTTP_TOKEN", settings.data_dir / TOKEN_FILE)
 
 
 def is_listening(port: int) -> bool:
@@ -141,8 +113,8 @@ class Endpoint:
         self._hosts = {name for host in (HOST, "localhost") for name in (host, f"{host}:{port}")}
         self._connections = 0
         self._held = 0
-        #: Connections that wait for a request, the longest first.
-        self._idle: dict[asyncio.StreamWriter, None] = {}
+        #: Connections without a request that is allowed, the longest first, and whether they had one before.
+        self._idle: dict[asyncio.StreamWriter, bool] = {}
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
@@ -181,7 +153,9 @@ class Endpoint:
         said = False
         while not ended.is_set():
             try:
-                return await asyncio.start_server(self._connected, HOST, self._port, limit=HEAD_MAX)
+                return await asyncio.start_server(
+                    self._connected, HOST, self._port, limit=HEAD_MAX, backlog=CONNECTIONS_MAX
+                )
             except OSError as error:
                 if not said:
                     _log.error(
@@ -203,51 +177,47 @@ class Endpoint:
             # A client that is gone, or too slow, gets no answer: nothing was promised to it.
             with suppress(OSError, EOFError, TimeoutError):
                 if self._connections > CONNECTIONS_MAX and self._idle:
-                    # Who says nothing makes room for who does.
-                    silent = next(iter(self._idle))
-                    del self._idle[silent]
-                    silent.transport.abort()
+                    self._make_room()
                 elif self._connections > CONNECTIONS_MAX:
                     await _answer(writer, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", keep=False)
                     return
+                self._idle[writer] = False
                 while await self._one(reader, writer):
-                    pass
+                    self._idle[writer] = True
         finally:
             self._connections -= 1
+            self._idle.pop(writer, None)
             writer.close()
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(LINGER_S):
                     await writer.wait_closed()
             writer.transport.abort()  # where the client does not take the answer
 
+    def _make_room(self) -> None:
+        """End who has said nothing, or not shown the token, for the longest: anybody may connect."""
+        strangers = (writer for writer, was_allowed in self._idle.items() if not was_allowed)
+        writer = next(strangers, None) or next(iter(self._idle))
+        del self._idle[writer]
+        writer.transport.abort()
+
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Take one request; says whether another may follow."""
         try:
-            request = await self._head(reader, writer)
+            request = await _head(reader)
             if request is None:
                 return False
             agent, length = self._allowed(request)
+            self._idle.pop(writer, None)
             if request.headers.get("expect", "").lower() == "100-continue":
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await self._event(reader, agent, length)
         except BadRequest as refusal:
+            self._idle[writer] = False
             await _answer(writer, refusal.status, refusal.reason, keep=False)
             await _linger(reader, writer)
             return False
         await _answer(writer, HTTPStatus.OK, "", keep=request.keeps_alive)
         return request.keeps_alive
-
-    async def _head(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
-        self._idle[writer] = None
-        try:
-            async with asyncio.timeout(IDLE_S):
-                first = await reader.read(1)
-        finally:
-            self._idle.pop(writer, None)
-        if not first:
-            return None
-        async with asyncio.timeout(HEAD_S):
-            return await read_head(reader, first)
 
     def _allowed(self, request: Request) -> tuple[str, int | None]:
         """Give whose event it is and how long; before any of its body is read. Raises BadRequest."""
@@ -304,6 +274,16 @@ _TOO_LARGE = BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at mos
 _TOO_MANY = BadRequest(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an array has at most {MEMBERS_MAX:,} events; send it in parts"
 )
+
+
+async def _head(reader: asyncio.StreamReader) -> Request | None:
+    """Read a request up to its body; null when the client goes without one."""
+    async with asyncio.timeout(IDLE_S):
+        first = await reader.read(1)
+    if not first:
+        return None
+    async with asyncio.timeout(HEAD_S):
+        return await read_head(reader, first)
 
 
 def _payloads(body: bytes) -> list[bytes]:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from producers.envelope import KIND_FIELDS, RAW_MAX
+from producers.values import has_too_many
 
 #: Bytes read at once of a file whose lines are longer.
 _CHUNK = 4 * 1024 * 1024
@@ -170,7 +171,9 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def members(data: bytes) -> dict[str, Any]:
-    """Give the members of an object, undecoded; none when it can not be read."""
+    """Give the members of an object, undecoded; none when it can not be read, or has too many."""
+    if has_too_many(data):
+        return {}
     try:
         return _members(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from functools import lru_cache
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 NAME_MAX = 128
 _LEVELS_MAX = 64
@@ -32,8 +33,12 @@ def project_of(cwd: str) -> str:
 
 def _main_tree(mark: PurePosixPath) -> str | None:
     try:
-        with Path(mark).open(encoding="utf-8", errors="replace") as file:
-            match = _WORK_TREE.fullmatch(file.read(4096))
+        # The folder is whatever an agent named: a pipe there must not hold the shipper up.
+        handle = os.open(mark, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            match = _WORK_TREE.fullmatch(file.read(4096).decode("utf-8", "replace"))
     except OSError:
         return None  # a folder, as in most repositories
     return PurePosixPath(match[1]).name if match else None

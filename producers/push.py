@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from karl.errors import LineDown
+from karl.errors import LineDown, ServerSilent
 from karl.schema.event import Event, encode_event
 from karl.stream import keys
 from karl.stream.dead_letters import bury
@@ -48,19 +48,28 @@ def parcel_of(event: Event) -> Parcel:
 
 
 def push(
-    redis: Redis, parcels: Sequence[Parcel], *, where: str, node: str, watch: Iterable[int] = ()
+    redis: Redis,
+    parcels: Sequence[Parcel],
+    *,
+    where: str,
+    node: str,
+    watch: Iterable[int] = (),
+    over: Any = None,
 ) -> Pushed:
     """Send parcels in order, and ask for the lengths of their streams and of those in `watch`.
 
+    They go `over` a connection of the client's pool, which is given back to it, or over any.
     An error reply concerns its own parcel (its stream is no stream); the others are in. Raises LineDown
     when the server refused all of them or the connection failed: then nothing is known, and whoever
     sends again relies on the events' ids.
     """
     from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - 0.1 s that an import need not cost
 
-    if not parcels and not watch:
-        return Pushed({}, {})
     pipe: Any = redis.pipeline(transaction=True)
+    pipe.connection = over
+    if not parcels and not watch:
+        pipe.reset()
+        return Pushed({}, {})
     for parcel in parcels:
         if parcel.reason:
             bury(pipe, parcel.data, parcel.reason, where, node)
@@ -74,7 +83,7 @@ def push(
     except ResponseError as error:
         raise LineDown(f"Redis took nothing: {_PLACE.sub('', str(error))}") from error
     except (RedisError, OSError) as error:
-        raise LineDown(f"Redis did not answer: {error}") from error
+        raise ServerSilent(f"Redis did not answer: {error}") from error
     sent = replies[: len(parcels)]
     lengths = zip(asked, replies[len(parcels) :], strict=True)
     return Pushed(

@@ -19,28 +19,28 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 import karl
-from karl.errors import LineDown, Refused, Unreadable
+from karl.errors import LineDown, Refused, ServerSilent, Unreadable
 from karl.metrics import table as metrics
 from producers.cut import Caps
 from producers.envelope import EnvelopeMaker, spool_id
 from producers.push import BATCH_MAX, BATCH_MAX_BYTES, Parcel, Pushed, parcel_of, push, tell
+from producers.quiet import Quiet
 from producers.resend import Resend
-from producers.spool import LOCK, SENT, Depth, Item, Spool, settled
+from producers.spool import LOCK, SENT, Depth, Item, Spool
+from producers.watch import Figures
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from karl.settings import Settings
 
-#: Seconds of quiet after which a file that can not be read is called half-written.
-GRACE_S = 10.0
 #: Seconds between two tries while Redis does not answer.
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
 #: Seconds between two looks at the spool folder, while events come and while none do.
@@ -72,15 +72,6 @@ class Shipped:
     bytes: int = 0
     empty: int = 0
     refused: str = ""
-
-
-class Figures(NamedTuple):
-    """What was done since the start, what waits, and for how many partitions events are held back."""
-
-    totals: dict[str, int]
-    redactions: dict[str, int]
-    depth: Depth
-    held_back: int
 
 
 @dataclass(slots=True)
@@ -127,7 +118,7 @@ class Shipper:
         self._lengths: dict[int, int] = {}
         self._closed: dict[int, float] = {}  # partition -> when to try it again
         self._held: dict[str, int] = {}  # file -> the partition that it waits for
-        self._unfinished: dict[str, float] = {}  # file -> when to look at it again
+        self._quiet = Quiet(clock)
         self._totals: Counter[str] = Counter()
         self._redactions: Counter[str] = Counter()
         self._trouble = ""
@@ -180,7 +171,9 @@ class Shipper:
         self.spool.remove([*(batch.items[at] for at in sent), *batch.empty])
         again = self._clock() + RETRY_S  # the other partitions go on meanwhile
         self._closed.update(dict.fromkeys(failed, again))
-        self._unfinished.update({batch.items[at].name: again for at in kept if batch.parcels[at].reason})
+        for at in kept:
+            if batch.parcels[at].reason:
+                self._quiet.look_later(batch.items[at], RETRY_S)
         return self._count(batch, sent, next(iter(pushed.errors.values()), ""))
 
     def report(self) -> None:
@@ -208,7 +201,8 @@ class Shipper:
         """Tell the hook when the spool is over its bound, and when there is room again."""
         size = self._depth().bytes
         if size > self.spool_max_bytes:
-            self.spool.mark_full()
+            with suppress(OSError):  # a disk without room even for that; shipping makes some
+                self.spool.mark_full()
             if self._clock() - self._warned >= WARN_EVERY_S:
                 self._warned = self._clock()
                 _log.error(
@@ -246,28 +240,34 @@ class Shipper:
 
     def _collect(self) -> _Batch:
         """Take the oldest files that may go, up to a batch of them."""
-        now = self._clock()
-        self._unfinished = {name: at for name, at in self._unfinished.items() if at > now}
         batch = _Batch()
-        for item in self.spool.scan(BATCH_MAX, self._held.keys() | self._unfinished.keys()):
+        items = self._scan()
+        while self._quiet.release(self.spool.has_changed):  # it comes before what is younger
+            items = self._scan()
+        for item in items:
             if batch.parcels and batch.bytes + item.size > BATCH_MAX_BYTES:
                 break
             self._take(item, batch)
         return batch
 
+    def _scan(self) -> list[Item]:
+        return self.spool.scan(BATCH_MAX, self._held.keys() | self._quiet.later())
+
     def _push(self, parcels: list[Parcel]) -> Pushed:
         watch = set(self._held.values()) - self._closed.keys()
         try:
-            with metrics.PUSH_DURATION.timing():
-                return push(self.redis, parcels, where="ship", node=self.envelopes.node, watch=watch)
-        except LineDown:
+            with metrics.PUSH_DURATION.timing() if parcels else nullcontext():
+                over = self._resend.connection() if parcels or watch else None
+                node = self.envelopes.node
+                return push(self.redis, parcels, where="ship", node=node, watch=watch, over=over)
+        except ServerSilent:  # one that refuses, because it is full or may not, has what it took before
             self._resend.doubt()
             raise
 
     def _take(self, item: Item, batch: _Batch) -> None:
         raw = self.spool.read(item)
         if raw is None:  # it is gone, or still being written
-            self._look_later(item)
+            self._quiet.look_later(item)
             return
         try:
             event = self.envelopes.make(
@@ -277,8 +277,8 @@ class Shipper:
                 time_ms=item.mtime_ns // 1_000_000,
             )
         except Unreadable as error:
-            if not settled(item, self._now_ns(), GRACE_S):
-                self._look_later(item)
+            if not self._quiet.is_settled(item):
+                self._quiet.look_later(item)
             elif not raw.strip():
                 batch.empty.append(item)
             else:
@@ -289,11 +289,6 @@ class Shipper:
             self._held[item.name] = parcel.partition
         else:
             batch.add(item, parcel, event.redactions)
-
-    def _look_later(self, item: Item) -> None:
-        """Look at an unfinished file again after as long as it has been quiet, so that it costs little."""
-        quiet_s = (self._now_ns() - item.mtime_ns) / 1e9
-        self._unfinished[item.name] = self._clock() + min(RETRY_S, max(LOOK_BUSY_S, quiet_s))
 
     def _is_blocked(self, partition: int) -> bool:
         return partition in self._closed or self._lengths.get(partition, 0) > self.stream_max
@@ -314,7 +309,7 @@ class Shipper:
         return Shipped(
             count=len(sent) - dead,
             dead=dead,
-            waiting=len(self._held) + len(self._unfinished) + len(batch.parcels) - len(sent),
+            waiting=len(self._held) + len(self._quiet) + len(batch.parcels) - len(sent),
             bytes=size,
             empty=len(batch.empty),
             refused=refused,
@@ -343,9 +338,10 @@ class Shipper:
         started = self._clock()
         while not stop.wait(LOOK_BUSY_S if self._clock() - self._busy < BUSY_FOR_S else LOOK_IDLE_S):
             quiet = self._clock() - started
-            if quiet >= (RETRY_S if waiting else RESCAN_S) or self._folder_time() != seen:
+            changed = self._folder_time()  # 0 where it changes just now, as it always does while events come
+            if quiet >= (RETRY_S if waiting else RESCAN_S) or not changed or changed != seen:
                 return
-            if any(at <= self._clock() for at in self._unfinished.values()):
+            if self._quiet.is_due():
                 return
 
     def _say(self, trouble: str) -> None:
@@ -365,8 +361,14 @@ def envelope_maker(settings: Settings) -> EnvelopeMaker:
 
 @contextmanager
 def only_one(spool: Spool) -> Iterator[None]:
-    """Hold a spool for one shipper. Raises Refused when another process holds it."""
-    handle = os.open(spool.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold a spool for one shipper. Raises Refused when another process holds it, or nobody can."""
+    try:
+        handle = os.open(spool.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(
+            f"the spool {spool.folder} can not be written to: {error.strerror}; what waits there is shipped "
+            "once it can, or set KARL_SPOOL_DIR"
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

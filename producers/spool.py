@@ -82,8 +82,9 @@ class Spool:
         """Make the folder, for its owner alone. Raises Refused when something else has its name."""
         if self.folder.exists() and not self.folder.is_dir():
             raise Refused(f"the spool {self.folder} is a file; move it away, or set KARL_SPOOL_DIR")
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (*reversed(self.folder.parents), self.folder):
+            if not folder.exists():  # `parents=True` would leave those above open to others
+                folder.mkdir(mode=0o700, exist_ok=True)
 
     def scan(self, limit: int, skip: AbstractSet[str] = frozenset()) -> list[Item]:
         """Give up to `limit` waiting files, oldest first, leaving out the names in `skip`.
@@ -119,6 +120,10 @@ class Spool:
             return None
         same = (now.st_mtime_ns, now.st_size) == (item.mtime_ns, item.size)
         return data if same and len(data) == min(item.size, READ_MAX_BYTES) else None
+
+    def has_changed(self, item: Item) -> bool:
+        """Say whether a file is not as it was scanned; one that is gone is not."""
+        return self._look(item.name) != item
 
     def remove(self, items: Iterable[Item]) -> None:
         """Remove files whose events are safe elsewhere. One that is gone already is as good."""
@@ -159,7 +164,7 @@ class Spool:
     def switch_off(self) -> None:
         """Make the hook do nothing, in every agent of this user, from its next call on."""
         self.prepare()
-        (self.folder / OFF).touch(mode=0o600)
+        _put_flag(self.folder / OFF)
 
     def switch_on(self) -> None:
         """Make the hook take events again."""
@@ -171,7 +176,7 @@ class Spool:
 
     def mark_full(self) -> None:
         """Tell the hook to leave events alone until `clear_full`."""
-        (self.folder / FULL).touch(mode=0o600)
+        _put_flag(self.folder / FULL)
 
     def clear_full(self) -> None:
         """Tell the hook that there is room again."""
@@ -231,14 +236,6 @@ class Spool:
             return  # no hook has been installed yet, so nothing waits
 
 
-def settled(item: Item, now_ns: int, grace_s: float) -> bool:
-    """Say whether a file has been left alone for `grace_s` seconds, so that its writer must be gone.
-
-    A time in the future says that the clock was set back since; whoever still wrote would write now.
-    """
-    return abs(now_ns - item.mtime_ns) >= grace_s * 1e9
-
-
 def _open_plainly(path: str, flags: int) -> int:
     """Open a file that a stranger may have replaced: follow no link, wait for no pipe."""
     try:
@@ -247,6 +244,11 @@ def _open_plainly(path: str, flags: int) -> int:
         if error.errno == errno.ELOOP:
             raise FileNotFoundError(errno.ENOENT, "a link has taken the place of the file", path) from error
         raise
+
+
+def _put_flag(path: Path) -> None:
+    """Make an empty file; a link is not followed to where it would make one."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
 
 
 def _is_there(entry: os.DirEntry[str]) -> bool:

@@ -25,11 +25,11 @@ from karl.ledger.erase import Found, Wanted, blank, find, unfinished
 from karl.ledger.latest import position_after
 from karl.ledger.reader import Position, Progress, Reader
 from karl.ledger.segments import list_segments, newest_header
-from karl.schema.event import Event, event_id
+from karl.replica.copy import refuse_copy
+from karl.schema.event import Event, encode_event, event_id
 from karl.schema.record import ErasedBody, ErasureBody
 from karl.stream import dead_letters, keys
 from karl.views.queries import Views
-from producers.push import parcel_of, push
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -120,12 +120,15 @@ class Eraser:
     def _check_place(self) -> None:
         if not list_segments(self._folder):
             raise Refused(f"there is no ledger in {self._folder}; run this where it is written")
+        refuse_copy(self._folder)
 
     def _end_sessions(self) -> None:
         """Close the sessions' open turns, so that everything of them is on its way to the ledger."""
         after = position_after(self._folder)
         events = [self._end_of(session) for session in sorted(self._wanted.sessions)]
-        push(self._redis, [parcel_of(event) for event in events], where="erase", node=self._settings.node)
+        for event in events:
+            stream = keys.events_key(keys.partition_of(event.session))
+            self._ask("XADD", stream, "*", "d", encode_event(event))
         self._await_in_ledger(after, {event.id for event in events})
 
     def _end_of(self, session: str) -> Event:

@@ -14,13 +14,15 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
-from karl.errors import FsyncFailed, LeaseLost, LedgerDamaged, LedgerHeld, LineDown
+from karl.errors import FsyncFailed, LeaseLost, LedgerDamaged, LedgerForked, LedgerHeld, LineDown
+from karl.metrics.table import FAILED_ROUNDS, LAST_ROUND
 
 #: Waits between attempts while something is wrong, in seconds; the last one repeats.
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -60,7 +62,7 @@ def run(worker: Worker, stop: threading.Event) -> int:
     while not stop.is_set():
         try:
             worker.run_once(stop)
-        except (FsyncFailed, LedgerDamaged, LedgerHeld) as error:
+        except (FsyncFailed, LedgerDamaged, LedgerForked, LedgerHeld) as error:
             _log.critical("%s: %s", worker.name, error)
             return 1
         except (RedisError, OSError, LineDown, LeaseLost) as error:
@@ -72,6 +74,7 @@ def run(worker: Worker, stop: threading.Event) -> int:
             if failures:
                 _log.info("%s: goes on after %d failed attempts", worker.name, failures)
             failures = 0
+            LAST_ROUND.set(time.time())
     try:
         worker.close()
     except (RedisError, OSError, LineDown, LeaseLost) as error:
@@ -83,8 +86,15 @@ def _wait(worker: Worker, stop: threading.Event, failures: int, error: Exception
     if failures == 0 or level > logging.WARNING:
         _log.log(level, "%s: %s; trying again", worker.name, error, exc_info=level > logging.WARNING)
     worker.forget(defect=level > logging.WARNING)
+    FAILED_ROUNDS.add(1, _cause(error, level))
     stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
     return failures + 1
+
+
+def _cause(error: Exception, level: int) -> str:
+    if level > logging.WARNING:
+        return "defect"
+    return "lease" if isinstance(error, LeaseLost) else "connection"
 
 
 def attempt(what: str, work: Callable[[], _T]) -> _T | Exception:

@@ -26,4 +26,15 @@ LINE = (
     Process("sessions", ("worker", "sessions")),
     Process("ledger", ("worker", "ledger"), stop_s=30.0, at_ledger=True),
     Process("views", ("worker", "views"), at_ledger=True),
+    Process("jobs", ("worker", "jobs", "default"), stop_s=20.0, at_ledger=True),
 )
+
+
+def metrics_port(base: int, name: str) -> int:
+    """Give the port of a process of `karl up`, which has `base` itself: the next ones in the order of LINE.
+
+    0 where there is none: without a base, for a name that is not of the line, and above the last port.
+    """
+    names = [process.name for process in LINE]
+    port = base + 1 + names.index(name) if base and name in names else 0
+    return port if port <= 65_535 else 0

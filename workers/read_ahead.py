@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -19,8 +19,6 @@ from karl.stream.connect import command
 
 if TYPE_CHECKING:
     from redis import Redis
-
-    from karl.ledger.writer import Draft
 
 #: Seconds that a record waits: the sync of every second may be postponed by one more.
 HOLD_S = 2.5
@@ -37,12 +35,26 @@ def hold_of(redis: Redis) -> float:
     return 0.0 if answer[1:] == [b"always"] else HOLD_S
 
 
-class ReadAhead:
-    """A queue of batches. `clock` gives monotonic seconds."""
+class Record(Protocol):
+    """A record that was read: its body, and where it came from."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def partition(self) -> int | None: ...
+    @property
+    def stream_id(self) -> bytes | str | None: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+class ReadAhead(Generic[R]):
+    """A queue of batches of records. `clock` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._batches: deque[tuple[float, int, list[Draft]]] = deque()
+        self._batches: deque[tuple[float, int, list[R]]] = deque()
         self._bytes = 0
         self.hold_s = 0.0
         #: The last stream id that was read of each partition, where that is past the ledger's.
@@ -53,14 +65,14 @@ class ReadAhead:
         """Say that nothing more should be read."""
         return self._bytes >= HOLD_MAX_BYTES
 
-    def add(self, drafts: list[Draft]) -> None:
+    def add(self, drafts: list[R]) -> None:
         """Take in a batch that was read just now."""
         size = sum(len(draft.body) for draft in drafts)
         self._batches.append((self._clock() + self.hold_s, size, drafts))
         self._bytes += size
         self.read.update({d.partition: str(d.stream_id) for d in drafts if d.partition is not None})
 
-    def due(self) -> list[Draft]:
+    def due(self) -> list[R]:
         """Give the oldest batch when it has waited long enough; else nothing."""
         if not self._batches or self._clock() < self._batches[0][0]:
             return []

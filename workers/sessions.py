@@ -6,6 +6,7 @@ Invariants:
 - What is in memory is a copy: dropping it and reading the stream again gives the same records. Events
   that left already are known by their ids, stored in that same step, and left out.
 - An entry that can not be understood goes to the dead letters with its reason, in that same step.
+- An entry holds one event, or several; it is needed as long as one of them is.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from karl.errors import Unreadable
-from karl.schema.event import decode_event
+from karl.metrics import table as metrics
+from karl.schema.event import decode_events
 from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, Turn, marks_of
 from karl.session.fold import OpenSession
-from karl.stream import keys
+from karl.stream.depths import records_waiting
 from karl.stream.pace import Pace
-from karl.stream.partitions import Carried, DeadEntry, Entry, HandOn, Partitions
+from karl.stream.partitions import NO_ENTRY, Carried, DeadEntry, Entry, HandOn, Partitions
 from workers.compose import Composer, bare_facts
 from workers.loop import attempt, every
 
@@ -115,6 +117,12 @@ class SessionsWorker:
         self._exchange = ThreadPoolExecutor(1, thread_name_prefix="exchange")
         self._paused = False
         self._careful = False
+        self._shared: set[str | bytes] = set()  # entries of the present batch that hold several events
+
+    @property
+    def held(self) -> list[int]:
+        """The partitions that are read here now; from any thread."""
+        return sorted(self._held)
 
     def run_once(self, stop: threading.Event) -> None:
         """Balance when due, fold a batch while the one before it is handed on and the next one is read."""
@@ -159,7 +167,8 @@ class SessionsWorker:
         work, self._work = self._work, {}
         exchange = self._exchange.submit(self._hand_on_and_read, work)
         try:
-            self._work = self._fold(batch)
+            with metrics.FOLD_DURATION.timing():
+                self._work = self._fold(batch)
         finally:
             lost, self._ahead = exchange.result()
         self._settled(work, lost)
@@ -167,14 +176,24 @@ class SessionsWorker:
             self._settle()
 
     def _hand_on_and_read(self, work: dict[int, HandOn]) -> tuple[list[int], dict[int, list[Entry]]]:
-        lost = self._partitions.hand_on(work) if work else []
+        lost = self._hand_on(work) if work else []
         return lost, self._read(0)
 
     def _settle(self) -> None:
         """Hand on everything that was folded."""
         work, self._work = self._work, {}
         if work:
-            self._settled(work, self._partitions.hand_on(work))
+            self._settled(work, self._hand_on(work))
+
+    def _hand_on(self, work: dict[int, HandOn]) -> list[int]:
+        with metrics.HAND_ON_DURATION.timing():
+            lost = self._partitions.hand_on(work)
+        gone = [leaving for partition, leaving in work.items() if partition not in lost]
+        metrics.RECORDS_OUT.add(sum(len(leaving.records) for leaving in gone))
+        metrics.RECORDS_OUT_BYTES.add(sum(len(body) for leaving in gone for _, body in leaving.records))
+        metrics.DEAD_LETTERS_TOTAL.add(sum(len(leaving.dead) for leaving in gone))
+        metrics.PARTITIONS_LOST.add(len(lost))
+        return lost
 
     def _settled(self, work: dict[int, HandOn], lost: list[int]) -> None:
         """Put away sessions whose carry is now stored, and drop partitions that were not ours any more."""
@@ -193,6 +212,7 @@ class SessionsWorker:
         batches = entries.values()
         size = sum(len(entry.data) for batch in batches for entry in batch)
         self._pace.saw(len(entries), sum(map(len, batches)), size)
+        metrics.EVENTS_READ_BYTES.add(size)
         return entries
 
     def _balance(self) -> None:
@@ -205,12 +225,10 @@ class SessionsWorker:
 
     def _mind_the_ledger(self) -> None:
         """Stop reading while too many records wait for the ledger: back-pressure reaches the spool so."""
-        pipe = self._redis.pipeline(transaction=False)
-        for partition in self._partitions.owned:
-            pipe.xlen(keys.records_key(partition))
-        waiting = sum(pipe.execute())
+        waiting = records_waiting(self._redis)  # all of them: the bound is the line's, not each worker's
         if self._paused != (waiting > RECORDS_WAITING_MAX):
             self._paused = not self._paused
+            metrics.PAUSED.set(self._paused)
             what = "pausing" if self._paused else "going on"
             _log.warning("sessions: %d records wait for the ledger; %s", waiting, what)
 
@@ -219,10 +237,10 @@ class SessionsWorker:
         owned = self._partitions.owned
         for partition in self._held.keys() - set(owned):
             self._drop(partition)
-        for partition in owned:
-            if partition not in self._held:
-                self._partitions.start_over(partition)
-                self._held[partition] = _Partition()
+        gained = [partition for partition in owned if partition not in self._held]
+        if gained:
+            self._partitions.start_over(gained)
+            self._held.update({partition: _Partition() for partition in gained})
 
     def _drop(self, partition: int) -> None:
         for state in (self._held, self._ahead, self._work):
@@ -231,8 +249,10 @@ class SessionsWorker:
     def _fold(self, batch: dict[int, list[Entry]]) -> dict[int, HandOn]:
         """Fold entries into their sessions; gives what leaves because of them."""
         work: dict[int, HandOn] = {}
+        self._shared.clear()
         ours = {p: entries for p, entries in batch.items() if p in self._held}
-        readable = {p: list(self._readable(p, entries, work)) for p, entries in ours.items()}
+        readable = {p: self._readable(p, entries, work) for p, entries in ours.items()}
+        metrics.EVENTS_READ.add(sum(map(len, readable.values())))
         self._open_sessions(readable)
         now = self._now()
         for partition, events in readable.items():
@@ -241,7 +261,9 @@ class SessionsWorker:
             leaving = work.setdefault(partition, HandOn())
             for one in events:
                 session = held.sessions[one.event.session]
-                self._collect(session, self._add(session, one, now, leaving), leaving, touched)
+                emissions = self._add(session, one, now, leaving) if self._careful else session.add(one, now)
+                if emissions:
+                    self._collect(session, emissions, leaving, touched)
             self._relieve(held, leaving, touched)
             self._carry(held, leaving, touched)
             held.last = batch[partition][-1].id
@@ -249,35 +271,42 @@ class SessionsWorker:
         return {p: w for p, w in work.items() if w.records or w.dead}
 
     def _add(self, session: OpenSession, one: Held, now: int, leaving: HandOn) -> list[Emission]:
-        if not self._careful:
-            return session.add(one, now)
+        """Fold an event in that may be the one which our code failed on."""
         emissions = attempt("fold an event", lambda: session.add(one, now))
         if isinstance(emissions, Exception):
             reason = f"could not be folded: {emissions!r}"
-            leaving.dead.append(DeadEntry(one.entry, one.raw, reason, "sessions", self._node))
+            # An entry that others came in stays in the stream for them, and leaves it with them.
+            entry = NO_ENTRY if one.entry in self._shared else one.entry
+            leaving.dead.append(DeadEntry(entry, one.raw, reason, "sessions", self._node))
             return []
         return emissions
 
-    def _readable(self, partition: int, entries: Iterable[Entry], work: dict[int, HandOn]) -> Iterable[Held]:
+    def _readable(self, partition: int, entries: Iterable[Entry], work: dict[int, HandOn]) -> list[Held]:
+        readable: list[Held] = []
         for entry in entries:
             try:
-                event = decode_event(entry.data)
+                events = decode_events(entry.data)
             except Unreadable as error:
                 leaving = work.setdefault(partition, HandOn())
-                leaving.dead.append(DeadEntry(entry.id, entry.data, error.reason, "sessions", self._node))
+                # The entry leaves the stream, so all of it is kept; each line can be replayed for itself.
+                leaving.dead += [
+                    DeadEntry(entry.id, line, error.reason, "sessions", self._node)
+                    for line in entry.data.split(b"\n")
+                ]
                 continue
-            yield Held(entry.id, entry.data, event)
+            readable += [Held(entry.id, raw, event) for raw, event in events]
+            if len(events) > 1:
+                self._shared.add(entry.id)
+        return readable
 
     def _open_sessions(self, batch: dict[int, list[Held]]) -> None:
         """Fetch what new sessions carry from earlier turns, all in one round trip."""
-        wanted = list(
-            dict.fromkeys(
-                (partition, held.event.session)
-                for partition, events in batch.items()
-                for held in events
-                if held.event.session not in self._held[partition].sessions
-            )
-        )
+        wanted = [
+            (partition, session)
+            for partition, events in batch.items()
+            for session in dict.fromkeys([held.event.session for held in events])
+            if session not in self._held[partition].sessions
+        ]
         if not wanted:
             return
         for (partition, session), (carry, seen) in zip(wanted, self._partitions.carried(wanted), strict=True):

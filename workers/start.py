@@ -5,14 +5,24 @@ Each function builds one process of the line from plain values and runs it until
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import karl
 from karl.errors import Refused
-from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, unique_name
+from karl.metrics.asked import Watch
+from karl.metrics.serve import Place, Who, telling
+from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, unique_name, wake_on
+from karl.replica.serve import Served, Tls
 from karl.session.emissions import Limits
 from karl.settings import Settings
 from karl.stream.connect import client_name, connect
 from karl.stream.server import line_url
+from karl.tokens import token_of
+from workers import watch
 from workers.compose import Composer
 from workers.ledger import LedgerWorker
 from workers.loop import Worker, run
@@ -28,7 +38,7 @@ MIB = 1024 * 1024
 def run_sessions(settings: Settings, *, supervised: bool = False) -> int:
     """Run a sessions worker; gives the exit code."""
     worker = SessionsWorker(
-        _connect(settings, "karl-sessions"),
+        line_client(settings, "karl-sessions"),
         Composer(settings.reward_version, settings.reward_weights),
         Limits(
             idle_ms=int(settings.idle_timeout_s * 1000),
@@ -41,7 +51,12 @@ def run_sessions(settings: Settings, *, supervised: bool = False) -> int:
         open_max_events=settings.open_max_events,
         node=settings.node,
     )
-    return _run(worker, settings, supervised=supervised)
+    return _run(
+        worker,
+        settings,
+        supervised=supervised,
+        watchers=lambda: watch.of_sessions(worker, line_client(settings, "karl-metrics")),
+    )
 
 
 def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
@@ -51,31 +66,119 @@ def run_ledger(settings: Settings, *, supervised: bool = False) -> int:
             f"this node, {settings.node}, may not write the ledger: KARL_CANONICAL_WRITER names "
             f"{', '.join(settings.canonical_writer)}; run it there, or add this node in all places"
         )
-    worker = LedgerWorker(
-        _connect(settings, "karl-ledger"),
-        settings.ledger,
-        owner=unique_name(settings.node),
-        lease_ttl_s=settings.lease_ttl_s,
-        segment_max_bytes=settings.segment_max_mb * MIB,
-        node=settings.node,
+    served = served_at(settings)
+    if settings.ack == "replica" and served is None:
+        raise Refused(
+            "KARL_ACK=replica keeps in the streams what no follower has, and none could come: "
+            "set KARL_LEDGER_PORT too, or KARL_ACK=disk"
+        )
+    worker = ledger_worker(settings, line_client(settings, "karl-ledger"), served)
+    return _run(
+        worker,
+        settings,
+        supervised=supervised,
+        watchers=lambda: watch.of_ledger(worker, line_client(settings, "karl-metrics")),
+        wake=worker.wake,
     )
-    return _run(worker, settings, supervised=supervised)
 
 
 def run_views(settings: Settings, *, supervised: bool = False) -> int:
     """Keep the views beside the ledger up to date; gives the exit code."""
     worker = ViewsWorker(settings.views, settings.ledger, settings.reward_version)
+    return _run(
+        worker, settings, supervised=supervised, watchers=lambda: watch.of_views(worker, settings.ledger)
+    )
+
+
+def run_follow(
+    settings: Settings,
+    source: str | None,
+    *,
+    rejoin: bool = False,
+    set_aside: bool = False,
+    supervised: bool = False,
+) -> int:
+    """Keep a copy of another machine's ledger; gives the exit code. Raises Refused and other KarlErrors.
+
+    Without a `source` it is the one that the copy follows already.
+    """
+    from workers.follow import follow  # noqa: PLC0415 - its HTTP client is not for the others
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is no news
+    worker = follow(
+        settings.ledger,
+        source,
+        ledger_token(settings),
+        node=settings.node,
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+        rejoin=rejoin,
+        set_aside=set_aside,
+    )
+    return _run(worker, settings, supervised=supervised, watchers=lambda: watch.of_follow(worker))
+
+
+def ledger_worker(settings: Settings, redis: Redis, served: Served | None = None) -> LedgerWorker:
+    """Make a ledger worker that writes in the data folder, and serves it to followers where that is asked."""
+    return LedgerWorker(
+        redis,
+        settings.ledger,
+        owner=unique_name(settings.node),
+        lease_ttl_s=settings.lease_ttl_s,
+        segment_max_bytes=settings.segment_max_mb * MIB,
+        node=settings.node,
+        served=served,
+        needs_follower=settings.ack == "replica",
+    )
+
+
+def served_at(settings: Settings) -> Served | None:
+    """Say where the ledger is served to followers; null for nowhere. Raises Refused."""
+    if not settings.ledger_port:
+        return None
+    cert, key = settings.ledger_tls_cert, settings.ledger_tls_key
+    tls = Tls(cert, key or cert) if cert else None
+    return Served(settings.ledger_host, settings.ledger_port, ledger_token(settings, make=True), tls)
+
+
+def ledger_token(settings: Settings, *, make: bool = False) -> str:
+    """Give what followers prove themselves with; it is the source that may `make` it. Raises Refused."""
+    path = settings.data_dir / "ledger.token"
+    return token_of(settings.ledger_token, "KARL_LEDGER_TOKEN", path, make=make)
+
+
+def run_jobs(settings: Settings, queue: str, *, supervised: bool = False) -> int:
+    """Work on the jobs of one queue; gives the exit code. Raises Refused where this node may not."""
+    from karl.jobs import table  # noqa: PLC0415 - RQ loads with the process that uses it
+    from workers.jobs import JobsWorker  # noqa: PLC0415
+
+    found = table.find_queue(queue)
+    table.may_work(found, settings)
+    url = settings.rq_url or line_url(settings.redis_url, settings.data_dir)
+    redis = connect(url, name=client_name("karl-jobs", settings.node))
+    worker = JobsWorker(redis, found, settings, os.environ, owner=unique_name(settings.node))
     return _run(worker, settings, supervised=supervised)
 
 
-def _connect(settings: Settings, process: str) -> Redis:
+def line_client(settings: Settings, process: str) -> Redis:
+    """Give a client of the line's server, by the process that it is for. Raises LineDown."""
     url = line_url(settings.redis_url, settings.data_dir)
     return connect(url, name=client_name(process, settings.node))
 
 
-def _run(worker: Worker, settings: Settings, *, supervised: bool) -> int:
+def _run(
+    worker: Worker,
+    settings: Settings,
+    *,
+    supervised: bool,
+    watchers: Callable[[], Sequence[Watch]] = lambda: [watch.defects],
+    wake: Callable[[], None] | None = None,
+) -> int:
     log_to_stderr(settings.log_level)
     stop = stop_on_signals()
     if supervised:
         stop_without_parent(stop)
-    return run(worker, stop)
+    if wake:
+        wake_on(stop, wake)
+    place = Place(settings.metrics_host, settings.metrics_port)
+    with telling(place, Who(worker.name, karl.__version__, settings.node), watchers):
+        return run(worker, stop)

@@ -28,10 +28,13 @@ from typing import Protocol, TextIO
 
 import karl
 from karl.errors import LineDown, Refused
+from karl.metrics import table as metrics
+from karl.metrics.metric import Sample
+from karl.metrics.serve import Place, Who, telling
 from karl.settings import Settings, hide_password
 from karl.stream.server import Server, answers, socket_path
 from workers.child import Child, Command, Terminal
-from workers.processes import LINE
+from workers.processes import LINE, metrics_port
 
 #: The wait before a restart, in seconds: doubled from the first to the last while deaths follow each other.
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 10.0
@@ -82,11 +85,13 @@ def up(
     with only_one(settings.data_dir):
         server = None if settings.redis_url else _Redis(settings.data_dir)
         children = [
-            Child(command, _environ_of(settings, environ, server, quiet=quiet), terminal)
+            Child(command, _environ_of(settings, environ, server, command.name, quiet=quiet), terminal)
             for command in commands
         ]
         supervisor = _Supervisor(server, children, terminal)
-        with supervisor.signals():
+        place = Place(settings.metrics_host, settings.metrics_port)
+        who = Who("up", karl.__version__, settings.node)
+        with supervisor.signals(), telling(place, who, lambda: [supervisor.figures]):
             banner = "" if quiet else _banner(settings)
             return supervisor.run(banner, parent_fd=0 if supervised else None)
 
@@ -96,7 +101,7 @@ def only_one(data_dir: Path) -> Iterator[None]:
     """Hold a data folder for one `karl up`. Raises Refused, with the holder's process id."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Refused(
             f"the data folder {data_dir} can not be used: {error.strerror}; set KARL_DATA_DIR"
@@ -118,9 +123,11 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 
 def _environ_of(
-    settings: Settings, environ: Mapping[str, str], server: _Redis | None, *, quiet: bool
+    settings: Settings, environ: Mapping[str, str], server: _Redis | None, name: str, *, quiet: bool
 ) -> dict[str, str]:
     made = {**environ, "KARL_REDIS_URL": server.url if server else settings.redis_url}
+    if settings.metrics_port:
+        made["KARL_METRICS_PORT"] = str(metrics_port(settings.metrics_port, name))
     if quiet and settings.log_level.upper() in {"DEBUG", "INFO"}:
         made["KARL_LOG_LEVEL"] = "WARNING"
     return made
@@ -135,8 +142,18 @@ def _banner(settings: Settings) -> str:
         f"{'' if settings.may_write else elsewhere}"
         "  record Claude Code   karl hooks install\n"
         "  look                 karl status, karl sessions\n"
+        f"{_where_metrics_are(settings)}"
         "  stop                 Ctrl-C"
     )
+
+
+def _where_metrics_are(settings: Settings) -> str:
+    if not settings.metrics_port:
+        return ""
+    ports = {process.name: metrics_port(settings.metrics_port, process.name) for process in LINE}
+    told = ", ".join(f"{name} {port or 'none'}" for name, port in ports.items())
+    place = Place(settings.metrics_host, settings.metrics_port)
+    return f"  metrics              {place.url}; {told}\n"
 
 
 class _Unit(Protocol):
@@ -249,6 +266,13 @@ class _Supervisor:
             self._wait(self._next_due())
             self._restart_the_dead()
 
+    def figures(self) -> list[Sample]:
+        """Say of each unit whether it runs, as it was seen last; from any thread."""
+        return [
+            Sample(metrics.PROCESS_UP, float(restart.due is None), (name,))
+            for name, restart in self._restarts.items()
+        ]
+
     # --- signals ---
 
     @contextmanager
@@ -315,6 +339,7 @@ class _Supervisor:
         if isinstance(unit, Child):
             self._silence(unit)
             unit.close()
+        metrics.RESTARTS.add(1, unit.name)
         wait = self._restarts[unit.name].after_death()
         self._terminal.say("up", f"{unit.name.upper()} {how}; starting it again in {wait:g} s")
 

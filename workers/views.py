@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 from karl.errors import KarlError, LedgerRewound
+from karl.metrics import table as metrics
 from karl.views.rebuild import Tail, begin, rebuild
 from karl.views.store import Moved, Store, ViewsBlocked, ViewsUnusable, identity
 
@@ -46,6 +47,12 @@ class ViewsWorker:
         self._ready = False
         self._blocked = False
 
+    @property
+    def seq(self) -> int:
+        """The last line that the views took in; 0 while there are none."""
+        store = self._store
+        return store.position.seq if store else 0
+
     def run_once(self, stop: threading.Event) -> None:
         """Take in one batch, or wait a little when there is none."""
         try:
@@ -72,8 +79,13 @@ class ViewsWorker:
         store, tail = self._opened()
         before = tail.position
         lines = tail.batch()
+        if ended := next((line for line in lines if line.kind == "erased"), None):
+            raise LedgerRewound(ended.segment, ended.offset, "bodies were erased")
         if lines:
-            self._report(store.apply(lines, before))
+            with metrics.VIEWS_DURATION.timing():
+                complaints = store.apply(lines, before)
+            metrics.VIEWS_LINES.add(len(lines))
+            self._report(complaints)
         return bool(lines)
 
     def forget(self, *, defect: bool = False) -> None:
@@ -113,9 +125,11 @@ class ViewsWorker:
             report = rebuild(self._path, self._ledger, self._reward_version, unless_stopped)
         except _Stopped:
             return
+        metrics.VIEWS_REBUILDS.add()
         self._report(report.complaints)
         _log.info("views: made anew from %d records", report.records)
 
     def _report(self, complaints: list[str]) -> None:
+        metrics.VIEWS_COMPLAINTS.add(len(complaints))
         for complaint in complaints:
             _log.error("views: %s", complaint)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from karl.cli.main import pass_settings
+from karl.jobs.table import QUEUES
 from karl.settings import Settings
 
 
@@ -61,3 +62,18 @@ def views(settings: Settings, *, supervised: bool) -> None:
     from workers.start import run_views  # noqa: PLC0415
 
     sys.exit(run_views(settings, supervised=supervised))
+
+
+@click.command()
+@click.argument("queue", type=click.Choice([queue.name for queue in QUEUES]))
+@_supervised
+@pass_settings
+def jobs(settings: Settings, queue: str, *, supervised: bool) -> None:
+    """Work on the jobs of one QUEUE.
+
+    `default` belongs beside the ledger, `train` on the nodes that KARL_GPU_NODE names, `embed` anywhere. Each
+    job runs in a process of its own. Asked to end, it gives a job ten seconds, and then back to its queue.
+    """
+    from workers.start import run_jobs  # noqa: PLC0415
+
+    sys.exit(run_jobs(settings, queue, supervised=supervised))

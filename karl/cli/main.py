@@ -17,6 +17,7 @@ import click
 from karl import __version__
 from karl.cli.table import COMMANDS, GROUPS, Row
 from karl.errors import KarlError, SettingsError
+from karl.process import keep_private
 from karl.replay.harmless import harmless
 from karl.settings import Settings, read_settings
 
@@ -51,7 +52,15 @@ class Tree(click.Group):
                 return load(row)
         if cmd_name in self.list_commands(ctx):
             shown = ", ".join(row.name for row in COMMANDS if row.name.startswith(full + " "))
-            return Tree(cmd_name, full + " ", help=f"One of: {shown}.")
+            listing = next((row for row in COMMANDS if row.name == full + " list"), None)
+            alone = f"One of: {shown}." + (f" Alone, it is `karl {full} list`." if listing else "")
+            return Tree(
+                cmd_name,
+                full + " ",
+                help=alone,
+                invoke_without_command=listing is not None,
+                callback=_alone(listing) if listing else None,
+            )
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -63,6 +72,17 @@ class Tree(click.Group):
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
+
+
+def _alone(listing: Row) -> Callable[[], None]:
+    """Give what a group does when none of its commands is named: it lists."""
+
+    def run() -> None:
+        ctx = click.get_current_context()
+        if ctx.invoked_subcommand is None:
+            ctx.invoke(load(listing))
+
+    return run
 
 
 def load(row: Row) -> click.Command:
@@ -96,6 +116,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    keep_private()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed (`karl sessions >&-`): who does that wants no output
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115

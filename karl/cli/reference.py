@@ -1,4 +1,4 @@
-"""Writes docs/commands.md and docs/settings.md from the code, so that they can not fall behind it.
+"""Writes docs/commands.md, settings.md and metrics.md from the code, so that they can not fall behind it.
 
 `python -m karl.cli.reference` writes them; with `--check` it changes nothing and exits 1 if they are old.
 """
@@ -16,6 +16,7 @@ import click
 
 from karl.cli.main import load
 from karl.cli.table import COMMANDS, GROUPS, Row
+from karl.metrics.page import page as metrics_page
 from karl.retired import RENAMED, RETIRED
 from karl.settings import Settings, variable
 
@@ -93,7 +94,11 @@ def _quoted(names: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Give every generated page by its path."""
-    return {DOCS / "commands.md": commands_page(), DOCS / "settings.md": settings_page()}
+    return {
+        DOCS / "commands.md": commands_page(),
+        DOCS / "settings.md": settings_page(),
+        DOCS / "metrics.md": metrics_page(),
+    }
 
 
 def main(arguments: list[str]) -> int:

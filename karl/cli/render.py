@@ -6,6 +6,7 @@ person who looks at it must not be attacked by it.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,11 @@ def one_line(text: object, width: int) -> str:
 
 def print_json(data: object) -> None:
     """Print one JSON document, indented; what could drive a terminal stands in it as an escape."""
-    click.echo(harmless_json(msgspec.json.format(msgspec.json.encode(data), indent=2).decode()))
+    try:
+        document = msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+    except UnicodeEncodeError:  # a file's name that is no text
+        document = json.dumps(msgspec.to_builtins(data), indent=2)
+    click.echo(harmless_json(document))
 
 
 def print_table(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from karl.doctor import hooks, latency, ledger, machine, spool, streams, views
+from karl.doctor import hooks, jobs, latency, ledger, machine, replica, spool, streams, views
 from karl.doctor import probe as trip
 from karl.doctor import server as redis
 from karl.doctor.check import HERE, TROUBLE, Check, Machine, looked
@@ -67,7 +67,8 @@ def examine_links(at: Machine, links: Collection[str], *, here: bool = False) ->
     """
     with redis.asked(at) as line:
         checks = [check for check in _links(at, line, links) if check.link in links]
-        for link, look in ((streams.SESSIONS, streams.here), (ledger.LINK, ledger.here)):
+        workers = ((streams.SESSIONS, streams.here), (ledger.LINK, ledger.here), (jobs.LINK, jobs.here))
+        for link, look in workers:
             if here and link in links:
                 checks += looked(link, HERE, partial(look, at, line))
         return Report(sorted(checks, key=_place), strict=True)
@@ -108,7 +109,9 @@ def _links(at: Machine, line: Asked, links: Collection[str] = ()) -> Iterator[Ch
         (redis.LINK, "server", lambda: redis.check(at, line)),
         (streams.STREAM, "events", lambda: streams.check(at, line)),
         (ledger.LINK, "folder", lambda: ledger.check(at, line)),
+        (replica.LINK, "copy", lambda: replica.check(at, line)),
         (views.LINK, "file", lambda: views.check(at)),
+        (jobs.LINK, "queues", lambda: jobs.check(at, line)),
     ]
     for link, name, look in looks:
         beside = streams.SESSIONS if link == streams.STREAM else link
@@ -178,7 +181,7 @@ def _sent(at: Machine, line: Asked, checks: list[Check], timeout_s: float) -> Pr
 #: The links in the order of the line, but for the probe the ones that can be looked at by themselves.
 ORDER = (
     machine.LINK, hooks.LINK, spool.SPOOL, spool.SHIPPER, redis.LINK, streams.STREAM, streams.SESSIONS,
-    ledger.LINK, views.LINK, trip.LINK,
+    ledger.LINK, replica.LINK, views.LINK, jobs.LINK, trip.LINK,
 )  # fmt: skip
 
 

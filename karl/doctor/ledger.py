@@ -22,6 +22,7 @@ from karl.ledger.files import SegmentFile, open_segment, segment_size, split_lin
 from karl.ledger.frame import Line, misfit, read_line
 from karl.ledger.reader import START, Position
 from karl.ledger.segments import (
+    FOLLOWER,
     LOCK,
     Header,
     claimed_terms,
@@ -108,7 +109,8 @@ def check(machine: Machine, line: Asked) -> Iterator[Check]:
     if trouble := private(LINK, "folder", folder):
         yield trouble
     yield from _names(folder)
-    yield from _claims(machine, line)
+    if not (folder / FOLLOWER).exists():  # a copy's writer, and its claims, are elsewhere
+        yield from _claims(machine, line)
     yield from _end(machine, line)
 
 

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from redis.exceptions import BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
@@ -15,7 +17,7 @@ from karl.doctor.machine import supervisor
 from karl.errors import LineDown
 from karl.settings import hide_password
 from karl.stream import keys
-from karl.stream.connect import command, connect
+from karl.stream.connect import UNUSABLE, Secured, command, connect, secured
 from karl.stream.facts import Facts, facts
 from karl.stream.server import line_url, socket_path
 
@@ -31,6 +33,8 @@ PINGS = 5
 CLOCK_WARN_S, CLOCK_FAIL_S = 2.0, 60.0
 #: Milliseconds of a round trip that are worth a word.
 SLOW_MS = 100.0
+#: Seconds before its end at which a certificate is worth a word.
+CERTIFICATE_WARN_S = 14 * 86_400.0
 MEMORY_WARN, MEMORY_FAIL = 0.75, 0.95
 OLDEST = (7, 0)
 
@@ -50,6 +54,7 @@ _ADVICE = {
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What one conversation with Redis gave. `redis` is null when it does not answer; `trouble` says why.
+    `unusable` is a URL that nobody could connect with.
 
     `latency_ms` is the median of some round trips, `ahead_s` how far its clock is before ours;
     `clock_trouble` says why that is not known.
@@ -63,6 +68,8 @@ class Asked:
     latency_ms: float = 0.0
     ahead_s: float = 0.0
     clock_trouble: str = ""
+    unusable: bool = False
+    secured: Secured = field(default_factory=Secured)
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def asked(machine: Machine) -> Iterator[Asked]:
     try:
         redis = connect(line_url(machine.settings.redis_url, machine.settings.data_dir), name="karl-doctor")
     except LineDown as error:
-        yield Asked(trouble=str(error))
+        yield Asked(trouble=str(error).removeprefix(f"{UNUSABLE}: "), unusable=True)
         return
     # A person waits for us: a worker's patience with a server that is paused would be too long.
     redis.connection_pool.connection_kwargs.update(socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S)
@@ -85,6 +92,7 @@ def _ask(machine: Machine, redis: Redis) -> Asked:
     try:
         times = sorted(_ping(redis) for _ in range(PINGS))
         ahead, clock_trouble = _ahead(machine, redis)
+        kept = secured(redis)
     except BusyLoadingError as error:
         return Asked(trouble=f"it is loading its data: {error}")
     except (RedisError, OSError) as error:
@@ -100,7 +108,8 @@ def _ask(machine: Machine, redis: Redis) -> Asked:
         trouble = str(error)
     except (TypeError, ValueError) as error:
         trouble = f"what is kept there is not KARL's: {error}"
-    return Asked(redis, "", info, found, trouble, times[len(times) // 2], ahead, clock_trouble)
+    latency = times[len(times) // 2]
+    return Asked(redis, "", info, found, trouble, latency, ahead, clock_trouble, secured=kept)
 
 
 def _ahead(machine: Machine, redis: Redis) -> tuple[float, str]:
@@ -131,6 +140,7 @@ def check(machine: Machine, line: Asked) -> Iterator[Check]:
     hint = "the workers' throughput hangs on it: bring Redis nearer" if slow else ""
     seen = f"{url} answers in {line.latency_ms:.1f} ms"
     yield Check(LINK, "server", "warn" if slow else "ok", seen, hint)
+    yield _encryption(machine, line.secured)
     yield _clock(line)
     if not line.info:
         yield Check(LINK, "state", "unknown", "this user may not ask INFO", "give it +info")
@@ -147,6 +157,10 @@ def _unreachable(machine: Machine, line: Asked) -> str:
     advice = next((advice for words, advice in _ADVICE.items() if words in line.trouble), "")
     if advice:
         return advice
+    if line.unusable:
+        return "write it anew; docs/operations.md has examples"
+    if "no TLS with" in line.trouble:
+        return "events wait in the spools until this is mended; docs/operations.md has TLS step by step"
     if machine.settings.redis_url and "Timeout reading" in line.trouble:
         return "something takes the connection and does not answer: is it stopped, overloaded, or no Redis?"
     if machine.settings.redis_url:
@@ -154,6 +168,37 @@ def _unreachable(machine: Machine, line: Asked) -> str:
     pid = supervisor(machine.settings.data_dir)
     log = socket_path(machine.settings.data_dir).with_name("server.log")
     return f"`karl up` runs as process {pid}; look at {log}" if pid else "`karl up` starts it"
+
+
+def _encryption(machine: Machine, found: Secured) -> Check:
+    """Say who could read what goes over the network."""
+    place = urlsplit(line_url(machine.settings.redis_url, machine.settings.data_dir))
+    if place.scheme != "rediss":
+        if place.scheme == "unix" or _is_here(place.hostname or "localhost"):
+            return Check(LINK, "encryption", "ok", "none, and none is needed within this machine")
+        seen = "none: whoever is in between reads the events and the password"
+        return Check(LINK, "encryption", "warn", seen, "use rediss:// between machines (docs/operations.md)")
+    if not found.checked:
+        seen = f"{found.version}, but anybody may pass for the server: its certificate is not checked"
+        hint = "take ssl_cert_reqs out of KARL_REDIS_URL, and name the CA's file by ssl_ca_certs"
+        return Check(LINK, "encryption", "fail", seen, hint)
+    if not found.named:
+        seen = f"{found.version}, but whoever has a certificate of that CA may pass for the server"
+        hint = "take ssl_check_hostname out of KARL_REDIS_URL, and write a name of the certificate into it"
+        return Check(LINK, "encryption", "warn", seen, hint)
+    left = found.ends - machine.now_ns() / 1e9
+    seen = f"{found.version}; the server's certificate ends in {span(max(0.0, left))}"
+    if left < CERTIFICATE_WARN_S:
+        hint = "give the server a new one before that: afterwards nobody connects"
+        return Check(LINK, "encryption", "warn", seen, hint)
+    return Check(LINK, "encryption", "ok", seen)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _clock(line: Asked) -> Check:

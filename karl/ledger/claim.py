@@ -33,7 +33,8 @@ class Claim:
         self._term = term
         self._attempts = attempts
         self._pause = pause
-        self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(folder / LOCK, flags, 0o600)
         #: The length at which LOCK was last found without a claim that ends ours.
         self._size = -1
 

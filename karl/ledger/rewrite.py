@@ -40,7 +40,7 @@ class _Sink(Protocol):
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold the folder against other rewriting. Raises Refused when another process rewrites."""
-    fd = os.open(folder / ERASING, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(folder / ERASING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

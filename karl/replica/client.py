@@ -6,6 +6,7 @@ Not here: whether what came may be kept (see `copy.py`).
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import httpx
 import msgspec
 
 from karl.errors import LedgerForked, LineDown, Refused
+from karl.ledger.segments import is_segment
 from karl.replica.protocol import AHEAD, PREFIX, Ahead, Asked, Listing, target_of
 
 #: Seconds to connect, and for a piece of an answer beyond the wait that was asked for.
@@ -47,17 +49,26 @@ class Client:
         """Give what the source has."""
         _, data = self._get(PREFIX, 0.0)
         try:
-            return msgspec.json.decode(data, type=Listing)
+            listing = msgspec.json.decode(data, type=Listing)
         except msgspec.MsgspecError as error:
             raise LineDown(f"{self._url} does not answer as a ledger does: {error}") from error
+        self._check_names(part.segment for part in listing.segments)
+        return listing
 
     def ask(self, asked: Asked) -> tuple[Ahead, bytes]:
         """Give bytes from a place on, and what lies ahead. Raises LedgerForked for one that it has not."""
         headers, data = self._get(target_of(asked), asked.wait_s)
         try:
-            return msgspec.json.decode(headers.get(AHEAD, ""), type=Ahead), data
+            ahead = msgspec.json.decode(headers.get(AHEAD, ""), type=Ahead)
         except msgspec.MsgspecError as error:
             raise LineDown(f"{self._url} does not answer as a ledger does: {error}") from error
+        self._check_names([] if ahead.next is None else [ahead.next])
+        return ahead, data
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        """Refuse names that would lead out of a ledger's folder: they become files here."""
+        if odd := next((name for name in names if not is_segment(name)), None):
+            raise LineDown(f"{self._url} does not answer as a ledger does: {odd[:40]!r} is no segment's name")
 
     def close(self) -> None:
         """Let go of the connection."""

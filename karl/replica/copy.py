@@ -250,7 +250,9 @@ def unmark(folder: Path) -> None:
 
 def _lock_marker(folder: Path) -> int:
     """Make the marker where there is none, and give the lock on it. Raises Refused and OSError."""
-    return _locked(os.open(folder / FOLLOWER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), folder)
+    return _locked(
+        os.open(folder / FOLLOWER, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), folder
+    )
 
 
 def _marked(lock: int) -> Mark:

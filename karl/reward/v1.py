@@ -58,15 +58,17 @@ def signals(trajectory: Trajectory) -> dict[str, Signal]:
     """Give the six signals by name, each with its components."""
     calls = trajectory.trajectory
     events = calls.events
+    failed = [call.success is False for call in events]
+    edited = [edited_path(call) for call in events]
     tally = count_up(calls)
-    files = _files(events)
+    files = _files(events, edited)
     return {
         "outcome": outcome(trajectory.outcome),
-        "process": _process(tally, events, calls.bash_errors),
+        "process": _process(tally, failed, calls.bash_errors),
         "efficiency": _efficiency(tally, trajectory.timing.duration_s),
         "verification": _verification(tally, events, files),
         "consistency": _consistency(tally, files),
-        "motion": _motion(tally, events, files),
+        "motion": _motion(tally, events, failed, edited, files),
     }
 
 
@@ -87,11 +89,10 @@ def outcome(known: Outcome) -> Signal:
     return _unit(value), components
 
 
-def _process(tally: Tally, events: list[ToolCall], bash_errors: int) -> Signal:
+def _process(tally: Tally, failed: list[bool], bash_errors: int) -> Signal:
     """Say how much of what was tried worked; later calls weigh more, up to three times the first."""
     if tally.total == 0:
         return 0.5, _process_components(0.5, 1.0, 1.0, 0.5)
-    failed = [call.success is False for call in events]
     success_rate = _success_rate(failed) if failed else tally.success_share
     shells = tally.by_tool.get("Bash", 0)
     bash_clean = _unit(1.0 - _share(bash_errors, shells))
@@ -173,7 +174,8 @@ def _verification(tally: Tally, events: list[ToolCall], files: _Files) -> Signal
     if tally.mutations == 0 or tally.total == 0:
         nothing = {"r_has_test": 0.0, "r_has_build": 0.0, "r_read_after_write": 0.0}
         return (0.6, nothing | {"r_no_mutation": 1.0}) if tally.total else (0.5, nothing)
-    commands = [param(call, "command") for call in events if call.tool_name == "Bash"]
+    # The same few commands are run again and again, and each is looked through for a dozen words.
+    commands = {param(call, "command") for call in events if call.tool_name == "Bash"}
     tested = any(word in command for command in commands for word in TESTS)
     built = any(word in command for command in commands for word in BUILDS)
     again = files.read_after_edit
@@ -195,12 +197,16 @@ def _consistency(tally: Tally, files: _Files) -> Signal:
     return 0.6 * before + 0.4 * calm, {"r_read_before_write": before, "r_no_thrashing": calm}
 
 
-def _motion(tally: Tally, events: list[ToolCall], files: _Files) -> Signal:
+def _motion(
+    tally: Tally, events: list[ToolCall], failed: list[bool], edited: list[str | None], files: _Files
+) -> Signal:
     """Discount wasted motion: retries, repeated errors, edits on edits, reads that led nowhere.
 
     The components are counts, but for the share of reads of files that were never changed.
     """
-    retries, errors, undone = _retry_loops(events), _error_loops(events), _edits_on_edits(events)
+    # Without a failure there is nothing to retry, and no error to repeat.
+    retries, errors = (_retry_loops(events), _error_loops(events)) if any(failed) else (0, 0)
+    undone = sum([before == now is not None for before, now in pairwise(edited)])
     unused = files.reads_unused / files.reads if files.reads else 0.0
     components = {
         "r_retry_loops": float(retries),
@@ -228,33 +234,27 @@ def _error_loops(events: list[ToolCall]) -> int:
     return sum(before and now for before, now in pairwise(failed))
 
 
-def _edits_on_edits(events: list[ToolCall]) -> int:
-    """Count edits that directly follow an edit of the same file."""
-    paths = [edited_path(call) for call in events]
-    return sum(before == now is not None for before, now in pairwise(paths))
-
-
-def _files(events: list[ToolCall]) -> _Files:
-    """Follow, by path, what was read and what was edited, in order."""
+def _files(events: list[ToolCall], edited: list[str | None]) -> _Files:
+    """Follow, by path, what was read and what was edited, in order; `edited` has each call's file, if any."""
     reads: dict[str, int] = {}
     edits: dict[str, int] = {}
     after_read = 0
     read_after_edit = False
-    for call in events:
+    for call, changed in zip(events, edited, strict=True):
         if call.tool_name == "Read":
             path = param(call, "file_path")
             reads[path] = reads.get(path, 0) + 1
             read_after_edit = read_after_edit or path in edits
-        elif (edited := edited_path(call)) is not None:
-            edits[edited] = edits.get(edited, 0) + 1
-            after_read += edited in reads
+        elif changed is not None:
+            edits[changed] = edits.get(changed, 0) + 1
+            after_read += changed in reads
     unused = sum(count for path, count in reads.items() if path not in edits)
     return _Files(sum(reads.values()), unused, edits, after_read, read_after_edit)
 
 
 def edited_path(call: ToolCall) -> str | None:
     """Give the file that a call edits, as version 1 counts edits."""
-    return (param(call, "file_path") or None) if call.tool_name in ("Edit", "Write") else None
+    return (param(call, "file_path") or None) if call.tool_name in {"Edit", "Write"} else None
 
 
 def param(call: ToolCall, key: str) -> str:

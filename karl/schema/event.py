@@ -27,7 +27,7 @@ ANNOTATION = "Annotation"
 TRANSCRIPT = "transcript"
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One fact about one agent session.
 
     `kind` is the agent's own `hook_event_name`, kept as it came even when we do not know it.
@@ -50,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     cuts: int = 0
 
 
-class Payload(msgspec.Struct, frozen=True):
+class Payload(msgspec.Struct, frozen=True, gc=False):
     """The fields of a hook payload that KARL understands; anything else stays in the bytes.
 
     Types are as loose as the agents are: a field of an unexpected shape must not make the event
@@ -89,15 +89,43 @@ class Payload(msgspec.Struct, frozen=True):
     timestamp: object = None
 
 
+#: Levels of an envelope: those of a payload, which the shipper keeps to 64, and its own.
+LEVELS_MAX = 100
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
 _event_decoder = msgspec.json.Decoder(Event)
 _payload_decoder = msgspec.json.Decoder(Payload)
 _encoder = msgspec.json.Encoder()
 
 
 def decode_event(data: bytes) -> Event:
-    """Read an envelope. Raises Unreadable with the reason."""
+    """Read an envelope. Raises Unreadable with the reason.
+
+    What would spoil the record that it becomes a part of, and with it the other events of its turn, is
+    refused here: a line end, and more levels than whoever reads that record may be able to follow.
+    """
+    data = bytes(data)  # a Raw is none, whatever its type says
+    if b"\n" in data:
+        raise Unreadable("not an event envelope: it has a line end in it")
     try:
-        return _event_decoder.decode(data)
+        event = _event_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"not an event envelope: {error}") from error
+    if data.count(b"{") + data.count(b"[") > LEVELS_MAX and _is_deeper(data, LEVELS_MAX):
+        raise Unreadable(f"not an event envelope: it has more than {LEVELS_MAX} levels")
+    return event
+
+
+def decode_events(data: bytes) -> list[tuple[bytes, Event]]:
+    """Read what an entry of a stream holds: an envelope, or several, one a line; gives each with its bytes.
+
+    Raises Unreadable with the reason when one of them is none.
+    """
+    lines = data.split(b"\n")
+    if len(lines) == 1 or data.count(b"{") + data.count(b"[") > LEVELS_MAX:
+        return [(line, decode_event(line)) for line in lines]
+    try:  # together they have no more levels than one may have
+        return [(line, _event_decoder.decode(line)) for line in lines]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"not an event envelope: {error}") from error
 
@@ -126,3 +154,14 @@ def event_id(*parts: str | bytes) -> str:
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return "ev" + digest.hexdigest()[:22]
+
+
+def _is_deeper(data: bytes, levels: int) -> bool:
+    """Say whether a JSON document has more levels, by taking off the innermost ones that many times."""
+    texts = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    left = b"".join(texts[::2]).translate(None, _NO_BRACKETS)
+    for _ in range(levels):
+        if not left:
+            return False
+        left = left.replace(b"{}", b"0").replace(b"[]", b"0").replace(b"0", b"")  # one level, not two
+    return bool(left)

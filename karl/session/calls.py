@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -25,7 +24,7 @@ from karl.session.vocabulary import canonical, key_params
 AGENT_TOOLS = frozenset({"Task", "Agent"})
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One event of a turn: its kind in Claude Code's terms, its payload read once, its time in ms."""
 
     moment: str
@@ -34,40 +33,23 @@ class Step(NamedTuple):
     time_ms: int | None
 
 
-class Call:
-    """A tool call while its events are put together."""
+class Call(msgspec.Struct, eq=False):
+    """A tool call while its events are put together. `answer` is where the verdict was read from."""
 
-    __slots__ = (
-        "agent_id",
-        "agent_type",
-        "answer",
-        "asked",
-        "duration_ms",
-        "end_ms",
-        "has_pre",
-        "id",
-        "input",
-        "name",
-        "original",
-        "parent",
-        "start_ms",
-        "verdict",
-    )
-
-    def __init__(self, name: str, original: str | None, payload: Payload) -> None:
-        self.name = name
-        self.original = original
-        self.id = text_of(payload.tool_use_id)
-        self.input = payload.tool_input
-        self.agent_id = text_of(payload.agent_id)
-        self.agent_type = text_of(payload.agent_type) if self.agent_id else None
-        self.has_pre = self.asked = False
-        self.start_ms: int | None = None
-        self.end_ms: int | None = None
-        self.duration_ms: int | None = None
-        self.verdict: Verdict | None = None
-        self.answer: Payload | None = None  # of the event that the verdict was read from
-        self.parent: Call | None = None
+    name: str
+    original: str | None
+    id: str | None
+    input: object
+    agent_id: str | None
+    agent_type: str | None
+    start_ms: int | None
+    has_pre: bool = False
+    asked: bool = False
+    end_ms: int | None = None
+    duration_ms: int | None = None
+    verdict: Verdict | None = None
+    answer: Payload | None = None
+    parent: Call | None = None
 
     @property
     def is_over(self) -> bool:
@@ -112,14 +94,14 @@ class Calls:
 
     def add(self, step: Step) -> None:
         """Take one event in; kinds that are not about calls or subagents are passed over."""
-        agent_id = text_of(step.payload.agent_id)
-        if agent_id is not None:
+        payload, moment = step.payload, step.moment
+        if payload.agent_id is not None and (agent_id := text_of(payload.agent_id)):
             self._note_agent(agent_id, step)
-        if step.moment == "PreToolUse":
+        if moment == "PreToolUse":
             self._announce(step)
-        elif step.moment in RESULTS:
+        elif moment in RESULTS:
             self._finish(step)
-        elif step.moment == "PermissionRequest":
+        elif moment == "PermissionRequest":
             self._ask(step)
 
     def link(self) -> None:
@@ -139,7 +121,7 @@ class Calls:
     # --- pairing ---
 
     def _announce(self, step: Step) -> None:
-        call = self._find(step, lambda call: not call.has_pre) or self._open(step)
+        call = self._find(step, _is_unannounced) or self._open(step)
         call.has_pre = True
         call.input = step.payload.tool_input if call.input is None else call.input
         call.start_ms = _earlier(call.start_ms, step.time_ms)
@@ -147,30 +129,35 @@ class Calls:
             self._open_agent_calls.append(call)
 
     def _ask(self, step: Step) -> None:
-        call = self._find(step, lambda call: call.verdict is None and not call.asked) or self._open(step)
+        call = self._find(step, _is_unasked) or self._open(step)
         call.asked = True
 
     def _finish(self, step: Step) -> None:
-        call = self._find(step, lambda call: call.verdict is None) or self._open(step)
+        call = self._find(step, _is_unanswered) or self._open(step)
+        payload, known = step.payload, call.verdict
         verdict = _judge(call.name, step)
-        if call.verdict is None or (call.verdict.success is None and verdict.success is not None):
-            call.verdict, call.answer = verdict, step.payload
-        call.end_ms = call.end_ms if call.end_ms is not None else step.time_ms
-        if call.duration_ms is None:
-            call.duration_ms = milliseconds(step.payload.duration_ms)
+        if known is None or (known.success is None and verdict.success is not None):
+            call.verdict, call.answer = verdict, payload
+        if call.end_ms is None:
+            call.end_ms = step.time_ms
+        if call.duration_ms is None and payload.duration_ms is not None:
+            call.duration_ms = milliseconds(payload.duration_ms)
         if call.name in AGENT_TOOLS and verdict.status != "launched" and call in self._open_agent_calls:
             self._open_agent_calls.remove(call)
 
     def _open(self, step: Step) -> Call:
-        name, original = canonical(step.payload.tool_name)
-        call = Call(name, original, step.payload)
-        call.start_ms = step.time_ms
+        payload = step.payload
+        name, original = canonical(payload.tool_name)
+        call_id = text_of(payload.tool_use_id)
+        agent_id = text_of(payload.agent_id) if payload.agent_id is not None else None
+        agent_type = text_of(payload.agent_type) if agent_id else None
+        call = Call(name, original, call_id, payload.tool_input, agent_id, agent_type, step.time_ms)
         self.calls.append(call)
         self._unfiled.append(call)
-        if call.id is None:
+        if call_id is None:
             self._without_id += 1
         else:
-            self._by_id[call.id] = call
+            self._by_id[call_id] = call
         return call
 
     def _find(self, step: Step, fits: Fits) -> Call | None:
@@ -232,6 +219,18 @@ class Calls:
                 started[agent_id] = starter
                 taken.add(id(starter))
         return started
+
+
+def _is_unannounced(call: Call) -> bool:
+    return not call.has_pre
+
+
+def _is_unasked(call: Call) -> bool:
+    return call.verdict is None and not call.asked
+
+
+def _is_unanswered(call: Call) -> bool:
+    return call.verdict is None
 
 
 def _may_start(call: Call, agent_id: str, agent: _Agent) -> bool:

@@ -6,12 +6,11 @@ the same id on every worker.
 
 from __future__ import annotations
 
-import hashlib
-from typing import NamedTuple
+from hashlib import blake2b, sha256
 
 import msgspec
 
-from karl.schema.event import Event
+from karl.schema.event import Event, Payload
 from karl.schema.record import Score
 from karl.schema.trajectory import ClosedBy, Outcome
 from karl.session.corrections import DETECTOR
@@ -22,12 +21,16 @@ _TRAJECTORY = "traj_"
 NO_HOME = bytes(_SHORT)
 
 
-class Held(NamedTuple):
-    """An event with the stream entry that it came in. `raw` is the encoded Event as it came."""
+class Held(msgspec.Struct, gc=False):
+    """An event with the stream entry that it came in. `raw` is the encoded Event as it came.
+
+    `payload` is what it says, once somebody has read it (karl.session.glance): when its turn closes.
+    """
 
     entry: str | bytes
     raw: bytes
     event: Event
+    payload: Payload | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -130,7 +133,7 @@ Emission = Turn | Strays | Remark | Duplicate
 
 def short_id(event_id: str) -> bytes:
     """Give the 8 bytes by which a ledgered event is remembered."""
-    return hashlib.blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=_SHORT).digest()
+    return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=_SHORT).digest()
 
 
 def marks_of(data: bytes) -> dict[bytes, bytes]:
@@ -153,7 +156,7 @@ def trajectory_at(home: bytes) -> str | None:
 
 def trajectory_id(session: str, first_event: str) -> str:
     """Name a turn by its session and its first event: the same turn has the same id on any worker."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for part in (session, first_event):
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big"))

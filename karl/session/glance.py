@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import msgspec
 
-from karl.schema.event import Event
+from karl.errors import Unreadable
+from karl.schema.event import Event, Payload, decode_payload
+from karl.session.emissions import Held
 
 
-class Glance(msgspec.Struct, frozen=True):
+class Glance(msgspec.Struct, frozen=True, gc=False):
     """What the fold needs of a payload."""
 
     prompt: object = None
@@ -41,6 +43,7 @@ class Flags(msgspec.Struct, frozen=True):
 _glance = msgspec.json.Decoder(Glance).decode
 _response = msgspec.json.Decoder(_Response).decode
 _flags = msgspec.json.Decoder(Flags).decode
+_NO_PAYLOAD = Payload()
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -50,6 +53,18 @@ def glance(event: Event) -> Glance:
         return _glance(event.payload)
     except _UNREADABLE:
         return Glance()
+
+
+def payload_of(held: Held) -> Payload:
+    """Read all that is understood of a payload; the second time it is known."""
+    payload = held.payload
+    if payload is None:
+        try:
+            payload = decode_payload(held.event)
+        except Unreadable:
+            payload = _NO_PAYLOAD  # its kind and time still count; the bytes stay in the record
+        held.payload = payload
+    return payload
 
 
 def started_agent(event: Event) -> str | None:

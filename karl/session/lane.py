@@ -35,12 +35,11 @@ from karl.session.emissions import (
     Strays,
     Turn,
     home_of,
-    marks_of,
     short_id,
     trajectory_at,
     trajectory_id,
 )
-from karl.session.glance import flags, glance, text
+from karl.session.glance import Glance, flags, glance, payload_of, text
 from karl.session.moments import RESULTS, moment
 from karl.session.twins import Name, Teller, mark, names_of
 
@@ -95,16 +94,17 @@ class Lane:
         The very same entry given twice gives nothing the second time: it is open, and leaves
         with its turn.
         """
-        short = short_id(held.event.id)
+        event = held.event
+        short = short_id(event.id)
         entry = self._ids.get(short)
         if entry is not None:
-            return [] if entry == held.entry else [Duplicate(held.entry, held.event.id)]
+            return [] if entry == held.entry else [Duplicate(held.entry, event.id)]
         if short in self._marks:
-            return [Duplicate(held.entry, held.event.id)]
+            return [Duplicate(held.entry, event.id)]
         self.last_seen_ms = now_ms
         self._short = short
-        out = self._after_silence(held.event)
-        step = moment(held.event.kind)
+        out = self._after_silence(event)
+        step = moment(event.kind)
         rule = self._rules.get(step)
         out += rule(self, held, step) if rule else self._keep(held, step)
         limits = self._limits
@@ -146,7 +146,8 @@ class Lane:
 
     def leaving(self, held: tuple[Held, ...], home: bytes) -> Strays:
         """Give events that leave outside of a turn, and mark where they went."""
-        marks = self._remember(held, map(short_id, [item.event.id for item in held]), home)
+        shorts = [short_id(item.event.id) for item in held]
+        marks = self._remember(held, shorts, [glance(item.event) for item in held], home)
         return self._strays_of(held, marks, ended=False, of=trajectory_at(home))
 
     # --- one rule per kind; each holds the entry or lets it go ---
@@ -221,8 +222,9 @@ class Lane:
         self.held.append(held)
         self._ids[self._short] = held.entry
         self.open_bytes += len(held.raw)
-        if held.event.time_ms is not None:
-            self._last_ms = held.event.time_ms
+        time_ms = held.event.time_ms
+        if time_ms is not None:
+            self._last_ms = time_ms
         return []
 
     # --- what leaves ---
@@ -241,7 +243,7 @@ class Lane:
         held, last_ms = tuple(self.held), self._last_ms
         carry = self.carry
         name = trajectory_id(self.session, held[0].event.id)
-        marks = self._remember(held, self._ids, home_of(name))
+        marks = self._remember(held, self._ids, [payload_of(item) for item in held], home_of(name))
         turn = Turn(
             id=name,
             session=self.session,
@@ -266,7 +268,7 @@ class Lane:
 
     def _strays(self, *, ended: bool) -> Strays:
         held = tuple(self.held)
-        marks = self._remember(held, self._ids, NO_HOME)
+        marks = self._remember(held, self._ids, [glance(item.event) for item in held], NO_HOME)
         self.carry.ended = ended or self.carry.ended
         strays = self._strays_of(held, marks, ended=ended)
         self._clear()
@@ -298,33 +300,43 @@ class Lane:
             )
         ]
 
-    def _remember(self, held: tuple[Held, ...], shorts: Iterable[bytes], home: bytes) -> bytes:
+    def _remember(
+        self,
+        held: Iterable[Held],
+        shorts: Iterable[bytes],
+        read: Iterable[Glance | Payload],
+        home: bytes,
+    ) -> bytes:
         """Take what later turns must know from entries that leave; give their marks.
 
         An event is marked by its id, and by the names that another telling may give it.
         """
-        carry, marks = self.carry, bytearray()
+        carry, teller = self.carry, self.teller
         calls = dict.fromkeys(carry.open_calls)
-        for item, short in zip(held, shorts, strict=True):
-            carry.agent_version = item.event.agent_version or carry.agent_version
-            step = moment(item.event.kind)
-            seen = glance(item.event)
-            marks += short + home
-            for name in names_of(item.event, step, seen):
-                marks += mark(self.teller, name) + home
-            if isinstance(seen.tool_use_id, str) and 0 < len(seen.tool_use_id) <= CALL_ID_MAX:
+        known: list[bytes] = []
+        for item, short, seen in zip(held, shorts, read, strict=True):
+            event = item.event
+            step = moment(event.kind)
+            known.append(short)
+            for name in names_of(event, step, seen):
+                known.append(mark(teller, name))  # noqa: PERF401
+            call = seen.tool_use_id
+            if type(call) is str and 0 < len(call) <= CALL_ID_MAX:
                 if step == "PreToolUse":
-                    calls[seen.tool_use_id] = None
+                    calls[call] = None
                 elif step in RESULTS:
-                    calls.pop(seen.tool_use_id, None)
+                    calls.pop(call, None)
+            if event.agent_version:
+                carry.agent_version = event.agent_version
             if not seen.agent_id:
-                model = seen.to_model if step == "PostModelSwitch" else seen.model
-                carry.model = text(model) or carry.model
-                carry.permission_mode = text(seen.permission_mode) or carry.permission_mode
+                model = glance(event).to_model if step == "PostModelSwitch" else seen.model
+                if model is not None:
+                    carry.model = text(model) or carry.model
+                if seen.permission_mode is not None:
+                    carry.permission_mode = text(seen.permission_mode) or carry.permission_mode
         carry.open_calls = list(calls)[-OPEN_CALLS_MAX:]
-        known = bytes(marks)
-        self._marks.update(marks_of(known))
-        return known
+        self._marks.update(dict.fromkeys(known, home))
+        return home.join(known) + home if known else b""
 
     def _clear(self) -> None:
         self.held, self._ids = [], {}

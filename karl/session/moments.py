@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -27,13 +28,28 @@ _SAME_AS = {
     "agentStop": "Stop",
     "stop": "Stop",
 }
+_OWN = (
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PermissionRequest",
+    "PermissionDenied",
+    "Stop",
+    "AssistantMessage",
+)
 #: The moments that say how a call ended.
 RESULTS = frozenset({"PostToolUse", "PostToolUseFailure", "PermissionDenied"})
 
 
-def moment(kind: str) -> str:
-    """Give Claude Code's name for an event kind; a kind that we do not know is its own name."""
-    return _SAME_AS.get(kind, kind)
+class _Moments(dict[str, str]):
+    def __missing__(self, kind: str) -> str:
+        return kind
+
+
+#: Gives Claude Code's name for an event kind; a kind that we do not know is its own name. Each event asks
+#: three times, so it is no function of ours that answers.
+moment: Callable[[str], str] = _Moments(dict(zip(_OWN, _OWN, strict=True)) | _SAME_AS).__getitem__
 
 
 def known_time(time_ms: int | None) -> int | None:
@@ -43,8 +59,7 @@ def known_time(time_ms: int | None) -> int | None:
 
 def iso(time_ms: int | None) -> str | None:
     """Write Unix milliseconds as ISO-8601 in UTC; null where `known_time` is."""
-    time_ms = known_time(time_ms)
-    if time_ms is None:
+    if time_ms is None or not 0 <= time_ms < _YEAR_10000_MS:
         return None
     seconds, millis = divmod(time_ms, 1000)
     return f"{_second(seconds)}.{millis:03d}Z"

@@ -7,9 +7,9 @@ no payload makes it raise. The facts stay beside the reading, so a better one ca
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 
-from karl.errors import Unreadable
-from karl.schema.event import ASSISTANT_MESSAGE, Payload, decode_payload
+from karl.schema.event import ASSISTANT_MESSAGE, Payload
 from karl.schema.trajectory import Calls as CallsRead
 from karl.schema.trajectory import (
     CallStatus,
@@ -24,11 +24,12 @@ from karl.schema.trajectory import (
 from karl.session.calls import Call, Calls, Step, as_tool_call, text_of
 from karl.session.corrections import prompt_kind
 from karl.session.emissions import Held, Turn
+from karl.session.glance import payload_of
 from karl.session.moments import RESULTS, iso, known_time, moment
 from karl.session.vocabulary import whole
 
 _LIVE = frozenset({"hook", "http"})
-_NO_PAYLOAD = Payload()
+_NO_PAYLOAD, _NO_USAGE = Payload(), Usage()
 #: People do refuse a call or two, with all else that it was sent with.
 _SOME = 2
 #: More tokens than a response can have; what is above was not counted.
@@ -52,6 +53,7 @@ def normalize_turn(turn: Turn) -> Trajectory:
     first = steps[0].event
     project = next((step.event.project for step in steps if step.event.project), None)
     skill = _skill(pairing.calls, steps)
+    usage = _usage(steps)
     return Trajectory(
         id=turn.id,
         session_id=turn.session,
@@ -60,20 +62,17 @@ def normalize_turn(turn: Turn) -> Trajectory:
         domain=skill.domain or project or "unknown",
         skill=skill,
         recorded_at=iso(turn.time_ms),
-        context=_context(turn, steps, project),
+        context=_context(turn, steps, project, usage),
         trajectory=_summary(events, _response(steps)),
         outcome=_outcome(turn, steps),
         timing=_timing(steps, len(events)),
-        usage=_usage(steps),
+        usage=usage,
     )
 
 
 def _step(held: Held) -> Step:
-    try:
-        payload = decode_payload(held.event)
-    except Unreadable:
-        payload = _NO_PAYLOAD  # its kind and time still count; the bytes stay in the record
-    return Step(moment(held.event.kind), held.event, payload, known_time(held.event.time_ms))
+    event = held.event
+    return Step(moment(event.kind), event, payload_of(held), known_time(event.time_ms))
 
 
 def _unfinished(turn: Turn, steps: list[Step]) -> CallStatus:
@@ -106,7 +105,7 @@ def _expansion(steps: list[Step]) -> Step | None:
     return next((step for step in steps if step.moment == "UserPromptExpansion"), None)
 
 
-def _context(turn: Turn, steps: list[Step], project: str | None) -> Context:
+def _context(turn: Turn, steps: list[Step], project: str | None, usage: Usage) -> Context:
     told = _prompt(steps) or _expansion(steps)
     payload = told.payload if told else _NO_PAYLOAD
     human = prompt_kind(payload.prompt, payload) == "human" if told else None
@@ -120,13 +119,14 @@ def _context(turn: Turn, steps: list[Step], project: str | None) -> Context:
         cwd=text_of(payload.cwd) or _first(ours, "cwd"),
         git_repo=project,
         model=_first(ours, "model") or turn.model,
-        total_tokens=_usage(steps).total or None,
+        total_tokens=usage.total or None,
         permission_mode=mode or turn.permission_mode,
     )
 
 
 def _first(payloads: list[Payload], field: str) -> str | None:
-    return next((found for payload in payloads if (found := text_of(getattr(payload, field)))), None)
+    values = map(attrgetter(field), payloads)
+    return next((value for value in values if value and isinstance(value, str)), None)
 
 
 def _skill(calls: list[Call], steps: list[Step]) -> Skill:
@@ -177,12 +177,16 @@ def _usage(steps: list[Step]) -> Usage:
     """Add up the tokens of the turn's messages, subagents' included; one told twice counts once."""
     messages: dict[str, dict[str, int]] = {}
     for number, step in enumerate(steps):
+        if step.moment != ASSISTANT_MESSAGE:
+            continue
         said = step.payload.usage
-        if step.moment != ASSISTANT_MESSAGE or not isinstance(said, dict):
+        if not isinstance(said, dict):
             continue
         known = messages.setdefault(text_of(step.payload.message_id) or f"#{number}", {})
         for name, field in _TOKENS.items():
             known[name] = max(known.get(name, 0), min(max(whole(said.get(field)) or 0, 0), _TOKENS_MAX))
+    if not messages:
+        return _NO_USAGE
     return Usage(
         **{name: sum(known[name] for known in messages.values()) for name in _TOKENS}, messages=len(messages)
     )
@@ -190,15 +194,16 @@ def _usage(steps: list[Step]) -> Usage:
 
 def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
     sequence = [call.tool_name for call in events]
+    successes = [call.success for call in events]
     return CallsRead(
         events=events,
         tool_sequence=sequence,
         tool_counts=dict(Counter(sequence)),
         total_tools=len(events),
-        successes=sum(call.success is True for call in events),
-        failures=sum(call.success is False for call in events),
+        successes=successes.count(True),
+        failures=successes.count(False),
         bash_errors=sum(
-            call.tool_name == "Bash" and (call.success is False or bool(call.exit_code)) for call in events
+            [call.tool_name == "Bash" and (call.success is False or bool(call.exit_code)) for call in events]
         ),
         observed_event_count=len(events),
         response=response,

@@ -6,10 +6,10 @@ recorded the session adds only what they could not see, and the two make one ses
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from karl.schema.event import Event
+from karl.schema.event import Event, Payload
 from karl.session.calls import AGENT_TOOLS
 from karl.session.glance import Glance, started_agent, text
 from karl.session.moments import RESULTS
@@ -46,12 +46,13 @@ class Twins(NamedTuple):
 _NONE = Twins()
 
 
-def names_of(event: Event, step: str, seen: Glance) -> tuple[Name, ...]:
+def names_of(event: Event, step: str, seen: Glance | Payload) -> tuple[Name, ...]:
     """Give the names under which an event is remembered when it leaves."""
-    call = text(seen.tool_use_id)
     if step in _BEGINS:
+        call = text(seen.tool_use_id)
         return (("call", call),) if call else ()
     if step in RESULTS:
+        call = text(seen.tool_use_id)
         ended: tuple[Name, ...] = (("end", call),) if call else ()
         is_agents = step == "PostToolUse" and text(seen.tool_name) in AGENT_TOOLS
         agent = started_agent(event) if is_agents else None
@@ -83,10 +84,10 @@ def twins_of(event: Event, step: str, seen: Glance) -> Twins:
 def mark(teller: Teller, name: Name) -> bytes:
     """Give the 8 bytes by which a fact that was told is remembered."""
     data = f"{teller}\n{name[0]}\n{name[1]}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=8).digest()
+    return blake2b(data, digest_size=8).digest()
 
 
-def _prompt_names(event: Event, seen: Glance, minutes: tuple[int, ...]) -> tuple[Name, ...]:
+def _prompt_names(event: Event, seen: Glance | Payload, minutes: tuple[int, ...]) -> tuple[Name, ...]:
     """Name a prompt by its id and words (agents give one id to several prompts), and by words and minute."""
     if not isinstance(seen.prompt, str):
         return ()

@@ -37,6 +37,8 @@ _TELLING = frozenset(
         "returncode", "status", "success", "timedOutAfterMs", *(key for key, _ in _DURATIONS),
     }
 )  # fmt: skip
+#: Those of them that say nothing of an end, as long as there is no error.
+_OF_EVERY_DAY = frozenset({"error", *(key for key, _ in _DURATIONS)})
 _WITHOUT_FAILURE_EVENT = ("codex", "gemini", "atif")
 
 _EXIT_FIRST_LINE = re.compile(r"(?:Error: )?Exit code:? (-?\d{1,10})\b")
@@ -127,9 +129,15 @@ def milliseconds(value: object, scale: int = 1) -> int | None:
 
 
 def _of_object(tool: str, response: dict[str, Any], *, mute: bool) -> Verdict:
-    # Nearly every response has none of these fields; looking for each of them is the dear part.
-    if not mute and _TELLING.isdisjoint(response) and not response.get("interrupted"):
-        return _fine(tool, mute=False)
+    # Nearly every response has none of these fields, or how long it took and that there was no error;
+    # looking for each of them is the dear part.
+    if not mute and not response.get("interrupted"):
+        telling = _TELLING.intersection(response)
+        if not telling:
+            return _fine(tool, mute=False)
+        if telling <= _OF_EVERY_DAY and not response.get("error"):
+            fine = _fine(tool, mute=False)
+            return Verdict(fine.success, fine.status, fine.exit_code, None, _duration_in(response))
     return _of_telling_object(tool, response, mute=mute)
 
 

@@ -230,11 +230,15 @@ def key_params(value: object, *, string_max: int = STRING_MAX, keys_max: int = K
     if len(params) > keys_max:
         params = _choose(params, keys_max)
     kept: dict[str, Any] = {}
+    bulk_max = min(BULK_MAX, string_max)
     for key, item in params.items():
-        limit = min(BULK_MAX, string_max) if key in _BULK else string_max
+        name = key
         if type(key) is not str or len(key) > _KEY_MAX or not key.isascii():
-            key = cut(clean_text(str(key)), _KEY_MAX)  # noqa: PLW2901  rare: keep the common path flat
-        kept[key] = _flat(item, limit)
+            name = cut(clean_text(str(key)), _KEY_MAX)
+        if type(item) is str and len(item) <= bulk_max and item.isascii():
+            kept[name] = item  # as most are
+        else:
+            kept[name] = _flat(item, bulk_max if key in _BULK else string_max)
     return kept
 
 

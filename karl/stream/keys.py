@@ -3,7 +3,8 @@
 Keys of one partition share a hash tag, so that one script may touch them on a cluster too.
 `{p}` is the partition number, 0 to 63; `{s}` a session id.
 
-    karl:{p}:events      stream   events on their way to a session; one field `d`, an encoded Event;
+    karl:{p}:events      stream   events on their way to a session; one field `d`, an encoded Event, or
+                                  several, one a line;
                                   trimmed by the sessions worker behind the oldest open turn
     karl:{p}:records     stream   record bodies on their way to the ledger; fields `k` (kind), `b` (body);
                                   trimmed by the ledger worker after fsync
@@ -16,6 +17,9 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
     karl:ledger:lease    string   who writes the ledger; expires with the lease
     karl:ledger:term     string   the last term given out; never expires, only grows
     karl:ledger:wake     list     told to one standby when the writer gives the lease back; expires with it
+    karl:ledger:head     string   the last line whose record left the streams: JSON with seq, hash, term; a
+                                  folder without it is not the ledger; never expires
+    karl:ledger:followers string  what its writer says of its followers (JSON); expires within a minute
     karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
     karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
 """
@@ -33,6 +37,8 @@ GROUP = "sessions"
 LEDGER_LEASE = "karl:ledger:lease"
 LEDGER_TERM = "karl:ledger:term"
 LEDGER_WAKE = "karl:ledger:wake"
+LEDGER_HEAD = "karl:ledger:head"
+LEDGER_FOLLOWERS = "karl:ledger:followers"
 WORKERS = "karl:workers"
 NODES = "karl:nodes"
 

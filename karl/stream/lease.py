@@ -28,9 +28,17 @@ if TYPE_CHECKING:
 #: The part of a lease's life that we do not use, for clocks that run at different speeds.
 MARGIN = 0.1
 
-_ACQUIRE = """
+#: How many of our own lives another's lease may last at most. The server keeps its end as a time of day:
+#: were its clock set back, what a dead process left would last as much longer.
+OLD_CLOCK = 10
+
+# A server that is full must still let somebody write the ledger, which empties it.
+_ACQUIRE = """#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
-if holder then return {0, holder} end
+if holder then
+  redis.call('PEXPIRE', KEYS[1], ARGV[4], 'LT')
+  return {0, holder}
+end
 local term = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[3])) + 1
 redis.call('SET', KEYS[2], string.format('%d', term))
 redis.call('SET', KEYS[1], ARGV[1] .. '#' .. string.format('%d', term), 'PX', ARGV[2])
@@ -50,7 +58,7 @@ return redis.call('DEL', KEYS[1])
 """
 
 #: The same, and wakes one of those who wait: what is left for nobody is forgotten after ARGV[2] ms.
-_HAND_OVER = """
+_HAND_OVER = """#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('RPUSH', KEYS[2], ARGV[1])
@@ -94,9 +102,8 @@ class Lease:
     def acquire(self, floor: int) -> str | None:
         """Try once to take the lease with a term above `floor`; give the present holder if it is taken."""
         started = self._clock()
-        term, holder = self._redis.eval(
-            _ACQUIRE, 2, self._key, self._term_key, self._owner, str(self._ttl_ms), str(floor)
-        )
+        given = self._owner, str(self._ttl_ms), str(floor), str(OLD_CLOCK * self._ttl_ms)
+        term, holder = self._redis.eval(_ACQUIRE, 2, self._key, self._term_key, *given)
         if not term:
             return str(holder.decode())
         self.term = int(term)

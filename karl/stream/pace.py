@@ -14,7 +14,7 @@ class Pace:
         self._bytes_max = bytes_max
         self._entries_max = entries_max
         self._size = 1024.0
-        self._streams = 16
+        self._streams = 64
 
     @property
     def count(self) -> int:

@@ -25,29 +25,41 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from redis.exceptions import NoScriptError
 
 from karl.stream import keys
 from karl.stream.connect import command
-from karl.stream.lease import MARGIN, RELEASE, RENEW
+from karl.stream.lease import MARGIN, OLD_CLOCK, RELEASE, RENEW
 
 if TYPE_CHECKING:
     from redis import Redis
 
+# `allow-oom`: a server that is full takes no more events, but who empties it must be able to write.
+
 #: Counts who is alive by the server's clock, and says that we are.
-_ALIVE = """
+_ALIVE = """#!lua flags=allow-oom
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf') -- said before the clock was set back
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return redis.call('ZCARD', KEYS[1])
+"""
+
+#: Takes a partition's lease if it is free, and makes its stream and its group if there are none.
+_TAKE = """#!lua flags=allow-oom
+local taken = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[2], 'sessions', '0', 'MKSTREAM')
+if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
+return taken
 """
 
 # KEYS: lease, events, records, dead, then a session and a seen key for each session.
 # ARGV: token, life of what sessions carry (ms), trim id or '', last folded id or '', entries folded so
 # far; number of records, then kind and body of each; number of dead letters, then entry, data, reason,
 # where, node of each; number of sessions, then carry and newly seen ids of each.
-_HAND_ON = """
+_HAND_ON = """#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
 if holder ~= ARGV[1] then return redis.error_reply('LEASELOST ' .. (holder or 'nobody')) end
 local at = 6
@@ -85,11 +97,15 @@ return records
 """
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entry of an events stream."""
 
     id: bytes
     data: bytes
+
+
+#: An id that no entry has.
+NO_ENTRY = b"0-0"
 
 
 class DeadEntry(NamedTuple):
@@ -155,7 +171,8 @@ class Partitions:
         somebody else may have worked on it. Called every third of a lease's life.
         """
         before = set(self._trusted_until)
-        alive = int(self._redis.eval(_ALIVE, 1, keys.WORKERS, self._owner, str(self._ttl_ms)))
+        given = self._owner, str(self._ttl_ms), str(OLD_CLOCK * self._ttl_ms)
+        alive = int(self._redis.eval(_ALIVE, 1, keys.WORKERS, *given))
         self._renew()
         renewed = set(self._trusted_until)
         share = -(-keys.PARTITIONS // alive)
@@ -172,10 +189,17 @@ class Partitions:
         self._release(sorted(self._trusted_until))
         self._redis.zrem(keys.WORKERS, self._owner)
 
-    def start_over(self, partition: int) -> None:
-        """Read a partition from the beginning of its stream again."""
-        self._position[partition] = b"0"
-        self._forget_count(partition, self._redis.xinfo_stream(keys.events_key(partition)))
+    def start_over(self, partitions: Sequence[int]) -> None:
+        """Read partitions from the beginning of their streams again.
+
+        In one round trip: one for each would outlast the leases where the server is far away.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in partitions:
+            pipe.xinfo_stream(keys.events_key(partition))
+        for partition, stream in zip(partitions, pipe.execute(), strict=True):
+            self._position[partition] = b"0"
+            self._forget_count(partition, stream)
 
     def read(self, count: int, block_ms: int) -> dict[int, list[Entry]]:
         """Read on in all owned partitions; waits up to `block_ms` (0: not at all) for the first entry."""
@@ -199,10 +223,22 @@ class Partitions:
 
     def carried(self, sessions: Sequence[tuple[int, str]]) -> list[tuple[bytes | None, bytes]]:
         """Fetch what sessions carried from earlier turns, in one round trip: (carry, seen ids) each."""
+        places: dict[int, list[int]] = {}
+        for at, (partition, _) in enumerate(sessions):
+            places.setdefault(partition, []).append(at)
+        # One command a partition: its keys share a hash tag, and a command a session costs thrice as much.
         pipe = self._redis.pipeline(transaction=False)
-        for partition, session in sessions:
-            pipe.mget(keys.session_key(partition, session), keys.seen_key(partition, session))
-        return [(carry, seen or b"") for carry, seen in pipe.execute()]
+        for partition, these in places.items():
+            names = [sessions[at][1] for at in these]
+            pipe.mget(
+                [keys.session_key(partition, name) for name in names]
+                + [keys.seen_key(partition, name) for name in names]
+            )
+        found: list[tuple[bytes | None, bytes]] = [(None, b"")] * len(sessions)
+        for these, values in zip(places.values(), pipe.execute(), strict=True):
+            for at, carry, seen in zip(these, values, values[len(these) :], strict=False):
+                found[at] = carry, seen or b""
+        return found
 
     def hand_on(self, work: dict[int, HandOn]) -> list[int]:
         """Let work leave its partitions, each in one step; gives the partitions that were lost.
@@ -211,7 +247,9 @@ class Partitions:
         """
         if not self._hand_on_sha:
             self._hand_on_sha = self._redis.script_load(_HAND_ON)
-        pipe = self._redis.pipeline(transaction=False)
+        # Each step stands for itself. In one transaction they cost a server that syncs its file before it
+        # answers one sync; else it would sync at each piece that it reads of them, eighty times.
+        pipe = self._redis.pipeline(transaction=True)
         for partition, leaving in work.items():
             pipe.evalsha(self._hand_on_sha, *self._arguments(partition, leaving))
         replies = dict(zip(work, pipe.execute(raise_on_error=False), strict=True))
@@ -284,15 +322,19 @@ class Partitions:
         held = self._redis.mget([keys.lease_key(p) for p in free])
         candidates = [p for p, holder in zip(free, held, strict=True) if holder is None][:wanted]
         pipe = self._redis.pipeline(transaction=False)
+        for partition, holder in zip(free, held, strict=True):
+            if holder is not None:
+                pipe.pexpire(keys.lease_key(partition), OLD_CLOCK * self._ttl_ms, lt=True)
+        pipe.execute()
         for partition in candidates:
-            pipe.set(keys.lease_key(partition), self._token(partition), nx=True, px=self._ttl_ms)
-            pipe.xgroup_create(keys.events_key(partition), keys.GROUP, id="0", mkstream=True)
+            names = keys.lease_key(partition), keys.events_key(partition)
+            pipe.eval(_TAKE, 2, *names, self._token(partition), str(self._ttl_ms))
             pipe.xinfo_stream(keys.events_key(partition))
         replies = pipe.execute(raise_on_error=False)
         for number, partition in enumerate(candidates):
-            granted, made, stream = replies[3 * number : 3 * number + 3]
-            for reply in (granted, made, stream):
-                if isinstance(reply, Exception) and "BUSYGROUP" not in str(reply):
+            granted, stream = replies[2 * number : 2 * number + 2]
+            for reply in (granted, stream):
+                if isinstance(reply, Exception):
                     raise reply
             if granted:
                 self._position[partition] = b"0"

@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,8 @@ from karl.errors import LineDown
 
 #: Longest path that a unix socket may have on Linux and macOS.
 _SOCKET_PATH_MAX = 100
+#: What it may hold: a full one refuses events, which wait in the spool, and lets the line empty it.
+MAXMEMORY = "1gb"
 #: Seconds that a server may take to load its append-only file before we say that it does not start.
 START_S = 60.0
 
@@ -66,8 +69,23 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def embedded_url(data_dir: Path) -> str:
-    """Give the URL under which the embedded server of a data folder is reached."""
+    """Give the URL under which the embedded server of a data folder is reached.
+
+    Raises LineDown where somebody else may have put a server of his own.
+    """
+    _require_private(socket_path(data_dir).parent)
     return f"unix://{quote(str(socket_path(data_dir)))}"
+
+
+def _require_private(folder: Path) -> None:
+    """Refuse a socket's folder that another user made or may write to: who listens there reads all events."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return
+    theirs = found.st_uid != os.getuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode)
+    if theirs and folder.parent == Path(tempfile.gettempdir()):
+        raise LineDown(f"{folder} is not yours alone; remove it, or set KARL_DATA_DIR to a shorter path")
 
 
 def line_url(redis_url: str, data_dir: Path) -> str:
@@ -93,13 +111,14 @@ class Server:
         """Start the server and wait until it answers. Raises LineDown with the end of its log."""
         for folder in (self._folder, self._socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_private(self._socket.parent)
         if answers(self._socket):
             raise LineDown(f"a server answers on {self._socket} already; is `karl up` running?")
         command = [
             find_server(), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700",
             "--dir", str(self._folder), "--logfile", str(self._folder / "server.log"),
             "--appendonly", "yes", "--appendfsync", "always", "--save", "",
-            "--maxmemory-policy", "noeviction", "--daemonize", "no",
+            "--maxmemory", MAXMEMORY, "--maxmemory-policy", "noeviction", "--daemonize", "no",
         ]  # fmt: skip
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "karl-redis", *command],

@@ -168,9 +168,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock under which files are made and the link is moved; waits for it."""
     path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(path.with_name(path.name + ".lock"), flags, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 def next_file(path: Path) -> Path:
@@ -211,4 +215,4 @@ def _files(path: Path) -> list[Path]:
 
 def _number(path: Path, file: Path) -> int:
     digits = file.name.removeprefix(f"{path.stem}-").removesuffix(path.suffix)
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if digits.isascii() and digits.isdigit() else 0

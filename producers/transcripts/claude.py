@@ -72,7 +72,8 @@ class Claude:
         """List a session's file and those of its subagents, in both layouts."""
         if path.stem.startswith("agent-"):
             return [path]
-        own = sorted((path.parent / path.stem / _SUBAGENTS).rglob("agent-*.jsonl"))
+        below = (path.parent / path.stem / _SUBAGENTS).rglob("agent-*.jsonl")
+        own = sorted(item for item in below if item.is_file())
         if path.parent not in self._beside:
             self._beside[path.parent] = by_session(path.parent)
         return [path, *own, *self._beside[path.parent].get(path.stem, [])]

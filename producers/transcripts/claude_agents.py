@@ -66,7 +66,7 @@ class Agents:
 def by_session(folder: Path) -> dict[str, list[Path]]:
     """List the subagents' files that lie beside their session's, as older versions kept them."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("agent-*.jsonl")):
+    for path in sorted(item for item in folder.glob("agent-*.jsonl") if item.is_file()):
         try:
             session = _head(path).session_id
         except OSError:
@@ -99,6 +99,8 @@ def _head(path: Path) -> Line:
 
 
 def _beside(path: Path) -> dict[str, Any]:
+    if not path.is_file():  # a pipe or a device would not end
+        return {}
     try:
         return parse(path.read_bytes())
     except (FileNotFoundError, Unreadable):

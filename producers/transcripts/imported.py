@@ -63,7 +63,7 @@ class Imported:
     def is_done(self, stamp: Stamp) -> bool:
         """Say whether a file was imported as it is now."""
         row = self._db.execute(
-            "select size, mtime_ns from files where agent = ? and path = ?", (self._agent, str(stamp.path))
+            "select size, mtime_ns from files where agent = ? and path = ?", (self._agent, _name(stamp.path))
         ).fetchone()
         return row is not None and tuple(row) == (stamp.size, stamp.mtime_ns)
 
@@ -74,7 +74,7 @@ class Imported:
             self._db.executemany("insert or ignore into owners values (?, ?)", owners)
             self._db.executemany(
                 "insert or replace into files values (?, ?, ?, ?)",
-                [(self._agent, str(path), size, mtime_ns) for path, size, mtime_ns in done],
+                [(self._agent, _name(path), size, mtime_ns) for path, size, mtime_ns in done],
             )
         self._new.clear()
 
@@ -100,6 +100,8 @@ def imported(data_dir: Path, agent: str) -> Iterator[Imported]:
     except OSError as error:
         raise Refused(f"{data_dir} can not be made: {error.strerror or error}") from error
     path = data_dir / "imports.sqlite"
+    if path.is_symlink():
+        raise Refused(f"{path} is a link; move it away")
     with alone(data_dir / "imports.lock", f"another import into {data_dir}"):
         try:
             with closing(sqlite3.connect(path)) as connection:
@@ -111,3 +113,8 @@ def imported(data_dir: Path, agent: str) -> Iterator[Imported]:
             raise Refused(
                 f"{path} can not be used: {error}; move it away and import again, which brings nothing twice"
             ) from error
+
+
+def _name(path: Path) -> str:
+    """Give a path as SQLite can keep it; a name may be no text."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

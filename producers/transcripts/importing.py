@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from karl.errors import Refused, Unreadable
 from karl.schema.event import TRANSCRIPT, Event, event_id
-from producers.importing import Sender
+from producers.importing import Sender, require_file
 from producers.ship import envelope_maker
 from producers.transcripts.imported import Imported, Stamp, imported
 from producers.transcripts.told import Broken, Format, Told
@@ -179,6 +179,8 @@ class _Run:
         found: dict[Path, None] = {}
         for path in paths:
             try:
+                if not path.is_dir():
+                    require_file(path)
                 found.update(dict.fromkeys(item.absolute() for item in self._format.find(path)))
             except (OSError, Refused) as error:
                 self._refuse(path, error)

@@ -17,6 +17,7 @@ from karl.errors import Unreadable
 from producers.envelope import RAW_MAX, parse
 from producers.pieces import BETWEEN, Piece, Scanner
 from producers.transcripts.told import Broken, Skipped
+from producers.values import TOO_MANY, has_too_many
 
 #: What an agent had not finished writing.
 TORN = Skipped("torn last line")
@@ -42,6 +43,9 @@ def read_lines(path: Path, shape: type[T]) -> Iterator[tuple[int, T | Broken | S
                 while not raw.endswith(b"\n") and (raw := file.readline(RAW_MAX)):
                     pass
                 yield number, Broken(head, number, f"it is larger than {RAW_MAX >> 20} MiB")
+                continue
+            if has_too_many(raw):
+                yield number, Broken(raw[:_BROKEN_MAX], number, TOO_MANY)
                 continue
             try:
                 yield number, decode(raw)

@@ -123,6 +123,7 @@ class Processes(Home):
             "sessions": now.partitions_held == 64,
             "ledger": now.ledger_lease is not None,
             "views": "views: ready" in (self.folder / "views.log").read_text(),
+            "jobs": bool(self.redis.smembers("rq:workers:default")),
         }[name]
 
 

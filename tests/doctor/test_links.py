@@ -299,7 +299,7 @@ def test_a_redis_that_does_not_answer_fails_and_the_event_does_not_wait_for_it(t
 
 def test_a_redis_that_keeps_everything_is_ok(at_redis: Home) -> None:
     visit = at_redis.visit(*QUICK)
-    assert [c["verdict"] for c in visit.told["checks"] if c["link"] == "redis"] == ["ok"] * 8
+    assert [c["verdict"] for c in visit.told["checks"] if c["link"] == "redis"] == ["ok"] * 9
 
 
 def test_a_policy_that_throws_events_away_fails_and_a_server_of_yours_is_left_alone(

@@ -432,7 +432,7 @@ def test_a_scheduled_prompt_is_a_request_of_its_own() -> None:
 def test_an_event_that_is_open_or_ledgered_already_is_a_duplicate() -> None:
     s = Script()
     first = s.prompt()
-    again = first._replace(entry="90-0")
+    again = msgspec.structs.replace(first, entry="90-0")
     assert s.session.add(again, 0) == [Duplicate("90-0", first.event.id)]
     s.stop()
     assert s.session.add(again, 0) == [Duplicate("90-0", first.event.id)]
@@ -485,7 +485,7 @@ def test_a_payload_that_can_not_be_read_is_folded_by_its_kind() -> None:
     for number, kind in enumerate(["UserPromptSubmit", "PreToolUse", "Stop"]):
         item = held(kind, number)
         broken = msgspec.structs.replace(item.event, payload=msgspec.Raw(b"[1,2"))
-        s.out += s.session.add(item._replace(event=broken), 0)
+        s.out += s.session.add(msgspec.structs.replace(item, event=broken), 0)
     assert len(s.turns[0].held) == 3
 
 
@@ -581,7 +581,7 @@ def _run(
         if hard and again:
             worker.take(again.pop())
         if repeat:
-            again.append(item._replace(entry=f"{number + 1}-1"))
+            again.append(msgspec.structs.replace(item, entry=f"{number + 1}-1"))
     if hard:
         for item in again:
             worker.take(item)

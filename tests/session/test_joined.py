@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -184,7 +185,7 @@ def test_importing_again_what_has_grown_adds_the_new_part_to_its_turn() -> None:
         s.tell(IMPORT_END),
     ]
     for item in first:
-        s.out += s.session.add(item._replace(entry=item.entry.replace("-0", "-9")), START_MS)
+        s.out += s.session.add(msgspec.structs.replace(item, entry=item.entry.replace("-0", "-9")), START_MS)
     s.tell("PostToolUse", tool_name="Bash", tool_response="ok", tool_use_id="a")
     s.tell("UserPromptSubmit", prompt="next", time_ms=START_MS + 10**6)
     s.tell(IMPORT_END)
@@ -199,7 +200,7 @@ def test_a_title_told_again_after_a_new_turn_leaves_that_turn_alone(works: bool)
     s.tell("UserPromptSubmit", prompt="go")
     s.tell_call("a")
     known = [*s.sent, s.tell("SessionTitle", title="A title"), s.tell(IMPORT_END)]
-    again = [item._replace(entry=item.entry.replace("-0", "-9")) for item in known]
+    again = [msgspec.structs.replace(item, entry=item.entry.replace("-0", "-9")) for item in known]
     for item in again[:-2]:
         s.out += s.session.add(item, START_MS)
     s.tell("UserPromptSubmit", prompt="next", time_ms=START_MS + 10**6)
@@ -225,7 +226,7 @@ def test_an_import_that_was_killed_in_the_middle_of_a_turn_changes_no_turn(works
     if works:
         s.tell("PreToolUse", tool_name="Bash", tool_input={}, tool_use_id="b")
     for item in list(s.sent):
-        s.out += s.session.add(item._replace(entry=item.entry.replace("-0", "-9")), START_MS)
+        s.out += s.session.add(msgspec.structs.replace(item, entry=item.entry.replace("-0", "-9")), START_MS)
     s.tell_call("c")
     s.tell(IMPORT_END)
     one, two = s.turns
@@ -244,7 +245,7 @@ def test_an_old_hook_that_comes_twice_leaves_the_open_turn_alone() -> None:
     s.tell(IMPORT_END)
     s.prompt("next", time_ms=START_MS + 10**6)
     for item in old:
-        s.out += s.session.add(item._replace(entry=item.entry.replace("-0", "-9")), START_MS)
+        s.out += s.session.add(msgspec.structs.replace(item, entry=item.entry.replace("-0", "-9")), START_MS)
     s.pre("b", time_ms=START_MS + 10**6)
     s.post("b", time_ms=START_MS + 10**6)
     s.stop(time_ms=START_MS + 10**6)
@@ -259,7 +260,7 @@ def test_the_end_of_an_import_that_is_told_again_leaves_nothing_held(asked: bool
     s = Session()
     first = [s.tell("UserPromptSubmit", prompt="go")] if asked else []
     first += [s.tell("PreToolUse", tool_name="Bash", tool_input={}, tool_use_id="a"), s.tell(IMPORT_END)]
-    again = [item._replace(entry=item.entry.replace("-0", "-9")) for item in first]
+    again = [msgspec.structs.replace(item, entry=item.entry.replace("-0", "-9")) for item in first]
     out = [one for item in again for one in s.session.add(item, START_MS)]
     assert [type(one) for one in out] == [Duplicate] * len(again)
     assert s.session.is_empty
@@ -376,7 +377,7 @@ def test_however_two_tellings_are_mixed_every_call_is_in_one_turn_and_nothing_is
     rest = [list(live), list(told)]
     while rest[0] or rest[1]:
         side = data.draw(st.integers(0, 1)) if rest[0] and rest[1] else int(not rest[0])
-        order.append(rest[side].pop(0)._replace(entry=f"{len(order) + 1}-0"))
+        order.append(msgspec.structs.replace(rest[side].pop(0), entry=f"{len(order) + 1}-0"))
     out: list[Emission] = []
     marks = b""
     carry = Carry()
@@ -419,6 +420,10 @@ def test_two_whole_tellings_make_one_turn_a_prompt(first: str) -> None:
     live, told = _tellings([(2, True, True, True), (1, True, False, True), (0, True, True, True)])
     order = [*live, *told] if first == "live" else [*told, *live]
     fold = OpenSession("s1", Carry(), {}, Limits())
-    out = [one for n, item in enumerate(order) for one in fold.add(item._replace(entry=f"{n}-0"), START_MS)]
+    out = [
+        one
+        for n, item in enumerate(order)
+        for one in fold.add(msgspec.structs.replace(item, entry=f"{n}-0"), START_MS)
+    ]
     out += fold.close("idle")
     assert len([one for one in out if isinstance(one, Turn)]) == 3

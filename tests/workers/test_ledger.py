@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,9 +11,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from karl.errors import LeaseLost
 from karl.ledger.verify import verify
+from karl.process import wake_on
 from karl.stream import dead_letters, keys
+from tests.conftest import wait_until
 from tests.workers.conftest import Feed, Line
 from workers.ledger import LedgerWorker
+from workers.loop import run
 
 MakeFeed = Callable[..., Feed]
 
@@ -60,6 +64,19 @@ def test_what_was_written_but_not_trimmed_is_not_written_again(
     line.drain(worker)
     assert len(line.records("trajectory")) == 2
     assert verify(line.folder).ok
+
+
+def test_a_writer_that_is_told_to_stop_waits_for_no_more_records(line: Line, redis: Redis) -> None:
+    stop = threading.Event()
+    line.ledger._block_ms = 18_000
+    running = threading.Thread(target=run, args=(line.ledger, stop))
+    wake_on(stop, line.ledger.wake)
+    running.start()
+    wait_until(lambda: any(c["cmd"] == "xread" for c in redis.client_list()), "it waits for records")
+    stop.set()
+    running.join(9)
+    assert not running.is_alive()
+    assert redis.get(keys.LEDGER_LEASE) is None
 
 
 class _NoTrim:
