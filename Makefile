@@ -22,7 +22,7 @@ demo: $(STAMP) ## run a scripted agent through the whole line and show its score
 	$(BIN)/karl demo
 
 test: $(STAMP) check ## everything CI runs: lint, types, import contracts, tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal
 
 check: $(STAMP) ## lint, types and import contracts alone
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from karl.demo.run import run
 
 
 @pytest.fixture(scope="package")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "tour"
+def folder() -> Iterator[Path]:
+    # A short path: what is shown of a longer one is cut, and the README shows it whole.
+    with tempfile.TemporaryDirectory(prefix="karl-") as short:
+        yield Path(short) / "tour"
 
 
 @pytest.fixture(scope="package")

@@ -114,7 +114,8 @@ def test_two_hundred_calls_of_four_threads_are_in_the_views(
 def test_a_shipper_that_is_killed_repeats_nothing(recorder: Recorder, redis: Redis) -> None:
     init_session_buffer("s-1", prompt_text="Once")
     append_tool_event("s-1", "Read", success=True)
-    first, second = recorder._shipper, Shipper(recorder._shipper.spool, redis, MAKER)
+    first = recorder._shipper
+    second = Shipper(Spool(first.spool.folder), redis, MAKER)
     first.spool.remove = lambda items: None  # type: ignore[method-assign] - it dies before it can
     assert first.run_once().count == 2
     assert second.run_once().count == 2
