@@ -83,7 +83,7 @@ def test_without_a_ledger_worker_it_is_cut_there(running: Line) -> None:
 def test_without_a_views_worker_it_is_cut_there_after_the_timeout(running: Line) -> None:
     line = running()
     line.end("views")
-    visit = line.visit("--timeout", "0.5")
+    visit = line.visit("--timeout", "4")
     assert visit.code == 1
     assert set(visit.failing) <= {"views/position", "round trip/event"}
     assert visit.told["probe"]["cut"] == "views"
@@ -100,7 +100,7 @@ def test_a_process_that_is_stopped_still_holding_its_lock_shows_by_the_event(
     line = running()
     line.running[name].send_signal(signal.SIGSTOP)
     try:
-        assert line.visit("--timeout", "0.5").told["probe"]["cut"] == stop
+        assert line.visit("--timeout", "4").told["probe"]["cut"] == stop
     finally:
         line.running[name].send_signal(signal.SIGCONT)
     wait_until(lambda: facts(line.redis).records_waiting == 0, "the line has caught up")
