@@ -79,7 +79,8 @@ def here(tmp_path: Path) -> Iterator[Here]:
             [KARL, "up"], env=made.environ, umask=0, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: b"partitions gained" in log.read_bytes(), "the line is up")
+        wait_until(lambda: b"partitions gained" in log.read_bytes(), "somebody folds")
+        wait_until((made.data / "spool").is_dir, "there is a folder that the hook can write to")
         yield made
     finally:
         up.terminate()
