@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -14,6 +15,9 @@ from karl.cli.moments import moment, when
 from karl.cli.render import measuring, plain, print_json
 from karl.errors import KarlError
 from karl.settings import Settings
+
+if TYPE_CHECKING:
+    from karl.ledger.erase import Wanted
 
 _SHOWN = 10
 
@@ -88,10 +92,9 @@ def erase(
     sys.exit(1 if left else 0)
 
 
-def _say_what_would_go(settings: Settings, wanted: object, *, resume: bool, as_json: bool) -> None:
-    from karl.ledger.erase import Wanted, find, unfinished  # noqa: PLC0415
+def _say_what_would_go(settings: Settings, wanted: Wanted, *, resume: bool, as_json: bool) -> None:
+    from karl.ledger.erase import find, unfinished  # noqa: PLC0415
 
-    assert isinstance(wanted, Wanted)
     with measuring("looking") as progress:
         told = without_place(progress)
         if resume:

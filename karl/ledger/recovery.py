@@ -156,6 +156,20 @@ def sync(fd: int) -> None:
     getattr(os, "fdatasync", os.fsync)(fd)  # macOS has no fdatasync
 
 
+def put(fd: int, path: Path, data: bytes) -> None:
+    """Write bytes to the end of a file and bring them to disk. Raises FsyncFailed; then nothing is known."""
+    try:
+        written = os.write(fd, data)
+        if written == len(data):
+            sync(fd)
+    except OSError as error:
+        raise FsyncFailed(f"{path}: {error}; nothing more is written") from error
+    if written != len(data):
+        raise FsyncFailed(
+            f"{path}: the disk took {written} of {len(data)} bytes; make room, then start this process again"
+        )
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to disk. Raises FsyncFailed."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

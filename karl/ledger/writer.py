@@ -37,7 +37,7 @@ from karl.ledger.frame import (
     read_stream_id,
     write_line,
 )
-from karl.ledger.recovery import EMPTY, State, cut_off, recover, sync, sync_folder
+from karl.ledger.recovery import EMPTY, State, cut_off, put, recover, sync_folder
 from karl.ledger.segments import Cut, HeaderBody, Seal, newest_term, segment_name
 
 __all__ = ["Draft", "Recovery", "Writer", "newest_term"]
@@ -246,19 +246,9 @@ class Writer:
             self._sound = False
             raise LedgerHeld(f"somebody else wrote into {self._segment}; stop them, and open anew")
         self._sound = False
-        try:
-            written = os.write(self._fd, data)
-            if written == len(data):
-                sync(self._fd)
-        except OSError as error:
-            raise FsyncFailed(f"{self._folder / self._segment}: {error}; nothing more is written") from error
-        if written != len(data):
-            raise FsyncFailed(
-                f"{self._folder / self._segment}: the disk took {written} of {len(data)} bytes; "
-                "make room, then start the writer again"
-            )
+        put(self._fd, self._folder / self._segment, data)
         self._claim.check()
-        self._offset += written
+        self._offset += len(data)
         self._sound = True
 
     def _check_right(self) -> None:

@@ -27,7 +27,7 @@ from karl.errors import FsyncFailed, LedgerDamaged, LedgerHeld, LineDown, Refuse
 from karl.ledger.claim import Claim
 from karl.ledger.frame import Line
 from karl.ledger.reader import START, Position
-from karl.ledger.recovery import cut_off, recover, sync, sync_folder
+from karl.ledger.recovery import cut_off, put, recover, sync_folder
 from karl.ledger.rewrite import alone
 from karl.ledger.segments import FOLLOWER, Cut, list_segments, newest_term
 from karl.ledger.verify import verify
@@ -214,17 +214,7 @@ class Copy:
             raise LedgerHeld(
                 f"somebody else wrote into {self._folder / segment}; nobody but the follower may"
             )
-        try:
-            written = os.write(self._fd, data)
-            if written == len(data):
-                sync(self._fd)
-        except OSError as error:
-            raise FsyncFailed(f"{self._folder / segment}: {error}; nothing more is written") from error
-        if written != len(data):
-            raise FsyncFailed(
-                f"{self._folder / segment}: the disk took {written} of {len(data)} bytes; "
-                "make room, then start the follower again"
-            )
+        put(self._fd, self._folder / segment, data)
         self._sound = True
 
     def _use(self, fd: int, segment: str) -> None:
