@@ -132,7 +132,9 @@ class Nemesis:
             self._line.kill(name)
 
     def _end_server(self, how: Callable[[], object]) -> None:
-        self._lasting.pop("pause server", None)
+        # While its end is waited for, what is due is done: a power cut then would start a second server.
+        for due in ("pause server", "power"):
+            self._lasting.pop(due, None)
         how()
 
     def _kill_server(self) -> None:
