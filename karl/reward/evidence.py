@@ -106,7 +106,9 @@ def _version_1(trajectory: Trajectory) -> dict[str, Evidence]:
 
 def _turn(trajectory: Trajectory) -> _Turn:
     calls = trajectory.trajectory
-    values = {name: value for _, parts in v1.signals(trajectory).values() for name, value in parts.items()}
+    values: dict[str, float] = {}
+    for signal in v1.signals(trajectory).values():
+        values.update(signal.components)
     return _Turn(
         [_Numbered(n, call, call.success is False) for n, call in enumerate(calls.events, 1)],
         v1.count_up(calls),

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from karl.errors import KarlError
-from karl.reward import v1
+from karl.reward import v1, v2
+from karl.reward.basis import NOTHING, Basis
+from karl.reward.signal import Signal
 from karl.schema.record import Score
 from karl.schema.trajectory import Outcome, Trajectory
+
+#: The component that holds what an applied calibration gave: the chance that the task got done.
+CHANCE = "chance"
 
 
 class Version(Protocol):
@@ -21,32 +26,49 @@ class Version(Protocol):
     VERSION: str
     WEIGHTS: dict[str, float]
 
-    def signals(self, trajectory: Trajectory) -> dict[str, tuple[float, dict[str, float]]]:
-        """Give each signal in [0, 1] with its components."""
+    def signals(self, trajectory: Trajectory, basis: Basis) -> dict[str, Signal]:
+        """Give each signal that could be observed, in [0, 1] with its components."""
 
-    def outcome(self, known: Outcome) -> tuple[float, dict[str, float]]:
-        """Give the signal that people and builds decide, with its components."""
+    def outcome(self, known: Outcome) -> Signal | None:
+        """Give the signal that people and builds decide, with its components; null when nobody did."""
+
+    def compose(
+        self, signals: Mapping[str, Signal], weights: Mapping[str, float], chance: float | None
+    ) -> tuple[float, float | None]:
+        """Give the reward in [0, 1], and how much of what counts was observed, if the version says so.
+
+        `chance` is what a calibration says of the signals other than the outcome, where one applies.
+        """
 
 
-VERSIONS: dict[str, Version] = {"1": v1}
+VERSIONS: dict[str, Version] = {"1": v1, "2": v2}
+DEFAULT_VERSION = "2"
 
 
-def score(trajectory: Trajectory, *, version: str, weights: Mapping[str, float] | None = None) -> Score:
+def score(
+    trajectory: Trajectory,
+    *,
+    version: str,
+    weights: Mapping[str, float] | None = None,
+    basis: Basis = NOTHING,
+) -> Score:
     """Score a trajectory; `weights` by signal, the version's own when not given.
 
-    Raises KarlError for a version that there is not. A signal without a weight weighs nothing.
+    `basis` is what is known of the agent's earlier turns. Raises KarlError for a version that there is not.
+    A signal without a weight weighs nothing.
     """
     reward = _version(version)
-    found = reward.signals(trajectory)
+    found = reward.signals(trajectory, basis)
     components: dict[str, float] = {}
-    for _, parts in found.values():
-        components.update(parts)
-    return _composed(
-        version,
-        {name: value for name, (value, _) in found.items()},
-        components,
-        dict(reward.WEIGHTS if weights is None else weights),
-    )
+    for signal in found.values():
+        components.update(signal.components)
+    calibration = basis.calibration
+    if calibration is not None and calibration.version == version:
+        components[CHANCE] = calibration.chance(found)
+    else:
+        calibration = None
+    chosen = dict(reward.WEIGHTS if weights is None else weights)
+    return _composed(reward, found, components, chosen, calibration.id if calibration else None)
 
 
 def rescore_outcome(score: Score, outcome: Outcome) -> Score:
@@ -55,21 +77,38 @@ def rescore_outcome(score: Score, outcome: Outcome) -> Score:
     The result is exactly that of a full re-score, component for component. Raises KarlError for a
     version that there is not.
     """
-    value, parts = _version(score.version).outcome(outcome)
+    reward = _version(score.version)
     old = _OUTCOME_COMPONENTS[score.version]
+    kept = {
+        name: Signal(value, {}, score.observed.get(name, 1.0))
+        for name, value in score.signals.items()
+        if name != "outcome"
+    }
+    now = reward.outcome(outcome)
     others = {name: part for name, part in score.components.items() if name not in old}
-    return _composed(score.version, {**score.signals, "outcome": value}, {**parts, **others}, score.weights)
+    found = {"outcome": now, **kept} if now else kept
+    components = {**now.components, **others} if now else others
+    return _composed(reward, found, components, score.weights, score.calibration)
 
 
 def _composed(
-    version: str, signals: dict[str, float], components: dict[str, float], weights: dict[str, float]
+    reward: Version,
+    found: Mapping[str, Signal],
+    components: dict[str, float],
+    weights: dict[str, float],
+    calibration: str | None,
 ) -> Score:
-    # Added one by one, as the scores of older stores were: an exact sum, which is what `fsum` and
-    # newer Pythons' `sum` give, rounds a few of them to another fourth decimal.
-    reward = 0.0
-    for name, value in signals.items():
-        reward += weights.get(name, 0.0) * value
-    return Score(version, round(reward, 4), signals, components, weights)
+    value, confidence = reward.compose(found, weights, components.get(CHANCE))
+    return Score(
+        reward.VERSION,
+        round(value, 4),
+        {name: signal.value for name, signal in found.items()},
+        components,
+        weights,
+        {name: signal.observed for name, signal in found.items() if signal.observed != 1.0},
+        confidence,
+        calibration,
+    )
 
 
 def _version(version: str) -> Version:
@@ -83,9 +122,18 @@ def _version(version: str) -> Version:
 def _outcome_components(version: Version) -> frozenset[str]:
     """Name every component that the outcome can give, by asking with everything known."""
     known = Outcome(
-        correction_detected=False, redo_detected=False, build_success=True, session_continued=True
+        correction_detected=False,
+        redo_detected=False,
+        build_success=True,
+        session_continued=True,
+        committed=True,
+        survived=True,
+        reverted=False,
+        ci_passed=True,
+        correction_score=0.0,
     )
-    return frozenset(version.outcome(known)[1])
+    found = version.outcome(known)
+    return frozenset(found.components) if found else frozenset()
 
 
 _OUTCOME_COMPONENTS = {name: _outcome_components(version) for name, version in VERSIONS.items()}

@@ -8,9 +8,12 @@ trajectory that could be decoded, and every signal lies in [0, 1].
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
+from karl.reward.basis import NOTHING, Basis
+from karl.reward.signal import Signal
 from karl.schema.trajectory import Calls, Outcome, ToolCall, Trajectory
 
 VERSION = "1"
@@ -24,9 +27,6 @@ WEIGHTS = {
     "consistency": 0.13,
     "motion": 0.14,
 }
-
-#: A signal's value in [0, 1], and what it was made of.
-Signal = tuple[float, dict[str, float]]
 
 MUTATIONS = ("Write", "Edit", "NotebookEdit")
 TESTS = ("pytest", "npm test", "bun test", "cargo test", "go test", "make test")
@@ -54,8 +54,9 @@ class _Files(NamedTuple):
     read_after_edit: bool
 
 
-def signals(trajectory: Trajectory) -> dict[str, Signal]:
-    """Give the six signals by name, each with its components."""
+def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]:
+    """Give the six signals by name, each with its components; no earlier turn changes them."""
+    del basis
     calls = trajectory.trajectory
     events = calls.events
     failed = [call.success is False for call in events]
@@ -86,13 +87,13 @@ def outcome(known: Outcome) -> Signal:
             value += if_good if good else if_bad
             components[name] = 1.0 if good else 0.0
     components["outcome_signals_available"] = float(len(components))
-    return _unit(value), components
+    return Signal(_unit(value), components)
 
 
 def _process(tally: Tally, failed: list[bool], bash_errors: int) -> Signal:
     """Say how much of what was tried worked; later calls weigh more, up to three times the first."""
     if tally.total == 0:
-        return 0.5, _process_components(0.5, 1.0, 1.0, 0.5)
+        return Signal(0.5, _process_components(0.5, 1.0, 1.0, 0.5))
     success_rate = _success_rate(failed) if failed else tally.success_share
     shells = tally.by_tool.get("Bash", 0)
     bash_clean = _unit(1.0 - _share(bash_errors, shells))
@@ -100,7 +101,7 @@ def _process(tally: Tally, failed: list[bool], bash_errors: int) -> Signal:
     density = _unit(1.0 - (run - 2) * 0.15)  # one or two in a row cost nothing
     late = _unit(1.0 - 0.15 * sum(failed[-max(1, len(failed) // 4) :]))
     value = 0.40 * success_rate + 0.25 * bash_clean + 0.20 * density + 0.15 * late
-    return _unit(value), _process_components(success_rate, bash_clean, density, late)
+    return Signal(_unit(value), _process_components(success_rate, bash_clean, density, late))
 
 
 def _process_components(rate: float, clean: float, density: float, late: float) -> dict[str, float]:
@@ -136,7 +137,7 @@ def _efficiency(tally: Tally, duration_s: float | None) -> Signal:
         "r_file_touch": touch,
         "r_sustained": sustained,
     }
-    return _unit(0.25 * diversity + 0.25 * pace + 0.20 * touch + 0.30 * sustained), components
+    return Signal(_unit(0.25 * diversity + 0.25 * pace + 0.20 * touch + 0.30 * sustained), components)
 
 
 def _diversity(by_tool: dict[str, int]) -> float:
@@ -173,7 +174,7 @@ def _verification(tally: Tally, events: list[ToolCall], files: _Files) -> Signal
     """Look for commands that test or build, and for files read again after an edit."""
     if tally.mutations == 0 or tally.total == 0:
         nothing = {"r_has_test": 0.0, "r_has_build": 0.0, "r_read_after_write": 0.0}
-        return (0.6, nothing | {"r_no_mutation": 1.0}) if tally.total else (0.5, nothing)
+        return Signal(0.6, nothing | {"r_no_mutation": 1.0}) if tally.total else Signal(0.5, nothing)
     # The same few commands are run again and again, and each is looked through for a dozen words.
     commands = {param(call, "command") for call in events if call.tool_name == "Bash"}
     tested = any(word in command for command in commands for word in TESTS)
@@ -184,17 +185,17 @@ def _verification(tally: Tally, events: list[ToolCall], files: _Files) -> Signal
         "r_has_build": float(built),
         "r_read_after_write": float(again),
     }
-    return 0.4 * tested + 0.3 * built + 0.3 * (0.3 * again), components
+    return Signal(0.4 * tested + 0.3 * built + 0.3 * (0.3 * again), components)
 
 
 def _consistency(tally: Tally, files: _Files) -> Signal:
     """Judge whether files were read before they were changed, and not changed over and over."""
     if tally.total < 3:
-        return 0.6, {"r_read_before_write": 0.5, "r_no_thrashing": 1.0}
+        return Signal(0.6, {"r_read_before_write": 0.5, "r_no_thrashing": 1.0})
     edits = sum(files.edits.values())
     before = files.edits_after_read / edits if edits else 0.5
     calm = _unit(1.0 - 0.2 * sum(1 for count in files.edits.values() if count >= 3))
-    return 0.6 * before + 0.4 * calm, {"r_read_before_write": before, "r_no_thrashing": calm}
+    return Signal(0.6 * before + 0.4 * calm, {"r_read_before_write": before, "r_no_thrashing": calm})
 
 
 def _motion(
@@ -215,8 +216,22 @@ def _motion(
         "r_undo": float(undone),
     }
     if tally.total < 3:
-        return 0.8, components
-    return math.exp(-0.15 * (2.0 * retries + 1.5 * errors + undone + 3.0 * unused)), components
+        return Signal(0.8, components)
+    waste = 2.0 * retries + 1.5 * errors + undone + 3.0 * unused
+    return Signal(math.exp(-0.15 * waste), components)
+
+
+def compose(
+    signals: Mapping[str, Signal], weights: Mapping[str, float], chance: float | None = None
+) -> tuple[float, None]:
+    """Give the weighted sum; this version knows neither confidence nor calibration."""
+    del chance
+    # Added one by one, as the scores of older stores were: an exact sum, which is what `fsum` and
+    # newer Pythons' `sum` give, rounds a few of them to another fourth decimal.
+    reward = 0.0
+    for name, signal in signals.items():
+        reward += weights.get(name, 0.0) * signal.value
+    return reward, None
 
 
 def _retry_loops(events: list[ToolCall]) -> int:

@@ -23,6 +23,9 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Signals are unrounded, so that a change of one outcome gives the very score that a full
     re-score would; `reward` is rounded to four decimals. `version` names the code that made it.
+    A signal that could not be observed is not there; `observed` says how much of a signal was, from 0 to 1,
+    where that is less than 1, and `confidence` how much of the whole. `calibration` is the id of the one that
+    was applied.
     """
 
     version: str
@@ -30,6 +33,9 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     signals: dict[str, float]
     components: dict[str, float]
     weights: dict[str, float]
+    observed: dict[str, float] = {}
+    confidence: float | None = None
+    calibration: str | None = None
 
 
 class TrajectoryBody(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from karl.schema.act import Act
+
 SCHEMA_VERSION = 2
 
 #: How a call ended, where `success` alone can not say.
@@ -37,7 +39,8 @@ class ToolCall(msgspec.Struct, omit_defaults=True):
 
     `success` is null when nobody said; `exit_code` is a shell's; `ts` is ISO-8601 in UTC.
     `call_id` is the agent's tool_use_id, `agent_id` the subagent that made the call, `parent_call`
-    the call that started that subagent. `status` and `error` say how a call that failed ended.
+    the call that started that subagent. `status` and `error` say how a call that failed ended. `acts` is
+    what it did; null where nobody has taken it apart yet.
     """
 
     tool_name: str = "unknown"
@@ -54,6 +57,7 @@ class ToolCall(msgspec.Struct, omit_defaults=True):
     agent_id: str | None = None
     agent_type: str | None = None
     parent_call: str | None = None
+    acts: list[Act] | None = None
 
 
 class Skill(msgspec.Struct, omit_defaults=True):
@@ -115,6 +119,12 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     redo_detected: bool | None = None
     build_success: bool | None = None
     session_continued: bool | None = None
+    committed: bool | None = None
+    survived: bool | None = None
+    reverted: bool | None = None
+    ci_passed: bool | None = None
+    correction_score: float | None = None
+    correction_classes: list[str] = []
     reward_version: str | None = None
     reward_score: float | None = None
     outcome_score: float | None = None

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from karl.acts.reader import Given, Reader
 from karl.schema.event import Event, Payload
 from karl.schema.trajectory import CallStatus, ToolCall
 from karl.session.moments import RESULTS, iso
@@ -50,6 +51,7 @@ class Call(msgspec.Struct, eq=False):
     verdict: Verdict | None = None
     answer: Payload | None = None
     parent: Call | None = None
+    cwd: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -152,6 +154,7 @@ class Calls:
         agent_id = text_of(payload.agent_id) if payload.agent_id is not None else None
         agent_type = text_of(payload.agent_type) if agent_id else None
         call = Call(name, original, call_id, payload.tool_input, agent_id, agent_type, step.time_ms)
+        call.cwd = text_of(payload.cwd)
         self.calls.append(call)
         self._unfiled.append(call)
         if call_id is None:
@@ -256,8 +259,11 @@ def _judge(tool: str, step: Step) -> Verdict:
     return of_failure(payload.error, payload.is_interrupt)
 
 
-def as_tool_call(call: Call, unfinished: CallStatus) -> ToolCall:
-    """Give a call as the trajectory keeps it; `unfinished` is the status of one without an end."""
+def as_tool_call(call: Call, unfinished: CallStatus, reader: Reader | None = None) -> ToolCall:
+    """Give a call as the trajectory keeps it; `unfinished` is the status of one without an end.
+
+    `reader`, which has read the turn's calls before this one, says what it did.
+    """
     end = call.verdict or Verdict(success=None, status=unfinished)
     duration = call.duration_ms if call.duration_ms is not None else end.duration_ms
     if duration is None and call.has_pre and call.verdict is not None:
@@ -276,7 +282,16 @@ def as_tool_call(call: Call, unfinished: CallStatus) -> ToolCall:
         agent_id=call.agent_id,
         agent_type=call.agent_type,
         parent_call=call.parent.id if call.parent else None,
+        acts=reader.acts(_given(call, end)) if reader else None,
     )
+
+
+def _given(call: Call, end: Verdict) -> Given:
+    """Give a call as the reader of acts takes it; a failure carries its output in the error's text."""
+    answer, output = call.answer, None
+    if answer is not None:
+        output = answer.error if answer.tool_response is None else answer.tool_response
+    return Given(call.name, call.input, output, end.success, end.exit_code, call.cwd, call.original)
 
 
 def text_of(value: object) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
+from karl.acts.reader import Reader
 from karl.schema.event import ASSISTANT_MESSAGE, Payload
 from karl.schema.trajectory import Calls as CallsRead
 from karl.schema.trajectory import (
@@ -49,7 +50,8 @@ def normalize_turn(turn: Turn) -> Trajectory:
         pairing.add(step)
     pairing.link()
     unfinished = _unfinished(turn, steps)
-    events = [as_tool_call(call, unfinished) for call in pairing.calls]
+    reader = Reader(_first([step.payload for step in steps if not step.payload.agent_id], "cwd"))
+    events = [as_tool_call(call, unfinished, reader) for call in pairing.calls]
     first = steps[0].event
     project = next((step.event.project for step in steps if step.event.project), None)
     skill = _skill(pairing.calls, steps)

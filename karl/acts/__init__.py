@@ -1,0 +1,1 @@
+"""What tool calls did: shell commands, editors, patches and scripts taken apart into acts. Pure."""

@@ -1,0 +1,47 @@
+"""Calibration: from a score's signals to the chance that the task got done, for one agent.
+
+Invariants:
+- Pure arithmetic over what a score holds; nothing of a trajectory's outcome goes in, so what it was fitted on
+  is not what it reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from karl.reward.signal import Signal
+
+#: Beyond this the exponential says nothing that a float can hold apart from 0 and 1.
+_STEEPEST = 30.0
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """A logistic model, no weight of it negative. `terms` gives each feature's weight by its name.
+
+    A feature is a signal or a component, taken about `middle` (what it is where it was not observed).
+    `id` names the ledger record that holds it; `agent` and `version` (of the reward) say what it is for.
+    """
+
+    id: str
+    agent: str
+    version: str
+    intercept: float
+    terms: dict[str, float]
+    middle: dict[str, float] = {}
+
+    def chance(self, signals: Mapping[str, Signal]) -> float:
+        """Give the chance, from 0 to 1, that a trajectory with these signals got its task done."""
+        known: dict[str, float] = {}
+        for name, signal in signals.items():
+            if name != "outcome":
+                known[name] = signal.value
+                known.update(signal.components)
+        logit = self.intercept + math.fsum(
+            weight * (known[name] - self.middle.get(name, 0.0))
+            for name, weight in self.terms.items()
+            if name in known
+        )
+        return 1 / (1 + math.exp(-max(-_STEEPEST, min(_STEEPEST, logit))))

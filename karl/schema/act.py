@@ -1,0 +1,51 @@
+"""Act: one thing that a tool call did, taken apart from what it was asked and what came back.
+
+A call may do several (`cd x && sed -i s/a/b/ f.py && pytest`), one, or nothing that is known. Acts are
+a reading: the call beside them is the fact, and they can be made from it again.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+#: What was done. `check` was executed (never: mentioned); `run` is a program or script that is no known
+#: check; `revert` throws changes away; `vcs` is the rest of version control; `other` says nothing.
+Doing = Literal[
+    "read",
+    "search",
+    "list",
+    "edit",
+    "delete",
+    "check",
+    "run",
+    "commit",
+    "push",
+    "revert",
+    "vcs",
+    "install",
+    "other",
+]
+
+#: What a check looks at.
+Check = Literal["test", "build", "lint", "types"]
+
+
+class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One act. `path` is the file or folder, resolved as far as its folder is known.
+
+    `ok` is this act's own end, null where nothing tells (a status hidden by a pipe, `|| true`, `;`). `passed`
+    and `failed` were counted in a check's output. `added` and `removed` count an edit's lines where they are
+    told. `program` is what ran (`pytest`, `cargo test`), as the table of programs names it.
+    """
+
+    does: Doing
+    path: str | None = None
+    ok: bool | None = None
+    check: Check | None = None
+    passed: int | None = None
+    failed: int | None = None
+    added: int = 0
+    removed: int = 0
+    program: str | None = None
