@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from karl.schema.act import Act, Doing
 
+#: Raised by one whenever the same call would give other acts.
+READER = 1
+
 _NATIVE: dict[str, Doing] = {
     "Read": "read",
     "Edit": "edit",

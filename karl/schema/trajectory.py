@@ -40,7 +40,7 @@ class ToolCall(msgspec.Struct, omit_defaults=True):
     `success` is null when nobody said; `exit_code` is a shell's; `ts` is ISO-8601 in UTC.
     `call_id` is the agent's tool_use_id, `agent_id` the subagent that made the call, `parent_call`
     the call that started that subagent. `status` and `error` say how a call that failed ended. `acts` is
-    what it did; null where nobody has taken it apart yet.
+    what it did, taken apart; `Calls.reader` says by whom.
     """
 
     tool_name: str = "unknown"
@@ -57,7 +57,7 @@ class ToolCall(msgspec.Struct, omit_defaults=True):
     agent_id: str | None = None
     agent_type: str | None = None
     parent_call: str | None = None
-    acts: list[Act] | None = None
+    acts: list[Act] = []
 
 
 class Skill(msgspec.Struct, omit_defaults=True):
@@ -89,7 +89,10 @@ _ZERO: int = msgspec.field(default_factory=int)
 
 
 class Calls(msgspec.Struct, omit_defaults=True):
-    """What the agent did (`trajectory` in the JSON)."""
+    """What the agent did (`trajectory` in the JSON).
+
+    `reader` is the version of the reader that took the calls apart into acts; 0: nobody has.
+    """
 
     events: list[ToolCall] = []
     tool_sequence: list[str] = []
@@ -105,6 +108,7 @@ class Calls(msgspec.Struct, omit_defaults=True):
     response: str | None = None
     tool_types: Any = None
     tool_count: int | None = None
+    reader: int = 0
 
 
 class Outcome(msgspec.Struct, omit_defaults=True):

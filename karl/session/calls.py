@@ -282,7 +282,7 @@ def as_tool_call(call: Call, unfinished: CallStatus, reader: Reader | None = Non
         agent_id=call.agent_id,
         agent_type=call.agent_type,
         parent_call=call.parent.id if call.parent else None,
-        acts=reader.acts(_given(call, end)) if reader else None,
+        acts=reader.acts(_given(call, end)) if reader else [],
     )
 
 

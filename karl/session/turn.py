@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
-from karl.acts.reader import Reader
+from karl.acts.reader import READER, Reader
 from karl.schema.event import ASSISTANT_MESSAGE, Payload
 from karl.schema.trajectory import Calls as CallsRead
 from karl.schema.trajectory import (
@@ -209,6 +209,7 @@ def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
         ),
         observed_event_count=len(events),
         response=response,
+        reader=READER,
     )
 
 

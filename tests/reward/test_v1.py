@@ -15,6 +15,7 @@ from hypothesis import given, settings
 
 from karl.reward import v1
 from karl.reward.score import score
+from karl.reward.signal import Signal
 from karl.schema.trajectory import Outcome, Timing, ToolCall, Trajectory
 from karl.session.older import normalize_record
 from tests.reward.trajectories import call, trajectories, turn
@@ -31,7 +32,7 @@ def golden() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def signal(trajectory: Trajectory, name: str) -> float:
-    return v1.signals(trajectory)[name][0]
+    return v1.signals(trajectory)[name].value
 
 
 def part(trajectory: Trajectory, name: str) -> float:
@@ -76,7 +77,7 @@ def test_a_turn_without_calls_scores_0_5550() -> None:
     ],
 )
 def test_the_outcome_adds_up_what_is_known(known: dict[str, bool], value: float) -> None:
-    found, components = v1.outcome(Outcome(**known))
+    found, components, _ = v1.outcome(Outcome(**known))
     assert found == pytest.approx(value)
     assert components["outcome_signals_available"] == len(known)
 
@@ -140,7 +141,7 @@ def test_words_in_a_shell_command_count_as_verification_once_something_was_edite
     edit, test = call("Edit", file_path="/a"), call("Bash", command="echo pytest; make x")
     assert signal(turn(edit, test), "verification") == pytest.approx(0.7)
     assert signal(turn(edit, call("Grep", command="pytest")), "verification") == 0.0
-    assert v1.signals(turn(test))["verification"] == (
+    assert v1.signals(turn(test))["verification"] == Signal(
         0.6,
         {"r_has_test": 0.0, "r_has_build": 0.0, "r_read_after_write": 0.0, "r_no_mutation": 1.0},
     )
@@ -179,10 +180,10 @@ def test_the_third_edit_of_a_file_is_thrashing() -> None:
 
 def test_motion_counts_each_kind_of_waste() -> None:
     red = call("Bash", success=False, command="x")
-    components = v1.signals(turn(red, red, red, call("Grep"), red))["motion"][1]
+    components = v1.signals(turn(red, red, red, call("Grep"), red))["motion"].components
     assert components == {"r_retry_loops": 1, "r_error_loops": 2, "r_undo": 0, "r_read_waste": 0}
     edit, read = call("Edit", file_path="/a"), call("Read", file_path="/b")
-    value, components = v1.signals(turn(edit, edit, read, read))["motion"]
+    value, components, _ = v1.signals(turn(edit, edit, read, read))["motion"]
     assert components == {"r_retry_loops": 0, "r_error_loops": 0, "r_undo": 1, "r_read_waste": 1}
     assert value == pytest.approx(math.exp(-0.15 * 4))
 
