@@ -210,26 +210,43 @@ class Settings:
     metrics_host: str = _setting(_text, "127.0.0.1", "Address of that port.")
 
     reward_version: str = _setting(_text, "1", "Version of the reward that new trajectories are scored with.")
-    reward_w_outcome: float = _setting(_share, 0.25, "Weight of the outcome signal; the six must sum to 1.")
-    reward_w_process: float = _setting(_share, 0.22, "Weight of the process signal.")
-    reward_w_efficiency: float = _setting(_share, 0.13, "Weight of the efficiency signal.")
-    reward_w_verification: float = _setting(_share, 0.13, "Weight of the verification signal.")
-    reward_w_consistency: float = _setting(_share, 0.13, "Weight of the consistency signal.")
-    reward_w_motion: float = _setting(_share, 0.14, "Weight of the motion signal.")
+    reward_w_outcome: float | None = _setting(
+        _share, None, "Weight of the outcome signal; not set, the version's own. The six must sum to 1."
+    )
+    reward_w_process: float | None = _setting(_share, None, "Weight of the process signal.")
+    reward_w_efficiency: float | None = _setting(_share, None, "Weight of the efficiency signal.")
+    reward_w_verification: float | None = _setting(_share, None, "Weight of the verification signal.")
+    reward_w_consistency: float | None = _setting(_share, None, "Weight of the consistency signal.")
+    reward_w_motion: float | None = _setting(_share, None, "Weight of the motion signal.")
 
     def __post_init__(self) -> None:
         """Check what no single value can know. Raises SettingsError."""
-        total = math.fsum(self.reward_weights.values())
-        if abs(total - 1) > 1e-6:
-            raise SettingsError(f"the six KARL_REWARD_W_* weights must sum to 1; they sum to {total:g}")
+        if any(getattr(self, item.name) is not None for item in fields(self) if "reward_w_" in item.name):
+            _ = self.reward_weights
         if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(f"KARL_LOG_LEVEL={self.log_level}: expected DEBUG, INFO, WARNING or ERROR")
 
     @property
     def reward_weights(self) -> dict[str, float]:
-        """The weight of each signal by its name."""
-        names = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
-        return {name: getattr(self, f"reward_w_{name}") for name in names}
+        """The weight of each signal that the reward of the settings' version is made with, by its name.
+
+        Raises SettingsError for a version that there is not, and for weights that do not sum to 1.
+        """
+        from karl.reward.score import VERSIONS  # noqa: PLC0415 - most who read settings score nothing
+
+        if self.reward_version not in VERSIONS:
+            known = ", ".join(sorted(VERSIONS))
+            raise SettingsError(f"KARL_REWARD_VERSION={self.reward_version}: there are the versions {known}")
+        own = VERSIONS[self.reward_version].WEIGHTS
+        given = {name: getattr(self, f"reward_w_{name}") for name in own}
+        weights = {name: own[name] if weight is None else weight for name, weight in given.items()}
+        total = math.fsum(weights.values())
+        if abs(total - 1) > 1e-6:
+            raise SettingsError(
+                f"the six KARL_REWARD_W_* weights must sum to 1; they sum to {total:g}, those of version "
+                f"{self.reward_version} counted where none is set"
+            )
+        return weights
 
     @property
     def may_write(self) -> bool:

@@ -6,11 +6,14 @@ of sessions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
 
+from karl.reward.basis import NOTHING, Basis
 from karl.reward.score import rescore_outcome, score
+from karl.reward.usual import Seen, seen
 from karl.schema.record import AnnotationBody, EventsBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.session.emissions import Carry, Duplicate, Emission, Remark, Strays, Turn
@@ -22,11 +25,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Composer:
-    """Makes record bodies under one reward version with one set of weights."""
+    """Makes record bodies under one reward version with one set of weights.
+
+    `bases` is what is known of agents, by name; whoever has a store of it sets it now and then, and takes
+    what was seen of their turns to there.
+    """
 
     def __init__(self, version: str, weights: Mapping[str, float]) -> None:
         self._version = version
         self._weights = weights
+        self.bases: Mapping[str, Basis] = {}
+        self._seen: Counter[tuple[str, Seen]] = Counter()
+
+    def take_seen(self) -> Counter[tuple[str, Seen]]:
+        """Give how many turns of which kind were composed since the last time, by agent."""
+        seen, self._seen = self._seen, Counter()
+        return seen
 
     def compose(self, carry: Carry, emission: Emission) -> tuple[str, bytes] | None:
         """Give the kind and the encoded body of an emission's record; a duplicate has none.
@@ -45,9 +59,12 @@ class Composer:
 
     def _trajectory(self, carry: Carry, turn: Turn) -> bytes:
         trajectory = normalize_turn(turn)
-        scored = score(trajectory, version=self._version, weights=self._weights)
-        carry.last_score, carry.last_outcome = scored, trajectory.outcome
         first = turn.held[0].event
+        basis = self.bases.get(first.agent, NOTHING)
+        scored = score(trajectory, version=self._version, weights=self._weights, basis=basis)
+        carry.last_score, carry.last_outcome = scored, trajectory.outcome
+        if (kind := seen(trajectory)) is not None:
+            self._seen[first.agent, kind] += 1
         return _encode(
             TrajectoryBody(
                 id=turn.id,

@@ -26,6 +26,7 @@ from karl.metrics import table as metrics
 from karl.schema.event import decode_events
 from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, Turn, marks_of
 from karl.session.fold import OpenSession
+from karl.stream.basis import count_turns, read_bases
 from karl.stream.depths import records_waiting
 from karl.stream.pace import Pace
 from karl.stream.partitions import NO_ENTRY, Carried, DeadEntry, Entry, HandOn, Partitions
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 BATCH_BYTES = 2 * 1024 * 1024
 #: How long a read waits for the first event, at most.
 BLOCK_MS = 500
+#: Seconds between two looks at what is known of agents.
+LEARN_S = 30.0
 #: Records waiting for the ledger above which no more events are read.
 RECORDS_WAITING_MAX = 20_000
 
@@ -109,6 +112,7 @@ class SessionsWorker:
         self._block_ms = max(1, min(BLOCK_MS, int(lease_ttl_s * 1000 / 3)))
         self._monotonic = monotonic
         self._balance_due = every(lease_ttl_s / 3, monotonic)
+        self._learn_due = every(LEARN_S, monotonic)
         self._sweep_due = every(min(1.0, limits.idle_ms / 4000), monotonic)
         self._pace = Pace(bytes_max=BATCH_BYTES, entries_max=4096)
         self._held: dict[int, _Partition] = {}
@@ -129,6 +133,8 @@ class SessionsWorker:
         if self._balance_due():
             self._settle()
             self._balance()
+        if self._learn_due():
+            self._learn()
         self._follow_leases()
         if self._paused or not self._held:
             self._settle()
@@ -155,6 +161,7 @@ class SessionsWorker:
         """Release the partitions; open turns stay in the stream for the next holder."""
         self.forget()
         self._exchange.shutdown()
+        count_turns(self._redis, self._composer.bases, self._composer.take_seen())
         self._partitions.leave()
 
     def _advance(self) -> None:
@@ -222,6 +229,11 @@ class SessionsWorker:
         for partition in lost:
             self._drop(partition)
         self._mind_the_ledger()
+
+    def _learn(self) -> None:
+        """Tell what was seen of agents' turns, and learn what all workers saw."""
+        self._composer.bases = read_bases(self._redis)
+        count_turns(self._redis, self._composer.bases, self._composer.take_seen())
 
     def _mind_the_ledger(self) -> None:
         """Stop reading while too many records wait for the ledger: back-pressure reaches the spool so."""

@@ -7,7 +7,11 @@ Invariants:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
+
+from karl.schema.trajectory import Trajectory
 
 #: Fewer turns than this say nothing of what is usual.
 TURNS_MIN = 10
@@ -18,3 +22,18 @@ class Usual(msgspec.Struct, frozen=True):
 
     lengths: dict[int, int] = {}
     delivered: int = 0
+
+
+class Seen(NamedTuple):
+    """What one turn says of what is usual: its class of length, and whether it changed a source file."""
+
+    length: int
+    delivered: bool
+
+
+def seen(trajectory: Trajectory) -> Seen | None:
+    """Say what a turn says of what is usual; null for one without calls."""
+    calls = trajectory.trajectory
+    if not calls.events:
+        return None
+    return Seen(len(calls.events).bit_length(), any(a.does == "edit" for c in calls.events for a in c.acts))

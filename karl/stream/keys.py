@@ -21,6 +21,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
                                   folder without it is not the ledger; never expires
     karl:ledger:followers string  what its writer says of its followers (JSON); expires within a minute
     karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
+    karl:usual           hash     class of length|agent -> turns, and delivered|agent; never expires
+    karl:calibrations    hash     agent -> the calibration of its scores (JSON); never expires
     karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
 """
 
@@ -41,6 +43,8 @@ LEDGER_HEAD = "karl:ledger:head"
 LEDGER_FOLLOWERS = "karl:ledger:followers"
 WORKERS = "karl:workers"
 NODES = "karl:nodes"
+USUAL = "karl:usual"
+CALIBRATIONS = "karl:calibrations"
 
 
 def partition_of(session: str) -> int:
