@@ -1,7 +1,9 @@
-"""What reward to expect in a domain, and how far above it one trajectory came.
+"""What reward to expect of an agent in a domain, and how far above it one trajectory came.
 
-One definition, for views and exports alike: the domain's mean, drawn toward everybody's while the
-domain has few trajectories; the advantage is the distance from it in spreads.
+One definition, for views and exports alike: the mean of the agent's rewards in that domain, drawn toward the
+mean of all of its rewards while there are few; where other runs of the same task are known, their mean,
+drawn to that. The advantage is the distance from it in spreads. Nothing is compared over agents: they
+differ in what can be observed of them, so their rewards do not mean the same.
 
 Invariants:
 - Sums are whole numbers, so they do not depend on the order of adding, and taking out what was
@@ -16,9 +18,12 @@ from typing import NamedTuple
 #: A reward is summed in units of its fourth and last decimal.
 UNITS = 10_000
 
-#: Everybody's mean counts as much as this many trajectories of the domain.
+#: The agent's mean counts as much as this many trajectories of the domain.
 PRIOR_N = 10
-#: With fewer trajectories than this, a domain has no spread of its own.
+#: The domain's counts as much as this many runs of the task; fewer runs than the minimum are no group.
+TASK_PRIOR_N = 2
+RUNS_MIN = 2
+#: With fewer trajectories than this, a domain or a task has no spread of its own.
 SPREAD_MIN_N = 5
 #: A smaller spread is noise of the fourth decimal, and would blow advantages up.
 SPREAD_FLOOR = 0.02
@@ -56,6 +61,9 @@ class Sums(NamedTuple):
         return math.sqrt(max(0, self.n * self.squares - self.total * self.total)) / (self.n * UNITS)
 
 
+_NONE = Sums()
+
+
 class Baseline(NamedTuple):
     """The reward to expect, and the distance that counts as 1 advantage (at least 0.02)."""
 
@@ -63,11 +71,23 @@ class Baseline(NamedTuple):
     spread: float
 
 
-def baseline(domain: Sums, everyone: Sums) -> Baseline:
-    """Say what to expect in a domain; `everyone` holds the rewards of all domains, this one too."""
-    mean = (max(0, domain.n) * domain.mean + PRIOR_N * everyone.mean) / (max(0, domain.n) + PRIOR_N)
-    spread = domain.spread if domain.n >= SPREAD_MIN_N else everyone.spread
+def baseline(domain: Sums, agent: Sums, task: Sums = _NONE) -> Baseline:
+    """Say what one agent's reward is expected to be in a domain; `agent` sums up all of its rewards.
+
+    `task` sums up the runs of the turn's own task, this one too, where the task is known.
+    """
+    mean = _drawn(domain, agent.mean, PRIOR_N)
+    spread = domain.spread if domain.n >= SPREAD_MIN_N else agent.spread
+    if task.n >= RUNS_MIN:
+        mean = _drawn(task, mean, TASK_PRIOR_N)
+        spread = task.spread if task.n >= SPREAD_MIN_N else spread
     return Baseline(mean, max(SPREAD_FLOOR, spread))
+
+
+def _drawn(group: Sums, to: float, weight: int) -> float:
+    """Give a group's mean, drawn to another that counts as much as `weight` of its members."""
+    n = max(0, group.n)
+    return (n * group.mean + weight * to) / (n + weight)
 
 
 def advantage(reward: float, expected: Baseline) -> float:

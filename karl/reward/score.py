@@ -64,7 +64,9 @@ def score(
         components.update(signal.components)
     calibration = basis.calibration
     if calibration is not None and calibration.version == version:
-        components[CHANCE] = calibration.chance(found)
+        behaviour = {name: signal for name, signal in found.items() if name != "outcome"}
+        fixed, _ = reward.compose(behaviour, reward.WEIGHTS, None)
+        components[CHANCE] = calibration.chance(behaviour, fixed if behaviour else None)
     else:
         calibration = None
     chosen = dict(reward.WEIGHTS if weights is None else weights)
@@ -130,6 +132,7 @@ def _outcome_components(version: Version) -> frozenset[str]:
         survived=True,
         reverted=False,
         ci_passed=True,
+        label=True,
         correction_score=0.0,
     )
     found = version.outcome(known)

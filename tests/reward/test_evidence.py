@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 from karl.reward.evidence import Part, evidence
 from karl.reward.score import score
+from karl.schema.record import Score
 from karl.schema.trajectory import Outcome, Trajectory
 from tests.reward.trajectories import call, trajectories, turn
 
@@ -26,14 +27,18 @@ def golden() -> list[Trajectory]:
 
 
 def parts(trajectory: Trajectory) -> dict[str, Part]:
-    return {part.component: part for one in evidence(trajectory, "1").values() for part in one.parts}
+    return {
+        part.component: part
+        for one in evidence(trajectory, score(trajectory, version="1")).values()
+        for part in one.parts
+    }
 
 
 def same_as_the_score(trajectory: Trajectory) -> None:
     found = score(trajectory, version="1")
     told = parts(trajectory)
     assert {name: part.value for name, part in told.items()} == pytest.approx(found.components, abs=1e-12)
-    assert list(evidence(trajectory, "1")) == list(found.signals)
+    assert list(evidence(trajectory, found)) == list(found.signals)
     made = range(1, len(trajectory.trajectory.events) + 1)
     assert all(n in made for part in told.values() for each in part.because for n in each.calls)
 
@@ -55,7 +60,7 @@ def test_each_formula_gives_its_signal() -> None:
     checked = 0
     for record in golden():
         found = score(record, version="1")
-        for name, told in evidence(record, "1").items():
+        for name, told in evidence(record, found).items():
             if name == "outcome" or not re.match(r"exp|0\.\d+ \*", told.formula):
                 continue
             value = eval(told.formula, {"exp": math.exp}, dict(found.components))
@@ -123,4 +128,4 @@ def test_what_people_said_is_told_in_words() -> None:
 
 
 def test_of_a_version_that_is_not_known_there_is_no_evidence() -> None:
-    assert evidence(Trajectory(), "99") == {}
+    assert evidence(Trajectory(), Score("99", 0.5, {}, {}, {})) == {}
