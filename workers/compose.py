@@ -115,6 +115,9 @@ def _annotation(carry: Carry, remark: Remark) -> tuple[str, bytes] | None:
         return None
     said = {name: flag for name in _FLAGS if (flag := getattr(remark, name)) is not None}
     outcome = msgspec.structs.replace(carry.last_outcome or Outcome(), annotation_status="annotated", **said)
+    if remark.correction_score is not None:
+        outcome.correction_score = remark.correction_score
+        outcome.correction_classes = list(remark.correction_classes)
     carry.last_outcome, carry.last_score = outcome, rescore_outcome(carry.last_score, outcome)
     body = AnnotationBody(
         trajectory=remark.trajectory,

@@ -1,194 +1,233 @@
-"""What a prompt says about the turn before it: who wrote it, and whether it corrects or repeats.
+"""Whether a prompt corrects the turn before it: additive evidence, a score, and named reasons.
 
-The detector looks for phrases in the first 300 characters, English mostly. It prefers silence to a
-guess: a correction that it misses costs one label, a false one teaches the wrong lesson. Its
-classes follow a public study of how people reject an agent's work (terse reject, wrong target,
-factual challenge, tool steering, scope drift, rule setting, rhetorical why, profanity, still
-broken, undo). Every pattern is anchored or bounded and runs on a short text, so time is linear.
+The score is the chance, in [0, 1], that the person was not content with what the turn before did: the
+log-odds of all evidence found (karl.session.correction_evidence) added up. Evidence is what the prompt
+says, how it looks, and what happened around it (karl.session.signs). A bounded part of a prompt is read,
+in time linear in it; no model is called.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
-from karl.schema.event import Payload
+import msgspec
 
-#: Names the detector in annotations; a changed phrase list gets a new number.
-DETECTOR = "phrases-1"
+from karl.session.correction_evidence import BASE, EVIDENCE
+from karl.session.correction_phrases import ENGLISH
+from karl.session.correction_phrases_abroad import WITH_SPACES, WITHOUT_SPACES
+from karl.session.phrases import Phrases, folded, words_of
+from karl.session.prompts import prompt_kind, without_context
 
-#: Who a prompt comes from. A `report` tells of work that runs in the background; a `note` asks
-#: nothing of the agent (an interruption, the echo of a local command); `machine` is the rest of
-#: what no person typed (schedules, other sessions, command wrappers, compaction summaries).
-PromptKind = Literal["human", "report", "note", "machine"]
+__all__ = [
+    "DETECTOR",
+    "THRESHOLD",
+    "Judgement",
+    "Reason",
+    "Signs",
+    "is_correction",
+    "is_redo",
+    "judge",
+    "judge_signs",
+    "prompt_kind",
+]
 
-_LOOKED_AT = 300
-_CONTEXTS_MAX = 8
-_CONTEXT_TAGS = ("system-reminder", "ide_opened_file", "ide_selection", "ide_diagnostics")
+#: Names the detector in annotations; changed evidence or weights get a new number.
+DETECTOR = "evidence-1"
+#: A score from here on is a correction.
+THRESHOLD = 0.5
 
-_REPORT = re.compile(
-    r"<(?:task-notification|bash-notification|agent-notification|teammate-message|agent-message"
-    r"|subagent[-_][a-z-]{1,40}|background-task[a-z-]{0,40}|monitor-event|system-reminder)\b"
+#: Why a turn was corrected. `interrupted`, `rejected` (a call was refused), `edited` and `reverted` (by the
+#: person's own hand) are facts of the session too; the others are what a prompt says.
+Reason = Literal[
+    "wrong_target",
+    "redo",
+    "reverted",
+    "factual_challenge",
+    "scope",
+    "steering",
+    "frustration",
+    "verify_first",
+    "still_broken",
+    "incomplete",
+    "rule",
+    "interrupted",
+    "rejected",
+    "edited",
+]
+
+
+class Signs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What happened in a turn and up to the next prompt, as `karl.session.signs` reads it.
+
+    `calls` ran, `refused` did not because a person said so (`refused_last`: and nothing ran after).
+    `asked`: the agent's last words were a question. `edited`, `reverted`: by the person's own hand.
+    """
+
+    calls: int = 0
+    refused: int = 0
+    refused_last: bool = False
+    interrupted: bool = False
+    asked: bool = False
+    edited: bool = False
+    reverted: bool = False
+
+
+class Judgement(NamedTuple):
+    """A score with its reasons, the heaviest first; `evidence` names what was found."""
+
+    score: float
+    reasons: tuple[str, ...]
+    redo: bool
+    evidence: tuple[str, ...]
+
+    @property
+    def is_correction(self) -> bool:
+        """Say whether the score is over the threshold."""
+        return self.score >= THRESHOLD
+
+
+_NO_SIGNS = Signs()
+_LOOKED_AT = 400
+#: Of a pasted log the head and the tail are looked at.
+_PASTED = 900
+_LONG, _VERY_LONG = 600, 2000
+_BRIEF = 4
+_SHOUTED = 12
+_ALIKE = 0.85
+#: Evidence of less weight is no reason by itself.
+_TELLING = 1.3
+#: Reasons that are told even where the score stays below the threshold: they are facts.
+_FACTS = frozenset({"interrupted", "rejected", "edited"})
+_FACTS_SEEN = frozenset({"cut_off", "refused_last", "refused_before", "edited_by_hand", "reverted_by_hand"})
+
+#: What tools say when they fail, in lower case; the rest is `_FAILURE`.
+_FAILURES = (
+    "error:", "error[", "error ts", "fatal:", "panic:", "exception:", "assertionerror", "failed:", "fail:",
+    "failure:", "traceback (most recent", "--- fail", "\nfail ", "\nfail\t", "npm err!", "task failed",
+    "segmentation fault", "command not found", "no such file or directory", "cannot find module",
+    "undefined reference", "permission denied", "connection refused", "[lint:", "fehler:", "erreur:",
+)  # fmt: skip
+_FAILURES_ABROAD = ("✕", "✗", "⨯", "❌", "ошибка:", "エラー:", "错误:", "错误：", "erreur\xa0:")
+#: A place in a file as compilers and linters name it, and counts of what failed.
+_FAILURE = re.compile(
+    r"\.[a-z]{1,5}:\d{1,6}:\d{1,5}\b|[1-9] (?:failed|failing|errors?)\b|exit (?:status|code):? [1-9]"
 )
-_NOTE = re.compile(
-    r"<(?:local-command-[a-z]{1,20}|bash-(?:input|stdout|stderr)|user-memory-input)\b"
-    r"|\[Request interrupted by user"
-    r"|Caveat: The messages below were generated by the user while running local commands"
+_TASK = re.compile(
+    r"(?:implement|execute|follow) the (?:following|attached) plan|# ?task\b|you (?:are|will be) "
 )
-_MACHINE = re.compile(
-    # Wrappers have a compound name; a person's pasted markup seldom does.
-    r"<(?!pasted[-_])[a-z]{2,30}(?:[-_][a-z]{2,30}){1,5}[\s>/]"
-    r"|<(?:channel|tick|wakeup|loop|cron)[\s>]|<<[a-z-]{3,60}>>"
-    r"|This session is being continued from a previous conversation"
-    r"|Base directory for this skill:|Stop hook feedback:|\[SYSTEM NOTIFICATION"
-    r"|\[Scheduled |Another (?:Claude|agent) session sent|Warmup$"
+_PICK = re.compile(
+    r"(?:/[a-z][\w:-]*(?:\s|$)|(?:option |#)?[\da-e](?:$|[).,:]|\s+(?:and|&|,)\s))", re.IGNORECASE
 )
-_REPORT_SOURCES = frozenset({"task-notification", "subagent"})
-_MACHINE_SOURCES = frozenset({"scheduled", "scheduled-task", "loop", "cron", "cross-session", "system"})
+_EXCLAIMED = ("!!", "??", "?!", "!?", "！！", "？？", "😡", "🤬", "😤", "🤦", "😠")
+_DOUBTING = (" :|", " :/", " :(", "...?", "…?", "😅", "🤔", "🤨")
+_HUMS = ("hm", "emm", "uh", "err ", "err,", "well,", "well ")
 
 
-def prompt_kind(prompt: object, payload: Payload) -> PromptKind:
-    """Say who wrote a prompt. Anything that is no text, or came from inside a subagent, is machine's."""
-    if not isinstance(prompt, str) or payload.agent_id:
-        return "machine"
-    if isinstance(payload.source, str) and payload.source in _REPORT_SOURCES | _MACHINE_SOURCES:
-        return "report" if payload.source in _REPORT_SOURCES else "machine"
-    text = _without_context(prompt)
-    if _REPORT.match(text):
-        return "report"
-    if _NOTE.match(text):
-        return "note"
-    return "machine" if _MACHINE.match(text) else "human"
+def judge(prompt: str, previous: str | None, signs: Signs = _NO_SIGNS) -> Judgement:
+    """Judge a typed prompt. With no `previous` one (of the turn before) there is nothing to correct."""
+    if previous is None:
+        return Judgement(0.0, (), redo=False, evidence=())
+    found = _around(signs)
+    own = without_context(prompt[: 4 * _LOOKED_AT])
+    text = folded(own[:_LOOKED_AT].partition("```")[0])
+    words = words_of(text)
+    found.update(_phrases().found(words))
+    if not text.isascii():
+        found.update(name for name, parts in _substrings() if any(part in text for part in parts))
+    _form(found, prompt, own, words)
+    same = _near_equal(prompt, previous) or _goes_on(own, previous)
+    idle = signs.interrupted and not signs.calls
+    if same and idle:
+        found.add("retyped")
+    elif same:
+        found.add("same_request")
+    if signs.asked and found & {"refusal", "prohibition"}:
+        found.add("answer")
+    if found & {"cut_off", "refused_last"}:  # who stops an agent and asks for something else, steers it
+        found.discard("new_work")
+    return _weighed(found, redo=not idle and (same or "again" in found))
 
 
-def _without_context(prompt: str) -> str:
-    """Drop what an editor put in front of a person's words; all of it is kept when nothing follows."""
-    text = prompt.lstrip()
-    for _ in range(_CONTEXTS_MAX):
-        tag = next((tag for tag in _CONTEXT_TAGS if text.startswith(f"<{tag}>")), None)
-        end = text.find(f"</{tag}>") if tag else -1
-        rest = text[end + len(tag or "") + 3 :].lstrip() if end >= 0 else ""
-        if not rest:
-            break
-        text = rest
-    return text
-
-
-#: Words of hesitation that may stand before a phrase that opens the prompt.
-_FILLER = (
-    r"(?:(?:ugh|argh|h+m+|ok|okay|sorry|well|but|and|hey|oh|ah|wait|please|yeah|so|also|then|actually)\b"
-    r"[\s,.!…-]*){0,4}"
-)
-_PARTS = {
-    "NOT": r"(?:(?:does|do|did|is|are|was|wo|ca)n't|(?:does|do|did|is|are|was|will|can) ?not)",
-    "NEVER": r"(?:don't|dont|do not|never)",
-    "SURELY": r"(?:just|still|also|all|completely|totally|simply)",
-    "THATS": r"(?:that|this)(?:'s| is|s)",
-    "ITS": r"(?:it|that|this)(?:'s| is)?",
-    "WILL": r"forget|worr|hesitat|need|have\b|think|know|understand|see|get|mind|want|like|(?:you|we|i)\b",
-    "FINE": r"(?:that's|that is|it's|this is|all) (?:all|fine|it|good|ok|great|perfect|right|enough)",
-    "HARMLESS": r"problem|worr|need|thank|rush|issue|hurry|idea|more|objection|go ahead|looks|proceed",
-    "UNSURE": r"sure|bad|yet|now|only|really|much|urgent|necessarily|a |too|so |everything|all",
-    "WORDS": r"[\w./-]+(?: [\w./-]+){0,4}",
-    "THING": r"(?:file|branch|folder|directory|repo|one|function|line|test|way|version|page|path)",
-}
-
-#: One phrase a line; these count at the start of the prompt only.
-_OPENINGS = r"""
-(?:no|nope|nah)[ ,.!:;-]+(?!HARMLESS|FINE)\S
-(?:nope|wrong|incorrect|not (?:correct|right|true|quite|that|like that|what i))\b
-stop(?: ?[.!,]|$| (?:it|that|this)\b| \w+ing\b)
-NEVER (?!WILL)\w
-not (?!UNSURE)WORDS(?:,| but) ?\S
-(?:ITS|they) ?(?:just |still )?(?:NOT|not) (?:work|help|fix|do it|change|compile|build|pass|solve)
-ITS (?:still )?(?:not working|broken|failing|fails?)\b
-(?:are|were) you (?:really |absolutely |quite |100% )?sure\b
-i'm (?:still )?not seeing\b
-i (?:still )?(?:don't|do not|can't|cannot) see (?:the|any|your) (?:change|difference|fix|update|effect)
-same (?:error|issue|problem|result|thing|failure)\b
-no (?:luck|change|difference|effect)\b
-(?:undo|revert|roll ?back)(?: (?:please|now))? ?[.!]*$
-use [\w./@-]+(?: [\w./@-]+)?,? (?:not [\w./@-]+|instead) ?[.!]*$
-"""
-
-#: One phrase a line; these count wherever they stand.
-_ANYWHERE = r"""
-\bi meant\b
-\bthat(?:'s| is|s)? not what\b
-\bnot what (?:i|we) (?:asked|meant|wanted|said|had|need)
-\bi (?:already |just |literally |clearly )?(?:said|told you|asked you)\b
-\bi (?:didn't|did not|never) (?:ask|want|say|mean|tell)
-\bi only (?:asked|wanted|meant|said)\b
-\bTHATS (?:SURELY )?(?:wrong\b|incorrect)
-\bTHATS (?:SURELY )?not (?:right|correct|true|it\b|quite right|how (?:i|we)|the (?:right|one|same))
-(?:^|[,.!:;] |\b(?:THATS|you \w+) )(?:in |on )?(?:the )?wrong THING
-\b(?:undo|revert|roll ?back) (?:that|this|it|those|these|your|my last|all|what|last)\b
-\b(?:undo|revert|roll ?back) the (?:last|previous|change)
-\b(?:put|change|move|set) (?:it|that|them) back\b
-\bwhy (?:did|are|have|would|were|do|NOT) you\b(?! (?:think|suggest|recommend|suppose))
-\byou (?:broke|forgot|missed|ignored|misunderstood|misread|misinterpreted|overlooked)\b
-\byou (?:(?:shouldn't|should not) have|(?:weren't|were not) (?:supposed|asked))\b
-(?<!if )(?<!case )(?<!unless )\byou (?:didn't|did not|haven't|still haven't) (?!need|have to|already)
-\bstop (?:doing|trying|adding|using|changing|making|guessing|ignoring|it)\b
-\bNEVER do (?:that|this|it|so)\b
-(?<!i )(?<!we )(?<!you )(?<!they )\b(?:NEVER|stop)\b.{1,60}\b(?:again|any ?more)\b
-\bstill (?:failing|fails?\b|broken|wrong|crash|happen|throw|getting\b|NOT \w)
-\bstill the same (?:error|issue|problem|result)
-\bstill not (?:working|right|fixed|correct|there|passing|showing)\b
-\bstill (?:see|seeing|shows?|showing|gets?|has|have) (?:the same|that|this|an? error|errors?)
-\b(?:failing|fails|failed|broke|broken|happening|happened|crashed|wrong) again\b
-\b(?:it|that|this) NOT (?:fix|solve|help)
-\bdid you (?:even|actually|really)\b
-\bhow many times\b
-\bthat(?:'s| is) (?:way |far |a bit )?too (?:much|complicated|complex|verbose|long)\b
-\b(?:wtf|ffs|what the (?:hell|fuck|heck))\b
-\bthis is (?:shit|garbage|crap|useless|ridiculous)\b
-"""
-
-#: Likewise: ways to ask for the same thing once more.
-_REDOS = r"""
-(?:try|do)(?: (?:it|this|that))?(?: all)? (?:again|agian|once more|one more time)\b
-(?:give it|have) another (?:try|go|shot)\b
-(?:redo|retry|re-do|re-try)\b
-start (?:over|again|from scratch)\b
-(?:again|agian|once more|one more time) ?[.!]*$
-"""
-
-
-def _either(phrases: str) -> str:
-    """Join lines of phrases into one pattern, their named parts filled in."""
-    lines = phrases.split("\n")[1:-1]
-    for name, part in _PARTS.items():
-        lines = [line.replace(name, part) for line in lines]
-    return "|".join(f"(?:{line})" for line in lines)
-
-
-_CORRECTION = re.compile(rf"^{_FILLER}(?:{_either(_OPENINGS)})|{_either(_ANYWHERE)}")
-_REDO = re.compile(
-    rf"^{_FILLER}(?:(?:just|now|let's|lets|(?:can|could) you|you can) ){{0,2}}(?:{_either(_REDOS)})"
-)
-_SPACE = re.compile(r"\s+")
+def judge_signs(signs: Signs) -> Judgement:
+    """Judge a turn by what happened in it alone, where no prompt has come after it."""
+    return _weighed(_around(signs) & _FACTS_SEEN, redo=False)
 
 
 def is_correction(prompt: str, previous: str | None) -> bool:
-    """Say whether a typed prompt rejects or corrects the turn before it.
-
-    `previous` is that turn's prompt; with none there is nothing to correct.
-    """
-    return previous is not None and _CORRECTION.search(_opening_of(prompt)) is not None
+    """Say whether a typed prompt, by itself, corrects the turn before it."""
+    return judge(prompt, previous).is_correction
 
 
 def is_redo(prompt: str, previous: str | None) -> bool:
     """Say whether a typed prompt asks for the last turn's work again, in words or by repeating it."""
-    if previous is None:
-        return False
-    return _REDO.match(_opening_of(prompt)) is not None or _near_equal(prompt, previous)
+    return judge(prompt, previous).redo
 
 
-def _opening_of(prompt: str) -> str:
-    """Give the text that is judged: plain apostrophes, single spaces, lower case, no code blocks."""
-    text = _without_context(prompt[: 4 * _LOOKED_AT])[:_LOOKED_AT].partition("```")[0]
-    return _SPACE.sub(" ", text.replace("’", "'").replace("‘", "'")).strip().lower()
+def _around(signs: Signs) -> set[str]:
+    """Name the evidence that happened."""
+    found = set()
+    if signs.calls:
+        found.add("worked")
+    if signs.interrupted and (signs.calls or signs.refused):
+        found.add("cut_off")
+    if signs.refused:
+        found.add("refused_last" if signs.refused_last else "refused_before")
+    if signs.edited:
+        found.add("edited_by_hand")
+    if signs.reverted:
+        found.add("reverted_by_hand")
+    return found
+
+
+def _form(found: set[str], prompt: str, own: str, words: list[str]) -> None:
+    """Add the evidence of a prompt's form: pasted output, length, marks."""
+    pasted = own[:_PASTED] if len(own) <= _PASTED else own[: _PASTED // 2] + "\n" + prompt[-_PASTED // 2 :]
+    if _tells_failure(pasted.lower()):
+        found.add("pasted_failure")
+    if _TASK.match(own[:80].lower()):
+        found.add("pasted_task")
+    if _PICK.match(own[:40]):
+        found.add("pick")
+    head = own[:_LOOKED_AT]
+    if any(mark in head for mark in _EXCLAIMED) or (len(head) > _SHOUTED and head.isupper()):
+        found.add("exclaimed")
+    if any(mark in head for mark in _DOUBTING) or head[:5].lower().startswith(_HUMS):
+        found.add("hesitation")
+    if len(prompt) > _LONG:
+        found.add("very_long" if len(prompt) > _VERY_LONG else "long")
+    if len(words) <= _BRIEF and found & {"approval", "go_on"}:
+        found.add("brief_go")
+
+
+def _tells_failure(text: str) -> bool:
+    """Say whether a text in lower case holds what tools say when they fail."""
+    if any(mark in text for mark in _FAILURES) or _FAILURE.search(text):
+        return True
+    return not text.isascii() and any(mark in text for mark in _FAILURES_ABROAD)
+
+
+def _weighed(found: set[str], *, redo: bool) -> Judgement:
+    """Add evidence up, and name what it is evidence for."""
+    names = tuple(sorted(found, key=lambda name: (-EVIDENCE[name].weight, name)))
+    logit = BASE + math.fsum(EVIDENCE[name].weight for name in names)
+    score = round(1 / (1 + math.exp(-logit)), 3)
+    heavy = [name for name in names if EVIDENCE[name].weight >= _TELLING] or names[:1]
+    reasons = dict.fromkeys(EVIDENCE[name].reason for name in (*heavy, *(_FACTS_SEEN & found)))
+    told = tuple(reason for reason in reasons if reason and (score >= THRESHOLD or reason in _FACTS))
+    return Judgement(score, told, redo, names)
+
+
+@cache
+def _phrases() -> Phrases:
+    return Phrases((*ENGLISH.items(), *WITH_SPACES.items()))
+
+
+@cache
+def _substrings() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((name, tuple(folded(part) for part in parts)) for name, parts in WITHOUT_SPACES.items())
 
 
 def _near_equal(prompt: str, previous: str) -> bool:
@@ -197,9 +236,17 @@ def _near_equal(prompt: str, previous: str) -> bool:
     if max(len(prompt[:500]), len(previous)) > 1.25 * limit:
         return False
     ours, theirs = _words(prompt[:500]), _words(previous[:500])
-    if min(len(ours), len(theirs)) < 4 or _names_in(ours) != _names_in(theirs):
+    if min(len(ours), len(theirs)) < _BRIEF or len(ours & theirs) < _ALIKE * len(ours | theirs):
         return False
-    return len(ours & theirs) >= 0.85 * len(ours | theirs)
+    return _names_in(ours) == _names_in(theirs)
+
+
+def _goes_on(prompt: str, previous: str) -> bool:
+    """Say whether a prompt is the one before with more at its end."""
+    if previous[:_BRIEF].lower() != prompt[:_BRIEF].lower():
+        return False
+    head = " ".join(previous[:500].split()).rstrip(".…?! ").lower()
+    return head.count(" ") >= _BRIEF - 1 and " ".join(prompt[:600].split()).lower().startswith(head)
 
 
 def _words(text: str) -> set[str]:

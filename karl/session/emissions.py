@@ -13,7 +13,7 @@ import msgspec
 from karl.schema.event import Event, Payload
 from karl.schema.record import Score
 from karl.schema.trajectory import ClosedBy, Outcome
-from karl.session.corrections import DETECTOR
+from karl.session.corrections import DETECTOR, Signs
 
 _SHORT = 8
 _TRAJECTORY = "traj_"
@@ -47,6 +47,7 @@ class Carry(msgspec.Struct, omit_defaults=True):
     `turn` is the next turn's number. `open_calls` are ids of calls whose turn closed before their
     result came. `remarked` is the last prompt event that gave a Remark. The worker fills
     `last_score` and `last_outcome` for `last_trajectory`; the fold clears them with each new turn.
+    `last_signs` are that turn's, for the prompt that judges it.
     `told` is the same for what a transcript tells of the session, once one does.
     """
 
@@ -64,6 +65,7 @@ class Carry(msgspec.Struct, omit_defaults=True):
     remarked: str | None = None
     ended: bool = False
     told: Carry | None = None
+    last_signs: Signs = Signs()
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -106,7 +108,8 @@ class Strays(msgspec.Struct, frozen=True):
 class Remark(msgspec.Struct, frozen=True):
     """What an event (`by`, its id) says about the turn before it: a typed prompt, or a caller's word.
 
-    A flag that is null says nothing. Holds no entries. `told` as for a Turn.
+    A flag that is null says nothing. Holds no entries. `told` as for a Turn. `correction_score`, in [0, 1],
+    and `correction_classes`, its reasons, are the detector's.
     """
 
     session: str
@@ -119,6 +122,8 @@ class Remark(msgspec.Struct, frozen=True):
     session_continued: bool | None = None
     detector: str = DETECTOR
     told: bool = False
+    correction_score: float | None = None
+    correction_classes: tuple[str, ...] = ()
 
 
 class Duplicate(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from karl.schema.event import IMPORT_END, TRANSCRIPT, Payload
 from karl.schema.trajectory import ClosedBy
-from karl.session.corrections import prompt_kind
+from karl.session.corrections import Signs
 from karl.session.emissions import (
     NO_HOME,
     Carry,
@@ -43,6 +43,7 @@ from karl.session.emissions import (
 from karl.session.glance import Glance, glance
 from karl.session.lane import Lane
 from karl.session.moments import moment
+from karl.session.prompts import prompt_kind
 from karl.session.twins import Name, Teller, Twins, mark, names_of, twins_of
 
 __all__ = [
@@ -300,6 +301,7 @@ class OpenSession:
             if carry.last_trajectory != name:
                 carry.last_trajectory, carry.last_prompt = name, None
                 carry.last_score = carry.last_outcome = None
+                carry.last_signs = Signs()
         own.place, own.since = place, entry
         return out
 

@@ -19,11 +19,11 @@ What opens and what closes:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from karl.schema.event import ANNOTATION, ASSISTANT_MESSAGE, IMPORT_END, Event, Payload
 from karl.schema.trajectory import ClosedBy
-from karl.session.corrections import is_correction, is_redo, prompt_kind
+from karl.session.corrections import Signs, judge
 from karl.session.emissions import (
     NO_HOME,
     Carry,
@@ -41,6 +41,8 @@ from karl.session.emissions import (
 )
 from karl.session.glance import Glance, flags, glance, payload_of, text
 from karl.session.moments import RESULTS, moment
+from karl.session.prompts import prompt_kind
+from karl.session.signs import signs_of
 from karl.session.twins import Name, Teller, mark, names_of
 
 PROMPT_MAX = 500
@@ -212,7 +214,7 @@ class Lane:
         """A caller's word is about the turn before, whatever is open."""
         last = self.carry.last_trajectory
         out: list[Emission] = [self.leaving((held,), home_of(last) if last else NO_HOME)]
-        said = flags(held.event)
+        said: dict[str, Any] = flags(held.event)
         if last and said:
             time_ms = self.last_seen_ms if held.event.time_ms is None else held.event.time_ms
             out.append(Remark(self.session, last, held.event.id, time_ms, **said, detector=CALLER))
@@ -257,8 +259,10 @@ class Lane:
             agent_version=carry.agent_version,
             permission_mode=carry.permission_mode,
         )
-        if self._prompt is not None or carry.last_closed_by != "size":
-            carry.last_prompt = self._prompt  # a turn cut by size goes on with the same prompt
+        goes_on = self._prompt is None and carry.last_closed_by == "size"
+        if not goes_on:  # a turn cut by size goes on with the same prompt
+            carry.last_prompt = self._prompt
+        carry.last_signs = signs_of(held, carry.last_signs if goes_on else Signs())
         carry.turn += 1
         carry.last_trajectory, carry.last_closed_by, carry.last_time_ms = turn.id, by, turn.time_ms
         carry.last_score = carry.last_outcome = None
@@ -286,17 +290,19 @@ class Lane:
         if carry.last_trajectory is None or carry.remarked == event.id:
             return []
         carry.remarked = event.id
-        previous = carry.last_prompt or ""
+        said = judge(prompt, carry.last_prompt or "", signs_of(self.held, carry.last_signs))
         return [
             Remark(
                 session=self.session,
                 trajectory=carry.last_trajectory,
                 by=event.id,
                 time_ms=self.last_seen_ms if event.time_ms is None else event.time_ms,
-                correction_detected=is_correction(prompt, previous),
-                redo_detected=is_redo(prompt, previous),
+                correction_detected=said.is_correction,
+                redo_detected=said.redo,
                 session_continued=True,
                 told=self.teller == "told",
+                correction_score=said.score,
+                correction_classes=said.reasons,
             )
         ]
 

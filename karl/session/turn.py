@@ -23,10 +23,13 @@ from karl.schema.trajectory import (
     Usage,
 )
 from karl.session.calls import Call, Calls, Step, as_tool_call, text_of
-from karl.session.corrections import prompt_kind
+from karl.session.corrections import judge_signs
 from karl.session.emissions import Held, Turn
+from karl.session.git import committed
 from karl.session.glance import payload_of
 from karl.session.moments import RESULTS, iso, known_time, moment
+from karl.session.prompts import prompt_kind
+from karl.session.signs import signs_of
 from karl.session.vocabulary import whole
 
 _LIVE = frozenset({"hook", "http"})
@@ -66,7 +69,7 @@ def normalize_turn(turn: Turn) -> Trajectory:
         recorded_at=iso(turn.time_ms),
         context=_context(turn, steps, project, usage),
         trajectory=_summary(events, _response(steps)),
-        outcome=_outcome(turn, steps),
+        outcome=_outcome(turn, steps, events),
         timing=_timing(steps, len(events)),
         usage=usage,
     )
@@ -213,9 +216,13 @@ def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
     )
 
 
-def _outcome(turn: Turn, steps: list[Step]) -> Outcome:
+def _outcome(turn: Turn, steps: list[Step], calls: list[ToolCall]) -> Outcome:
     """Say what is known at the close; what a later prompt says of it comes as an annotation."""
-    outcome = Outcome(annotation_status="scored")
+    outcome = Outcome(annotation_status="scored", committed=committed(calls))
+    stopped = judge_signs(signs_of(turn.held))
+    outcome.correction_classes = list(stopped.reasons)
+    if stopped.is_correction:  # a lower score would say that the person was content, which nobody said
+        outcome.correction_score = stopped.score
     for step in steps:
         said = step.payload.outcome_signals
         if step.moment == "Stop" and isinstance(said, dict):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karl.schema.event import Payload
-from karl.session.corrections import is_correction, is_redo, prompt_kind
+from karl.session.corrections import THRESHOLD, Signs, is_correction, is_redo, judge
+from karl.session.prompts import prompt_kind
 
 BEFORE = "add a cache to the user loader"
 
@@ -71,6 +72,51 @@ CORRECTIONS = [
     "the page still shows the same number",
     # profanity
     "wtf is this",
+    # doubt
+    "but I thought we had agreed on YAML",
+    "doesn't the loader do that already?",
+    "how do you know that it works?",
+    "there is no such flag, you made that up",
+    # what tools print
+    "Traceback (most recent call last):\n  File \"a.py\", line 3\nKeyError: 'x'",
+    "src/app.ts:10:4 - error TS2345: no overload matches",
+    "--- FAIL: TestLogin (0.00s)",
+]
+
+ABROAD = [
+    "nein, das ist falsch",
+    "das funktioniert immer noch nicht",
+    "warum hast du die Tests gelöscht?",
+    "non, ce n'est pas ce que je voulais",
+    "ça ne marche toujours pas",
+    "annule ça",
+    "eso no es lo que pedí",
+    "sigue fallando",
+    "deshaz el último cambio",
+    "não funciona",
+    "isso está errado",
+    "не работает",
+    "это не то, что я просил",
+    "почему ты удалил тесты?",
+    "还是不行",
+    "不对，我的意思是另一个文件",
+    "你忘了更新文档",
+    "まだ動かない",
+    "違う、そうじゃなくて",
+    "元に戻して",
+]
+
+REQUESTS_ABROAD = [
+    "weiter",
+    "danke, jetzt noch die Doku",
+    "continue s'il te plaît",
+    "oui, merci",
+    "gracias, ahora agrega pruebas",
+    "sim, pode continuar",
+    "спасибо, теперь добавь тесты",
+    "продолжай",
+    "好的，现在添加测试",
+    "ありがとう、次はテストを書いて",
 ]
 
 REQUESTS = [
@@ -103,6 +149,20 @@ REQUESTS = [
     "Implement the following plan:\n\n1. never return None\n2. don't log secrets",
     "also add a note to the readme",
     "",
+    "ok next",
+    "thanks, now do the readme",
+    "1",
+    "b)",
+    "/review",
+    "go with option 2",
+    "it works! now let's refactor",
+    "sorry, I meant to say port 8081",
+    "never mind, it works now",
+    "add retry logic for failed requests",
+    "write an error message for when the file is missing",
+    "make the error message clearer",
+    'document the "stop" command',
+    "what happens when the user cancels?",
 ]
 
 REDOS = [
@@ -129,12 +189,12 @@ NO_REDOS = [
 ]
 
 
-@pytest.mark.parametrize("prompt", CORRECTIONS)
+@pytest.mark.parametrize("prompt", [*CORRECTIONS, *ABROAD])
 def test_a_correction_is_seen(prompt: str) -> None:
     assert is_correction(prompt, BEFORE)
 
 
-@pytest.mark.parametrize("prompt", REQUESTS)
+@pytest.mark.parametrize("prompt", [*REQUESTS, *REQUESTS_ABROAD])
 def test_a_request_is_no_correction(prompt: str) -> None:
     assert not is_correction(prompt, BEFORE)
 
@@ -237,8 +297,92 @@ def test_hostile_text_ends() -> None:
         "you \t",
         "<a-",
         "<system-reminder></system-reminder>a",
+        "a.",
+        "still ",
+        "é",
     ):
         text = piece * 200_000
         prompt_kind(text, Payload())
         is_correction(text, text)
         is_redo(text, text[:500])
+
+
+REASONS = {
+    "no, I meant the other loader": "wrong_target",
+    "you edited the wrong file": "wrong_target",
+    "try again, that's wrong": "factual_challenge",
+    "undo that": "reverted",
+    "are you sure?": "verify_first",
+    "that's way too complicated": "scope",
+    "use pnpm, not npm": "steering",
+    "wtf is this": "frustration",
+    "it still fails": "still_broken",
+    "you forgot the changelog": "incomplete",
+}
+
+
+@pytest.mark.parametrize(("prompt", "reason"), REASONS.items())
+def test_a_correction_has_its_reason(prompt: str, reason: str) -> None:
+    assert reason in judge(prompt, BEFORE).reasons
+
+
+def test_what_is_no_correction_has_no_reason() -> None:
+    assert judge("why is the cache slow?", BEFORE).reasons == ()
+
+
+WORKED = Signs(calls=3)
+STOPPED = Signs(calls=3, interrupted=True)
+
+
+@pytest.mark.parametrize("prompt", ["continue", "go on", "ok next", "yes", "thanks, now do the readme"])
+def test_going_on_after_an_interruption_is_no_correction(prompt: str) -> None:
+    assert not judge(prompt, BEFORE, STOPPED).is_correction
+
+
+def test_another_instruction_after_an_interruption_at_work_is_a_correction() -> None:
+    prompt = "python3 should point to 3.12"
+    assert judge(prompt, BEFORE, STOPPED).is_correction
+    assert "interrupted" in judge(prompt, BEFORE, STOPPED).reasons
+    assert not judge(prompt, BEFORE, WORKED).is_correction
+
+
+def test_a_prompt_that_is_retyped_before_any_work_is_the_person_s_own_slip() -> None:
+    before = "why do all of the tests fail here"
+    said = judge(before + " on the second run", before, Signs(interrupted=True))
+    assert not said.is_correction
+    assert not said.redo
+
+
+def test_an_interruption_is_told_although_the_person_goes_on() -> None:
+    assert judge("continue", BEFORE, STOPPED).reasons == ("interrupted",)
+
+
+def test_a_no_to_the_agent_s_own_question_weighs_less() -> None:
+    asked = judge("no, not yet", BEFORE, Signs(calls=3, asked=True))
+    assert asked.score < judge("no, not yet", BEFORE, WORKED).score
+
+
+SIGNS = {
+    "interrupted": STOPPED,
+    "rejected": Signs(calls=3, refused=1, refused_last=True),
+    "edited": Signs(calls=3, edited=True),
+    "reverted": Signs(calls=3, reverted=True),
+}
+
+
+@pytest.mark.parametrize(("reason", "signs"), SIGNS.items())
+def test_what_happened_counts_without_a_word_that_is_known(reason: str, signs: Signs) -> None:
+    said, plain = judge("kxqz vwpt", BEFORE, signs), judge("kxqz vwpt", BEFORE, WORKED)
+    assert said.score > plain.score
+    assert reason in {*said.reasons, *judge("it still fails", BEFORE, signs).reasons}
+
+
+@given(st.text(max_size=200), st.text(max_size=50), st.booleans(), st.booleans(), st.integers(0, 3))
+def test_a_score_is_a_chance_and_the_flag_is_its_threshold(
+    prompt: str, previous: str, interrupted: bool, refused_last: bool, calls: int
+) -> None:
+    signs = Signs(calls=calls, interrupted=interrupted, refused_last=refused_last, refused=int(refused_last))
+    said = judge(prompt, previous, signs)
+    assert 0 <= said.score <= 1
+    assert said.is_correction is (said.score >= THRESHOLD)
+    assert judge(prompt, previous, signs) == said

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karl.schema.event import IMPORT_END
+from karl.session.corrections import THRESHOLD
 from karl.session.fold import (
     Carry,
     Duplicate,
@@ -372,7 +373,11 @@ def test_a_prompt_that_a_person_typed_remarks_on_the_turn_before() -> None:
         correction_detected=True,
         redo_detected=False,
         time_ms=by.event.time_ms or 0,
+        correction_score=remark.correction_score,
+        correction_classes=("wrong_target", "steering"),
     )
+    assert remark.correction_score is not None
+    assert remark.correction_score >= THRESHOLD
     assert remark.session_continued
 
 
