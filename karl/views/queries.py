@@ -15,157 +15,30 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
-
-import msgspec
+from typing import Any, Literal, Self
 
 from karl.errors import KarlError, NotFound
 from karl.ledger.reader import Position
-from karl.reward.baseline import UNITS, Sums, advantage, baseline
+from karl.reward.baseline import UNITS, Baseline, Sums, advantage, baseline
+from karl.reward.usual import Usual
 from karl.schema.trajectory import Usage
+from karl.views.columns import known_of
+from karl.views.filter import ALL, Filter, condition
 from karl.views.project import read_position
-from karl.views.schema import FLAGS, SIGNALS, TOKENS
-from karl.views.search import HAS_WORDS, MEAN_REWARD, SORTS, Sort, words_of
+from karl.views.rows import CalibrationRow, Counts, Found, LaterRecord, Place, SessionRow, TrajectoryRow
+from karl.views.schema import FLAGS, SIGNALS, SUMS, TOKENS
+from karl.views.search import SORTS, Sort
 from karl.views.store import connect_to_read
 from karl.views.whole import Parts, parts
+
+__all__ = ["ALL", "Counts", "Filter", "Found", "LaterRecord", "Place", "SessionRow", "TrajectoryRow", "Views"]
+
+_where = condition
 
 #: Ids that an error about an ambiguous prefix lists.
 CANDIDATES_MAX = 8
 #: Sorts after every id that begins with a prefix.
 _LAST = "\U0010ffff"
-
-
-class Filter(NamedTuple):
-    """Which rows; null stands for all. Times are Unix time (ms) of the last activity, `until_ms` left out.
-
-    Rewards are those that count now; of a session, its turns' mean. `failed`: at least one call failed.
-    `search`: all of its words are in one prompt; this reads every prompt that the rest leaves.
-    """
-
-    fleet: str | None = None
-    node: str | None = None
-    agent: str | None = None
-    project: str | None = None
-    session: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    min_reward: float | None = None
-    max_reward: float | None = None
-    failed: bool = False
-    search: str | None = None
-
-
-#: No condition at all.
-ALL = Filter()
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """What the views hold; see COUNTERS in `karl.views.schema`."""
-
-    records: int = 0
-    trajectories: int = 0
-    sessions: int = 0
-    events: int = 0
-    tool_calls: int = 0
-    annotations: int = 0
-    scores: int = 0
-    duplicates: int = 0
-    unreadable: int = 0
-    orphans: int = 0
-    probes: int = 0
-    tokens_input: int = 0
-    tokens_output: int = 0
-    tokens_cache_read: int = 0
-    tokens_cache_write: int = 0
-    tokens_messages: int = 0
-
-
-class SessionRow(msgspec.Struct, frozen=True):
-    """One session. `reward` is the mean of its turns' current rewards; null without turns."""
-
-    session: str
-    fleet: str
-    node: str
-    agent: str
-    project: str
-    agent_version: str | None
-    model: str | None
-    started_ms: int
-    last_ms: int
-    turns: int
-    events: int
-    calls: int
-    failures: int
-    reward: float | None
-    corrections: int
-    ended: bool
-    first_prompt: str | None
-    tokens: Usage
-
-
-class Place(NamedTuple):
-    """Where a record lies in the ledger: bytes `offset` to `end` of `segment`."""
-
-    seq: int
-    segment: str
-    offset: int
-    end: int
-
-
-class TrajectoryRow(msgspec.Struct, frozen=True):
-    """One trajectory with its current score, which is in the record `score_seq`.
-
-    `advantage` is the reward's distance from its domain's baseline, as of now. Flags are null where
-    nobody said.
-    """
-
-    id: str
-    session: str
-    turn: int
-    place: Place
-    fleet: str
-    node: str
-    agent: str
-    project: str
-    agent_version: str | None
-    model: str | None
-    started_ms: int
-    time_ms: int
-    duration_s: float | None
-    closed_by: str
-    domain: str
-    skill: str | None
-    prompt: str | None
-    events: int
-    calls: int
-    failures: int
-    flags: dict[str, bool | None]
-    score_seq: int
-    reward_version: str
-    reward: float
-    signals: dict[str, float | None]
-    advantage: float
-    tokens: Usage
-
-
-class LaterRecord(msgspec.Struct, frozen=True):
-    """An annotation or score that names a trajectory; `detector` and `by` are null for a score."""
-
-    kind: Literal["annotation", "score"]
-    place: Place
-    time_ms: int
-    reward_version: str
-    reward: float
-    by: str | None
-    detector: str | None
-
-
-class Found(NamedTuple):
-    """What an id, or the beginning of one, means."""
-
-    kind: Literal["session", "trajectory"]
-    id: str
-
 
 _TOKENS = ", ".join(f"tokens_{name}" for name in TOKENS)
 _SESSION = (
@@ -175,7 +48,8 @@ _SESSION = (
 _TRAJECTORY = (
     "id, session, turn, seq, segment, offset, end, fleet, node, agent, project, agent_version, model, "
     "started_ms, time_ms, duration_s, closed_by, domain, skill, prompt, events, calls, failures, score_seq, "
-    f"reward_version, reward, {', '.join(FLAGS)}, {', '.join(SIGNALS)}, {_TOKENS}"
+    f"reward_version, reward, {', '.join(FLAGS)}, {', '.join(SIGNALS)}, confidence, calibration, made_by, "
+    f"task, correction_score, correction_classes, {_TOKENS}"
 )
 _OF_SESSION = "(SELECT {} FROM sessions WHERE sessions.session = trajectories.session)"
 _WALK = f"{_OF_SESSION.format('started_ms')}, {_OF_SESSION.format('first_seq')}, started_ms, turn, seq"
@@ -221,7 +95,7 @@ class Views:
 
         Sessions without turns have no reward and stand last. Sorting looks at every session that fits.
         """
-        where, values = _where(which, "last_ms")
+        where, values = condition(which, "last_ms")
         way = "ASC" if least else "DESC"
         rows = self._all(
             f"SELECT {_SESSION} FROM sessions WHERE {where} "
@@ -246,26 +120,21 @@ class Views:
 
     def trajectories(self, which: Filter = ALL, limit: int = 20) -> list[TrajectoryRow]:
         """List trajectories, the last closed first."""
-        where, values = _where(which, "time_ms")
-        rows = self._all(
-            f"SELECT {_TRAJECTORY} FROM trajectories WHERE {where} ORDER BY time_ms DESC, seq DESC LIMIT ?",
-            (*values, limit),
-        )
-        return [self._trajectory_row(row) for row in rows]
+        return self._rows(*condition(which, "time_ms"), limit)
 
     def walk(self, which: Filter = ALL) -> Iterator[TrajectoryRow]:
         """Give every trajectory that fits: by its session's first activity, a session's as they began.
 
         Memory does not grow with their number; other questions may be asked meanwhile.
         """
-        where, values = _where(which, "time_ms")
+        where, values = condition(which, "time_ms")
         sql = f"SELECT {_TRAJECTORY} FROM trajectories WHERE {where} ORDER BY {_WALK}"
         for row in self._ask(sql, values):
             yield self._trajectory_row(row)
 
     def fitting(self, which: Filter = ALL) -> int:
         """Count the trajectories that fit."""
-        where, values = _where(which, "time_ms")
+        where, values = condition(which, "time_ms")
         count: int = self._all(f"SELECT count(*) FROM trajectories WHERE {where}", values)[0][0]
         return count
 
@@ -320,30 +189,63 @@ class Views:
             found += [Found(kind, row[0]) for row in rows]
         return found
 
+    def baseline_of(self, agent: str, domain: str, task: str | None = None) -> Baseline:
+        """Say what one agent's reward is expected to be in a domain, and for a task; as of now."""
+        runs = self._sums("tasks", "agent = ? AND task = ?", agent, task) if task else Sums()
+        in_domain = self._sums("domains", "agent = ? AND domain = ?", agent, domain)
+        return baseline(in_domain, self.rewards_of(agent), runs)
+
+    def rewards_of(self, agent: str) -> Sums:
+        """Give the sums of one agent's current rewards."""
+        return self._sums("agents", "agent = ?", agent)
+
+    def agents(self) -> dict[str, Sums]:
+        """Give the sums of current rewards of each agent, by its name: one row each, kept."""
+        rows = self._all(f"SELECT agent, {', '.join(SUMS)} FROM agents WHERE reward_n > 0 ORDER BY agent")
+        return {row[0]: Sums(*tuple(row)[1:]) for row in rows}
+
+    def usual(self, agent: str) -> Usual:
+        """Say how long one agent's turns are, and how many of them delivered: kept, not counted."""
+        sql = "SELECT length, turns, delivered FROM usual WHERE agent = ? AND turns > 0 ORDER BY length"
+        rows = self._all(sql, (agent,))
+        return Usual({row[0]: row[1] for row in rows}, sum(row[2] for row in rows))
+
+    def calibration(self, agent: str, version: str) -> CalibrationRow | None:
+        """Give what was learned last of one agent's outcomes over a version of the reward, if anything."""
+        sql = (
+            "SELECT id, agent, version, applied, time_ms, seq, segment, offset, end FROM calibrations "
+            "WHERE agent = ? AND version = ? ORDER BY seq DESC LIMIT 1"
+        )
+        for id_, name, of, applied, time_ms, *place in self._all(sql, (agent, version)):
+            return CalibrationRow(id_, name, of, bool(applied), time_ms, Place(*place))
+        return None
+
+    def _rows(self, where: str, values: tuple[Any, ...], limit: int) -> list[TrajectoryRow]:
+        sql = f"SELECT {_TRAJECTORY} FROM trajectories WHERE {where} ORDER BY time_ms DESC, seq DESC LIMIT ?"
+        return [self._trajectory_row(row) for row in self._all(sql, (*values, limit))]
+
     def _trajectory_row(self, row: sqlite3.Row) -> TrajectoryRow:
         known = dict(zip(row.keys(), row, strict=True))
+        said = known_of(known)
         place = Place(*(known.pop(name) for name in Place._fields))
         signals = {name: known.pop(name) for name in SIGNALS}
         flags = {name: _flag(known.pop(name)) for name in FLAGS}
-        expected = baseline(self._domain(known["domain"]), self._everyone())
+        del known["correction_classes"]
+        expected = self.baseline_of(known["agent"], known["domain"], known["task"])
         return TrajectoryRow(
             place=place,
             signals=signals,
             flags=flags,
             tokens=_usage(known),
+            expected=round(expected.mean, 4),
             advantage=round(advantage(known["reward"], expected), 4),
+            correction_classes=said.get("correction_classes", []),
             **known,
         )
 
-    def _domain(self, domain: str) -> Sums:
-        rows = self._all(
-            "SELECT reward_n, reward_e4, reward_squares_e8 FROM domains WHERE domain = ?", (domain,)
-        )
+    def _sums(self, table: str, which: str, *names: str) -> Sums:
+        rows = self._all(f"SELECT {', '.join(SUMS)} FROM {table} WHERE {which}", names)
         return Sums(*tuple(rows[0])) if rows else Sums()
-
-    def _everyone(self) -> Sums:
-        values = dict(map(tuple, self._all("SELECT name, value FROM counters WHERE name LIKE 'reward%'")))
-        return Sums(values["reward_n"], values["reward_e4"], values["reward_squares_e8"])
 
     def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         return self._ask(sql, values).fetchall()
@@ -353,30 +255,6 @@ class Views:
             return self._connection.execute(sql, values)
         except UnicodeEncodeError as error:  # an argument of the command line whose bytes are no UTF-8
             raise NotFound(f"nothing has the name {error.object!r}: it is no text") from None
-
-
-def _where(which: Filter, time: str) -> tuple[str, tuple[Any, ...]]:
-    """Give the condition of a filter, and its values."""
-    reward = "reward" if time == "time_ms" else MEAN_REWARD
-    parts: list[tuple[str, str | float | None]] = [
-        (f"{name} = ?", value) for name, value in zip(Filter._fields[:5], which[:5], strict=True)
-    ]
-    parts += [
-        (f"{time} >= ?", which.since_ms),
-        (f"{time} < ?", which.until_ms),
-        (f"{reward} >= ?", which.min_reward),
-        (f"{reward} <= ?", which.max_reward),
-        ("failures >= ?", 1 if which.failed else None),
-    ]
-    if which.search is not None:
-        found = (
-            HAS_WORDS
-            if time == "time_ms"
-            else f"session IN (SELECT session FROM trajectories WHERE {HAS_WORDS})"
-        )
-        parts.append((found, words_of(which.search)))
-    used = [(part, value) for part, value in parts if value is not None]
-    return " AND ".join(part for part, _ in used) or "1", tuple(value for _, value in used)
 
 
 def _session_row(row: sqlite3.Row) -> SessionRow:

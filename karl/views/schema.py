@@ -10,13 +10,25 @@ from __future__ import annotations
 
 import sqlite3
 
-#: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
-FORMAT = 3
+from karl.reward.signal import SIGNALS
 
-SIGNALS = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
+__all__ = ["COUNTERS", "FLAGS", "FORMAT", "SIGNALS", "SUMS", "TABLES", "TOKENS", "create", "made_for"]
+
+#: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
+FORMAT = 4
 
 #: What is known of how a turn went: the flags of `karl.schema.trajectory.Outcome`.
-FLAGS = ("correction_detected", "redo_detected", "build_success", "session_continued")
+FLAGS = (
+    "correction_detected",
+    "redo_detected",
+    "build_success",
+    "session_continued",
+    "committed",
+    "survived",
+    "reverted",
+    "ci_passed",
+    "label",
+)
 
 #: Tokens, as `karl.schema.trajectory.Usage` has them.
 TOKENS = ("input", "output", "cache_read", "cache_write", "messages")
@@ -37,9 +49,6 @@ COUNTERS = (
     "orphans",
     "probes",
     *(f"tokens_{name}" for name in TOKENS),
-    "reward_n",
-    "reward_e4",
-    "reward_squares_e8",
 )
 
 TABLES = (
@@ -51,10 +60,18 @@ TABLES = (
     "late",
     "annotations",
     "scores",
+    "agents",
     "domains",
+    "tasks",
+    "usual",
+    "calibrations",
 )
 
+#: What is kept of a group of rewards (karl.reward.baseline.Sums).
+SUMS = ("reward_n", "reward_e4", "reward_squares_e8")
+
 _TOKENS = ", ".join(f"tokens_{name} INTEGER NOT NULL" for name in TOKENS)
+_SUMS = ", ".join(f"{name} INTEGER NOT NULL" for name in SUMS)
 
 _SQL = f"""
 -- `format` and `reward_version`: the version whose scores are the current ones where there are several.
@@ -82,7 +99,12 @@ CREATE INDEX sessions_node ON sessions (node, last_ms);
 CREATE INDEX sessions_agent ON sessions (agent, last_ms);
 CREATE INDEX sessions_project ON sessions (project, last_ms);
 
--- One row a trajectory with its current score, which stands in the record `score_seq`.
+-- One row a trajectory with its current score, which stands in the record `score_seq`. A signal is null where
+-- it could not be observed. `correction_classes` is a JSON array, `at_close` an object of the flags that were
+-- known when the turn closed. `made_by` tells scores of one version, set
+-- of weights and calibration from those of another (karl.views.columns). `made` is the score itself, as JSON,
+-- where it was made here with what that record's did not know (karl.views.whole). `task` is the same for the
+-- runs of one task (karl.reward.task), null where a turn is none. `seen_*` is what a turn adds to `usual`.
 CREATE TABLE trajectories (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, turn INTEGER NOT NULL,
   segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -92,13 +114,18 @@ CREATE TABLE trajectories (
   domain TEXT NOT NULL, skill TEXT, prompt TEXT,
   events INTEGER NOT NULL, calls INTEGER NOT NULL, failures INTEGER NOT NULL,
   {"".join(f"{name} INTEGER, " for name in FLAGS)}
+  correction_score REAL, correction_classes TEXT, at_close TEXT,
   score_seq INTEGER NOT NULL, reward_version TEXT NOT NULL, reward REAL NOT NULL,
   {", ".join(f"{name} REAL" for name in SIGNALS)},
+  confidence REAL, calibration TEXT, made_by TEXT NOT NULL, made TEXT,
+  task TEXT, seen_length INTEGER, seen_delivered INTEGER,
   {_TOKENS},
   words TEXT -- last, so that rows are read without it (karl.views.search)
 );
 CREATE INDEX trajectories_session ON trajectories (session, started_ms, turn);
 CREATE INDEX trajectories_time ON trajectories (time_ms);
+CREATE INDEX trajectories_agent ON trajectories (agent, time_ms);
+CREATE INDEX trajectories_project ON trajectories (project, time_ms);
 
 -- Facts that belong to a trajectory and came after its record was made (karl.views.whole).
 CREATE TABLE late (
@@ -107,7 +134,7 @@ CREATE TABLE late (
 );
 CREATE INDEX late_trajectory ON late (trajectory);
 
--- What later events said about a trajectory.
+-- What later events, people and tools (`detector`) said about a trajectory.
 CREATE TABLE annotations (
   seq INTEGER PRIMARY KEY, trajectory TEXT NOT NULL, session TEXT NOT NULL,
   segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -124,11 +151,25 @@ CREATE TABLE scores (
 );
 CREATE INDEX scores_trajectory ON scores (trajectory);
 
--- Sums of the current rewards by domain: what a baseline is made of (karl.reward.baseline).
-CREATE TABLE domains (
-  domain TEXT PRIMARY KEY, reward_n INTEGER NOT NULL, reward_e4 INTEGER NOT NULL,
-  reward_squares_e8 INTEGER NOT NULL
+-- Sums of the current rewards of each agent, of its domains and of its tasks: what a baseline is made of
+-- (karl.reward.baseline). Rewards are compared within one agent only, so nothing is summed over agents.
+CREATE TABLE agents (agent TEXT PRIMARY KEY, {_SUMS}) WITHOUT ROWID;
+CREATE TABLE domains (agent TEXT, domain TEXT, {_SUMS}, PRIMARY KEY (agent, domain)) WITHOUT ROWID;
+CREATE TABLE tasks (agent TEXT, task TEXT, {_SUMS}, PRIMARY KEY (agent, task)) WITHOUT ROWID;
+
+-- How long an agent's turns are: by class of length the turns, and those that delivered (karl.reward.usual).
+CREATE TABLE usual (
+  agent TEXT, length INTEGER, turns INTEGER NOT NULL, delivered INTEGER NOT NULL, PRIMARY KEY (agent, length)
 ) WITHOUT ROWID;
+
+-- What was learned of agents' outcomes; the latest of an agent and a version counts, if it is `applied`.
+CREATE TABLE calibrations (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL, agent TEXT NOT NULL, version TEXT NOT NULL,
+  segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
+  applied INTEGER NOT NULL, time_ms INTEGER NOT NULL
+);
+CREATE INDEX calibrations_id ON calibrations (id);
+CREATE INDEX calibrations_agent ON calibrations (agent, version);
 """
 
 

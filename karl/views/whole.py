@@ -13,34 +13,48 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from karl.acts.reader import READER
 from karl.errors import NotFound
 from karl.ledger.reader import read_at
-from karl.reward.score import VERSIONS, score
+from karl.reward.basis import NOTHING, Basis
+from karl.reward.calibration import Calibration, of_record
+from karl.reward.score import VERSIONS, rescore_outcome, score
 from karl.schema.event import decode_event
-from karl.schema.record import AnnotationBody, EventsBody, Score, ScoreBody, TrajectoryBody
+from karl.schema.record import AnnotationBody, CalibrationBody, EventsBody, Score, ScoreBody, TrajectoryBody
 from karl.schema.trajectory import Trajectory
 from karl.session.emissions import Held, Turn
 from karl.session.turn import normalize_turn
-from karl.views.schema import FLAGS
+from karl.views.columns import KNOWN, known_of
 
 _body = msgspec.json.Decoder(TrajectoryBody).decode
 _events = msgspec.json.Decoder(EventsBody).decode
+_score = msgspec.json.Decoder(Score).decode
+_calibration = msgspec.json.Decoder(CalibrationBody).decode
 _later: dict[str, Callable[[msgspec.Raw], AnnotationBody | ScoreBody]] = {
     "annotation": msgspec.json.Decoder(AnnotationBody).decode,
     "score": msgspec.json.Decoder(ScoreBody).decode,
 }
+
+_PARTS = "SELECT segment, offset, end, seq, score_seq, made, {} FROM trajectories WHERE id = ?".format(  # noqa: S608
+    ", ".join(KNOWN)
+)
 
 #: Where a record lies: segment, offset, end.
 Where = tuple[str, int, int]
 
 
 class Parts(NamedTuple):
-    """Where a trajectory's parts lie. `score` is null while the record's own score counts."""
+    """Where a trajectory's parts lie. `score` is null while the record's own score counts.
+
+    `known` is what was said of the outcome, as fields of Outcome. `made` is the score that the views made
+    themselves, encoded, where what counts was made without something that is known by now.
+    """
 
     record: Where
     late: list[Where]
     score: tuple[str, Where] | None
-    flags: dict[str, bool | None]
+    known: dict[str, Any]
+    made: str | None = None
 
 
 class Whole(NamedTuple):
@@ -52,10 +66,7 @@ class Whole(NamedTuple):
 
 def parts(execute: Callable[..., Any], trajectory: str) -> Parts:
     """Find a trajectory's parts in the views. Raises NotFound."""
-    row = execute(
-        f"SELECT segment, offset, end, seq, score_seq, {', '.join(FLAGS)} FROM trajectories WHERE id = ?",  # noqa: S608 - our own columns
-        (trajectory,),
-    ).fetchone()
+    row = execute(_PARTS, (trajectory,)).fetchone()
     if row is None:
         raise NotFound(f"there is no trajectory {trajectory}")
     late = execute("SELECT segment, offset, end FROM late WHERE trajectory = ? ORDER BY seq", (trajectory,))
@@ -65,39 +76,50 @@ def parts(execute: Callable[..., Any], trajectory: str) -> Parts:
             "SELECT kind, segment, offset, end FROM scores WHERE seq = ?", (row[4],)
         ).fetchone()
         newer = (kind, (where[0], where[1], where[2]))
-    flags = {name: None if value is None else bool(value) for name, value in zip(FLAGS, row[5:], strict=True)}
-    return Parts((row[0], row[1], row[2]), [(one[0], one[1], one[2]) for one in late], newer, flags)
+    known = known_of(dict(zip(KNOWN, tuple(row)[6:], strict=True)))
+    return Parts((row[0], row[1], row[2]), [(one[0], one[1], one[2]) for one in late], newer, known, row[5])
 
 
 def assemble(ledger: Path, where: Parts) -> Whole:
-    """Read a trajectory's parts. Raises LedgerDamaged when a record is not where it was."""
-    body = _body(read_at(ledger, *where.record).body)
-    current = body.score
-    if where.score is not None:
-        kind, place = where.score
-        current = _later[kind](read_at(ledger, *place).body).score
-    if not where.late:
-        return Whole(body, current)
-    late = [_events(read_at(ledger, *place).body) for place in where.late]
-    body = with_late(body, late)
+    """Read a trajectory's parts. Raises LedgerDamaged when a record is not where it was.
+
+    What an older reader of acts took apart is taken apart anew.
+    """
+    body, current = _recorded(ledger, where)
+    if where.late or (body.trajectory.trajectory.reader < READER and body.events):
+        body = with_late(body, [_events(read_at(ledger, *place).body) for place in where.late])
+    return Whole(body, current if where.made is None else _score(where.made))
+
+
+def made_anew(ledger: Path, where: Parts, basis: Callable[[Score], Basis]) -> Whole:
+    """Read a trajectory's parts, and make its score with all that is known by now.
+
+    `basis` says what is known of the agent, for a score that was made before. Raises as `assemble` does.
+    """
+    body, current = _recorded(ledger, where)
+    if where.late:
+        body = with_late(body, [_events(read_at(ledger, *place).body) for place in where.late])
     if current.version not in VERSIONS:
         return Whole(body, current)  # another version of KARL made it: better an old score than none
-    return Whole(body, scored(body.trajectory, where.flags, current.version, current.weights))
+    if not where.late:
+        known = msgspec.structs.replace(body.trajectory.outcome, **where.known)
+        return Whole(body, rescore_outcome(current, known))
+    made = scored(body.trajectory, where.known, current.version, current.weights, basis(current))
+    return Whole(body, made)
 
 
-class _Scored(msgspec.Struct, frozen=True):
-    """What of a body says how it was scored."""
-
-    score: Score
-
-
-_scored = msgspec.json.Decoder(_Scored).decode
+def calibration_at(ledger: Path, segment: str, offset: int, end: int) -> Calibration:
+    """Read a calibration's record. Raises LedgerDamaged when it is not there."""
+    return of_record(_calibration(read_at(ledger, segment, offset, end).body))
 
 
-def weights_of(ledger: Path, where: Parts) -> dict[str, float]:
-    """Read the weights of the score that counts. Raises LedgerDamaged as `assemble` does."""
-    place = where.record if where.score is None else where.score[1]
-    return _scored(read_at(ledger, *place).body).score.weights
+def _recorded(ledger: Path, where: Parts) -> Whole:
+    """Read a trajectory's record, and the score of the record that counts."""
+    body = _body(read_at(ledger, *where.record).body)
+    if where.score is None:
+        return Whole(body, body.score)
+    kind, place = where.score
+    return Whole(body, _later[kind](read_at(ledger, *place).body).score)
 
 
 def with_late(body: TrajectoryBody, late: Sequence[EventsBody]) -> TrajectoryBody:
@@ -138,9 +160,17 @@ def _by_time(held: list[Held]) -> list[Held]:
 
 
 def scored(
-    trajectory: Trajectory, flags: Mapping[str, bool | None], version: str, weights: Mapping[str, float]
+    trajectory: Trajectory,
+    known: Mapping[str, Any],
+    version: str,
+    weights: Mapping[str, float],
+    basis: Basis = NOTHING,
 ) -> Score:
-    """Score a trajectory with what is known of its outcome by now. Raises KarlError as `score` does."""
-    said = {name: flag for name, flag in flags.items() if flag is not None}
+    """Score a trajectory with what is `known` of its outcome by now, as fields of Outcome; null says nothing.
+
+    Raises KarlError as `score` does.
+    """
+    said = {name: value for name, value in known.items() if value is not None}
     outcome = msgspec.structs.replace(trajectory.outcome, **said)
-    return score(msgspec.structs.replace(trajectory, outcome=outcome), version=version, weights=weights)
+    whole = msgspec.structs.replace(trajectory, outcome=outcome)
+    return score(whole, version=version, weights=weights, basis=basis)

@@ -20,6 +20,7 @@ from karl.schema.trajectory import Outcome
 from karl.views import project, store
 from karl.views.queries import Filter, Views
 from karl.views.rebuild import begin, build, compare, rebuild
+from karl.views.schema import FLAGS
 from tests.views import ledgers
 
 
@@ -62,9 +63,8 @@ def test_an_annotation_changes_flags_score_sums_and_baseline(tmp_path: Path) -> 
         row = views.trajectory("traj_s_0")
         later = views.later("traj_s_0")
     before = body_of(turn).score
-    assert row.flags == {
-        "correction_detected": True, "redo_detected": None, "build_success": None, "session_continued": None,
-    }  # fmt: skip
+    assert row.flags == {**dict.fromkeys(FLAGS), "correction_detected": True}
+    assert row.known == {"correction_detected": True}
     assert row.reward == later[0].reward < before.reward
     assert row.signals["outcome"] != before.signals["outcome"]
     assert row.signals["motion"] == before.signals["motion"]

@@ -1,0 +1,119 @@
+"""Examine: the work of many turns, looked up in one repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from karl.outcomes.history import Commit, History, read_log, read_patches
+from karl.outcomes.judge import DAY_S, EARLY_S, Finding, Sources, candidates, judge
+from karl.outcomes.place import placed
+from karl.outcomes.repository import Repository
+from karl.outcomes.results import Result
+from karl.outcomes.work import Piece, Work
+
+#: Files whose lines' origins are kept in memory.
+_BLAMED = 64
+
+
+class Examination:
+    """A repository, open to be asked about turns that began after `since_s` (Unix time).
+
+    `project` is its name, `node` this machine: for a turn that worked in this very folder on it, what is
+    there is known up to `now_s`; for others up to the newest commit, and the last time that somebody fetched.
+    """
+
+    def __init__(
+        self, repository: Repository, since_s: int, *, project: str, node: str, now_s: float, days: int
+    ) -> None:
+        self._repository = repository
+        self._project, self._node, self._now_s, self._days = project, node, now_s, days
+        since_s -= EARLY_S + DAY_S
+        self.history = History(list(read_log(repository.log(since_s))), repository.first_parents(since_s))
+        self._by_path: dict[str, list[Commit]] = {}
+        for commit in self.history.commits.values():
+            for path in {name for change in commit.changes for name in (change.path, change.was)}:
+                self._by_path.setdefault(path, []).append(commit)
+        self._known = {*self._by_path, *repository.paths()}
+        self._top = str(repository.path)
+        self._seen_s = max(self.history.newest_s, repository.touched_s)
+        self._blame = lru_cache(maxsize=_BLAMED)(repository.blame)
+
+    def findings(self, works: Sequence[Work]) -> list[Finding]:
+        """Say of each turn that changed files here what became of them."""
+        near: list[tuple[Work, dict[str, Piece], list[Commit]]] = []
+        wanted: dict[str, set[str]] = {}
+        for work in works:
+            files = self._files(work)
+            if not files:
+                continue
+            found = candidates(work, files, self._by_path)
+            near.append((work, files, found))
+            for commit in found:
+                paths = {change.path for change in commit.changes if {change.path, change.was} & files.keys()}
+                wanted.setdefault(commit.name, set()).update(paths)
+        added = read_patches(self._repository.patches(wanted), wanted) if wanted else {}
+        sources = Sources(self.history, added, self._blame)
+        return [
+            judge(work, files, found, sources, days=self._days, seen_s=self._seen(work))
+            for work, files, found in near
+        ]
+
+    def _files(self, work: Work) -> dict[str, Piece]:
+        files = placed(work, self._known, self._top, self._project)
+        for path, piece in files.items():
+            if piece.whole and (before := self._before(work, path)):
+                files[path] = Piece(piece.lines - before.lines)
+        return files
+
+    def _before(self, work: Work, path: str) -> Piece | None:
+        """Give the lines that a file had before a turn, as far as commits tell."""
+        at = self.history.at(work.started_s)
+        text = self._repository.file(self.history.main[at].name, path) if at >= 0 else None
+        return Piece.of(text) if text else None
+
+    def _seen(self, work: Work) -> float:
+        inside = work.cwd is not None and (work.cwd + "/").startswith(self._top + "/")
+        return self._now_s if inside and work.node == self._node else min(self._seen_s, self._now_s)
+
+
+def spoken_for(
+    findings: Iterable[Finding],
+    results: Iterable[Result],
+    history: History,
+    turns: Sequence[tuple[float, float]],
+) -> dict[str, tuple[bool, list[str]]]:
+    """Say for which turns (by id) test runs speak, whether they passed, and in which files they stand.
+
+    A run is about the commit that it names, else about the one that HEAD was at when it was made. One that
+    names none and was made during one of `turns` (start and end, Unix time) was the agent's own: it tells of
+    files that nobody had committed, and does not count unless it was given. Runs about one commit passed if
+    all did. A pass speaks for all turns whose work came to HEAD since the commit tested before, a failure
+    only where it was one turn's.
+    """
+    runs: dict[int, list[Result]] = {}
+    for result in results:
+        if (at := _about(result, history, turns)) is not None:
+            runs.setdefault(at, []).append(result)
+    work = [each for each in findings if each.committed and each.landed is not None and not each.reverted]
+    said: dict[str, tuple[bool, list[str]]] = {}
+    before: int | None = None
+    for at in sorted(runs):
+        since = at - 1 if before is None else before
+        about = [each.trajectory for each in work if each.landed is not None and since < each.landed <= at]
+        passed = all(one.passed for one in runs[at])
+        if passed or len(about) == 1:
+            said |= {trajectory: (passed, [one.path for one in runs[at]]) for trajectory in about}
+        before = at
+    return said
+
+
+def _about(result: Result, history: History, turns: Sequence[tuple[float, float]]) -> int | None:
+    if result.commit is not None:
+        name = history.named(result.commit)
+        return history.landed.get(name) if name else None
+    moments = (result.time_s, result.written_s)
+    if not result.given and any(start <= each <= end for start, end in turns for each in moments):
+        return None
+    at = history.at(result.time_s)
+    return at if at >= 0 else None
