@@ -1,0 +1,55 @@
+"""Records made beside the line, on their way into it: to the records streams, as the sessions workers' are.
+
+So the one writer appends them, in order, after fsync, and whoever makes them needs neither lease nor ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from karl.errors import LineDown
+from karl.stream import keys
+from karl.stream.depths import records_waiting
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from karl.schema.record import RecordKind
+
+#: Records that go out in one pipeline.
+BATCH = 256
+#: Records waiting for the ledger above which no more are sent.
+WAITING_MAX = 5000
+#: Seconds between two looks at what waits.
+LOOK_S = 0.1
+
+
+class Outgoing(NamedTuple):
+    """A record with the session, or the agent, whose partition it goes through."""
+
+    kind: RecordKind
+    of: str
+    body: Any
+
+
+def send(redis: Redis, records: Sequence[Outgoing], wait: Callable[[float], None]) -> None:
+    """Hand records to the line, once it has room. Raises LineDown when Redis does not answer.
+
+    What is sent twice becomes two records; the latest counts.
+    """
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    try:
+        for start in range(0, len(records), BATCH):
+            while records_waiting(redis) > WAITING_MAX:
+                wait(LOOK_S)
+            pipe = redis.pipeline(transaction=False)
+            for kind, of, body in records[start : start + BATCH]:
+                stream = keys.records_key(keys.partition_of(of))
+                pipe.xadd(stream, {"k": kind, "b": msgspec.json.encode(body)})
+            pipe.execute()
+    except RedisError as error:
+        raise LineDown(f"Redis does not answer: {error}; said again, it goes on from here") from error
