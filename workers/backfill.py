@@ -2,8 +2,8 @@
 
 Invariants:
 - The records go the way of all others: through Redis to the one writer.
-- A trajectory whose score is of the wanted version and weights gets no other unless forced, so a
-  backfill that was broken off goes on where it stopped.
+- A trajectory whose score is of the wanted version, weights and calibration gets no other unless forced, so
+  a backfill that was broken off goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,29 +16,28 @@ import msgspec
 
 from karl.errors import LedgerDamaged, LineDown, Refused
 from karl.ledger.reader import head
+from karl.reward.basis import NOTHING, Basis
+from karl.reward.usual import Usual, seen
 from karl.schema.record import ScoreBody
-from karl.stream import keys
+from karl.stream.basis import read_bases, replace_usual
 from karl.stream.facts import facts
+from karl.views.columns import made_by
 from karl.views.detail import detail
 from karl.views.queries import Filter, TrajectoryRow, Views
-from karl.views.whole import scored, weights_of
+from karl.views.whole import scored
+from workers.records import BATCH, LOOK_S, Outgoing, send
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from karl.settings import Settings
 
-#: Records that go out in one pipeline.
-BATCH = 256
-#: Records waiting for the ledger above which no more are sent.
-WAITING_MAX = 5000
-#: Seconds between two looks at what waits, and to wait for a line that does not move.
-LOOK_S, PATIENCE_S = 0.1, 30.0
-#: Rewards have four decimals.
-_ROUNDING = 1e-4
+#: Seconds to wait for a line that does not move.
+PATIENCE_S = 30.0
 
 #: Told the trajectories looked at, those that there are, and the session that is looked at now.
 Progress = Callable[[int, int, object], None]
+Bases = Mapping[str, Basis]
 
 
 class BackfillReport(msgspec.Struct):
@@ -67,26 +66,28 @@ def backfill(
     wait: Callable[[float], None] = time.sleep,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> BackfillReport:
-    """Score the trajectories that fit by the version and weights of the settings.
+    """Score the trajectories that fit by the version and weights of the settings and what is known of agents.
 
     With `force` also those that have such a score. Raises Refused when the views do not follow the ledger,
     LineDown, and KarlError for a version that there is not.
     """
     if not dry_run:
-        _settled(redis, settings, wait)
+        settled(redis, settings, wait)
     report = BackfillReport()
-    waiting: list[tuple[int, bytes]] = []
+    waiting: list[Outgoing] = []
     with Views(settings.views) as views:
+        bases = _known(redis, settings, views, progress, dry_run=dry_run)
         total = views.fitting(which)
         for row in views.walk(which):
             report.looked_at += 1
+            basis = bases.get(row.agent, NOTHING)
             try:
-                if not force and _is_scored(views, settings, row):
+                if not force and row.made_by == _wanted(settings, basis):
                     report.current += 1
                 else:
-                    body = _rescored(views, settings, row, now_ms())
+                    body = _rescored(views, settings, row, basis, now_ms())
                     _count(report, row, body.score.reward)
-                    waiting.append((keys.partition_of(row.session), msgspec.json.encode(body)))
+                    waiting.append(Outgoing("score", row.session, body))
             except LedgerDamaged:
                 report.damaged += 1  # one bad record must not keep the others from their scores
             if len(waiting) >= BATCH:
@@ -99,23 +100,58 @@ def backfill(
     return report
 
 
-def is_current(row: TrajectoryRow, version: str, weights: Mapping[str, float]) -> bool:
-    """Say whether a trajectory's score is the one that this version and these weights give."""
-    reward = sum(weights.get(name, 0.0) * (value or 0.0) for name, value in row.signals.items())
-    return row.reward_version == version and abs(reward - row.reward) <= _ROUNDING
+def _known(
+    redis: Redis, settings: Settings, views: Views, progress: Progress | None, *, dry_run: bool
+) -> Bases:
+    """Give what is known of each agent; what is usual is counted from the ledger where Redis does not know.
+
+    Raises LineDown, but for a dry run, which needs no line.
+    """
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    bases: dict[str, Basis] = {}
+    try:
+        bases = read_bases(redis)
+        if any(basis.usual for basis in bases.values()):
+            return bases
+        counted = _counted(settings, views, progress)
+        if not dry_run:
+            replace_usual(redis, counted)
+    except RedisError as error:
+        if not dry_run:
+            raise LineDown(f"Redis does not answer: {error}") from error
+        counted = _counted(settings, views, progress)
+    agents = bases.keys() | counted.keys()
+    return {name: Basis(counted.get(name), bases.get(name, NOTHING).calibration) for name in agents}
 
 
-def _is_scored(views: Views, settings: Settings, row: TrajectoryRow) -> bool:
-    """Say whether a score is of the settings' version and weights; other weights may give the same reward."""
-    weights = settings.reward_weights
-    return is_current(row, settings.reward_version, weights) and weights_of(
-        settings.ledger, views.parts(row.id)
-    ) == dict(weights)
+def _counted(settings: Settings, views: Views, progress: Progress | None) -> dict[str, Usual]:
+    everything = Filter()
+    total = views.fitting(everything)
+    usual: dict[str, Usual] = {}
+    for at, row in enumerate(views.walk(everything), 1):
+        try:
+            one = seen(detail(views, settings.ledger, row.id).body.trajectory)
+        except LedgerDamaged:
+            continue  # whoever scores it says so
+        if one is not None:
+            usual[row.agent] = usual.get(row.agent, Usual()).with_turn(one)
+        if progress:
+            progress(at, total, row.session)
+    return usual
 
 
-def _rescored(views: Views, settings: Settings, row: TrajectoryRow, now_ms: int) -> ScoreBody:
+def _wanted(settings: Settings, basis: Basis) -> str:
+    """Name how a score of the settings is made (`karl.views.columns.made_by`)."""
+    applied = basis.calibration
+    if applied is not None and applied.version != settings.reward_version:
+        applied = None
+    return made_by(settings.reward_version, settings.reward_weights, applied.id if applied else None)
+
+
+def _rescored(views: Views, settings: Settings, row: TrajectoryRow, basis: Basis, now_ms: int) -> ScoreBody:
     trajectory = detail(views, settings.ledger, row.id).body.trajectory
-    made = scored(trajectory, row.flags, settings.reward_version, settings.reward_weights)
+    made = scored(trajectory, row.known, settings.reward_version, settings.reward_weights, basis)
     return ScoreBody(row.id, row.session, made, now_ms)
 
 
@@ -125,35 +161,14 @@ def _count(report: BackfillReport, row: TrajectoryRow, reward: float) -> None:
     report.change += reward - row.reward
 
 
-def _send(
-    redis: Redis, records: list[tuple[int, bytes]], wait: Callable[[float], None], *, dry_run: bool
-) -> None:
-    """Hand records to the line, once it has room; empties the list."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
-
-    if records and not dry_run:
-        try:
-            while _records_waiting(redis) > WAITING_MAX:
-                wait(LOOK_S)
-            pipe = redis.pipeline(transaction=False)
-            for partition, body in records:
-                pipe.xadd(keys.records_key(partition), {"k": "score", "b": body})
-            pipe.execute()
-        except RedisError as error:
-            raise LineDown(
-                f"Redis does not answer: {error}; a repeated backfill goes on from here"
-            ) from error
+def _send(redis: Redis, records: list[Outgoing], wait: Callable[[float], None], *, dry_run: bool) -> None:
+    """Hand records to the line; empties the list."""
+    if not dry_run:
+        send(redis, records, wait)
     records.clear()
 
 
-def _records_waiting(redis: Redis) -> int:
-    pipe = redis.pipeline(transaction=False)
-    for partition in range(keys.PARTITIONS):
-        pipe.xlen(keys.records_key(partition))
-    return sum(pipe.execute())
-
-
-def _settled(redis: Redis, settings: Settings, wait: Callable[[float], None]) -> None:
+def settled(redis: Redis, settings: Settings, wait: Callable[[float], None]) -> None:
     """Wait until the views hold everything: what they do not show yet would be scored twice."""
     left = PATIENCE_S
     while True:

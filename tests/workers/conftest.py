@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from karl.ledger.reader import Reader
-from karl.reward import v1
+from karl.reward.score import VERSIONS
 from karl.schema.event import Event, encode_event, event_id
 from karl.session.emissions import Limits
 from karl.stream import keys
@@ -94,12 +94,17 @@ class Line:
         return time.time_ns() // 1_000_000 + self.offset_ms
 
     def sessions(
-        self, *, lease_ttl_s: float = 30.0, open_max_events: int = 10_000, **limits: int
+        self,
+        *,
+        lease_ttl_s: float = 30.0,
+        open_max_events: int = 10_000,
+        version: str = "1",
+        **limits: int,
     ) -> SessionsWorker:
         self._owners += 1
         return SessionsWorker(
             self.redis,
-            Composer("1", v1.WEIGHTS),
+            Composer(version, VERSIONS[version].WEIGHTS),
             Limits(**limits),
             owner=f"s{self._owners}",
             lease_ttl_s=lease_ttl_s,
