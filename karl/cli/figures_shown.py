@@ -1,0 +1,231 @@
+"""What the figures print: tables with their intervals, one agent at a time, and plots below them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from karl.cli.deeds import heading
+from karl.cli.figures_asked import plot_width, shows_braille
+from karl.cli.render import one_line, print_table
+from karl.figures import plot
+from karl.figures.change import VALUES_MIN, Trend
+from karl.figures.days import AgentDays, day_name
+from karl.figures.difficulty import TURNS_MIN as TASK_TURNS_MIN
+from karl.figures.difficulty import AgentDifficulty
+from karl.figures.health import Health
+from karl.figures.numbers import Mean, Share
+from karl.figures.quality import TURNS_MIN, AgentQuality, Grade, Graded
+
+#: Days, tasks and turns that are shown.
+NAME_WIDTH = 32
+
+
+def mean(found: Mean, digits: int = 3) -> str:
+    """Give a mean with its interval: `0.712 (0.690 to 0.734)`; `-` of none."""
+    if found.mean is None:
+        return "-"
+    if found.low is None or found.high is None:
+        return f"{found.mean:.{digits}f} (1 session)"
+    return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+def share(found: Share) -> str:
+    """Give a share with its interval: `12 % (8 to 17)`; `-` of none."""
+    if found.share is None or found.low is None or found.high is None:
+        return "-"
+    return f"{100 * found.share:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f})"
+
+
+def trend(found: Trend, p: float | None = None) -> str:
+    """Give a trend in words; `p` in the place of its own chance."""
+    if found.slope is None or found.p is None:
+        return f"too few sessions ({found.n} of {VALUES_MIN})"
+    chance = found.p if p is None else p
+    if found.direction == "steady":
+        return f"no trend to be seen (p {chance:.2f})"
+    return f"{found.direction} {abs(found.slope):.3f} a week (p {chance:.3f})"
+
+
+def agent_heading(agent: str, turns: int, sessions: int | None = None) -> None:
+    """Print whose figures come next."""
+    of = "" if sessions is None else f" in {sessions:,} session{'s' * (sessions != 1)}"
+    heading(f"{one_line(agent, 40)}: {turns:,} turn{'s' * (turns != 1)}{of}")
+
+
+def print_days(agents: Sequence[AgentDays], *, draw: bool) -> None:
+    """Print each agent's days, and draw them."""
+    for one in agents:
+        agent_heading(one.agent, one.reward.n, one.reward.groups)
+        print_table(
+            ("day", "turns", "sessions", "reward"),
+            [(day.day, day.reward.n, day.reward.groups, mean(day.reward)) for day in one.days],
+            whole=("day",),
+        )
+        click.echo(f"all {mean(one.reward)}; {trend(one.trend)}")
+        if draw and len(one.days) > 1:
+            draw_days(one)
+
+
+def draw_days(one: AgentDays) -> None:
+    """Draw an agent's days."""
+    first = one.days[0].number
+    labels = [day_name(day)[5:] for day in range(first, one.days[-1].number + 1)]
+    spans = []
+    for day in one.days:
+        found = day.reward
+        spans.append(plot.Span(float(day.number - first), found.mean or 0.0, found.low, found.high))
+    _draw(plot.over_days(spans, labels, width=plot_width(), braille=shows_braille()))
+
+
+def print_quality(
+    agents: Sequence[AgentQuality], turns: Sequence[Sequence[Graded]], prompts: Mapping[str, str | None]
+) -> None:
+    """Print each agent's grades, and under them the turns chosen."""
+    print_table(
+        ("agent", "turns", "reward", "quartiles", "high", "medium", "low", "failed calls", "corrected"),
+        [_quality_row(one) for one in agents],
+        short=("agent",),
+    )
+    for one, some in zip(agents, turns, strict=True):
+        if one.grades is None:
+            click.echo(f"{one_line(one.agent, 40)}: too few turns for grades ({one.reward.n} of {TURNS_MIN})")
+        if some:
+            heading(one_line(one.agent, 40))
+            print_table(
+                ("trajectory", "grade", "place", "reward", "confidence", "against it", "prompt"),
+                [(*_graded_row(turn), one_line(prompts[turn.id] or "-", NAME_WIDTH)) for turn in some],
+                whole=("trajectory",),
+            )
+
+
+def _quality_row(one: AgentQuality) -> tuple[Any, ...]:
+    grades: dict[Grade, int | None] = {"high": None, "medium": None, "low": None}
+    grades.update(one.grades or {})
+    return (
+        one_line(one.agent, NAME_WIDTH),
+        one.reward.n,
+        mean(one.reward),
+        " ".join(f"{value:.2f}" for value in one.quartiles),
+        grades["high"],
+        grades["medium"],
+        grades["low"],
+        share(one.failed),
+        f"{share(one.corrected)} of {one.corrected.n}" if one.corrected.n else "-",
+    )
+
+
+def _graded_row(turn: Graded) -> tuple[Any, ...]:
+    against = ", ".join(_AGAINST.get(name, name) for name in turn.against)
+    return turn.id, turn.grade, f"{turn.place:.2f}", turn.reward, turn.confidence, against or "-"
+
+
+_AGAINST = {
+    "label": "judged bad",
+    "correction_detected": "corrected",
+    "redo_detected": "redone",
+    "reverted": "reverted",
+    "build_success": "build failed",
+    "ci_passed": "CI failed",
+    "survived": "did not survive",
+}
+
+
+def print_health(groups: Sequence[Health], by: str, limit: int) -> None:
+    """Print agents, each followed by its largest groups."""
+    shown, more = _largest(groups, limit)
+    print_table(
+        (
+            "agent",
+            by,
+            "turns",
+            "sessions",
+            "reward",
+            "process",
+            "calls",
+            "failed calls",
+            "corrected",
+            "trend",
+        ),
+        [
+            (
+                one_line(one.agent, NAME_WIDTH) if one.name is None else "",
+                "all" if one.name is None else one_line(one.name, NAME_WIDTH),
+                one.reward.n,
+                one.reward.groups,
+                mean(one.reward),
+                mean(one.process),
+                f"{one.calls.mean:.1f}" if one.calls.mean is not None else "-",
+                share(one.failed),
+                f"{one.corrected.hits} of {one.corrected.n}",
+                trend(one.trend, one.p),
+            )
+            for one in shown
+        ],
+        short=("agent", by),
+    )
+    if more:
+        click.echo(f"… {more:,} more with fewer turns (`karl health --limit`, --json)")
+
+
+def _largest(groups: Sequence[Health], limit: int) -> tuple[list[Health], int]:
+    """Take each agent's largest groups; says how many others there are."""
+    shown: list[Health] = []
+    taken = 0
+    for one in groups:
+        taken = 0 if one.name is None else taken + 1
+        if taken <= limit:
+            shown.append(one)
+    return shown, len(groups) - len(shown)
+
+
+def draw_rewards(rewards: Sequence[float]) -> None:
+    """Draw how many turns have which reward."""
+    _draw(plot.histogram(rewards, width=plot_width(), braille=shows_braille()))
+
+
+def print_difficulty(
+    agents: Sequence[AgentDifficulty], by: str | None, limit: int, prompts: Mapping[str, str | None]
+) -> None:
+    """Print each agent's tasks or groups, the hardest first."""
+    for one in agents:
+        agent_heading(one.agent, one.turns)
+        if one.tasks is None:
+            click.echo(f"too few turns to say what is usual ({one.turns} of {TASK_TURNS_MIN})")
+            continue
+        if not one.tasks:
+            click.echo(f"none of them has a {by}")
+            continue
+        columns = (by or "first turn", "turns", "difficulty", "reward", "length", "failures", "corrected")
+        print_table(
+            (*columns, "redone", "calls", *(() if by else ("prompt",))),
+            [
+                (
+                    task.first if task.name is None else one_line(task.name, NAME_WIDTH),
+                    task.difficulty.n,
+                    f"{task.difficulty.mean or 0:.2f}"
+                    if task.difficulty.n == 1
+                    else mean(task.difficulty, 2),
+                    *(_part(task.parts, name) for name in ("reward", "length", "failures", *columns[6:])),
+                    _part(task.parts, "redone"),
+                    f"{task.calls:g}",
+                    *(() if by else (one_line(prompts[task.first] or "-", NAME_WIDTH),)),
+                )
+                for task in one.tasks[:limit]
+            ],
+            whole=() if by else (columns[0],),
+        )
+        if len(one.tasks) > limit:
+            click.echo(f"… {len(one.tasks) - limit:,} more, less hard (--limit)")
+
+
+def _part(parts: dict[str, float], name: str) -> str:
+    return f"{parts[name]:.2f}" if name in parts else "-"
+
+
+def _draw(lines: Sequence[str]) -> None:
+    click.echo()
+    for line in lines:
+        click.echo(line)

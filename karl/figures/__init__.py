@@ -1,0 +1,1 @@
+"""What the scores say together: statistics over the views, agent by agent."""
