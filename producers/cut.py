@@ -102,12 +102,15 @@ def needs_cut(raw: bytes, caps: Caps) -> bool:
 
     It is, because a name or a beginning looked for here stands in the bytes unless an escape hides it.
     """
+    return len(raw) > caps.string or may_be_cut(raw)
+
+
+def may_be_cut(raw: bytes) -> bool:
+    """Say whether a payload, or one of several, could have a string to cut that is not longer than others."""
     # Spelled out, because every event passes here: a loop over the words costs as much as the rest.
-    if len(raw) > caps.string or b'"originalFile' in raw or b'"base64"' in raw or b"\\u00" in raw:
+    if b'"originalFile' in raw or b'"base64"' in raw or b"\\u00" in raw:
         return True
-    if len(raw) <= FILE_MAX:
-        return False
-    return b'"file"' in raw or b'"data:' in raw or b'"data"' in raw
+    return len(raw) > FILE_MAX and (b'"file"' in raw or b'"data:' in raw or b'"data"' in raw)
 
 
 def cut(payload: dict[str, Any], caps: Caps) -> tuple[bytes, int]:

@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from karl.errors import Unreadable
 from karl.schema.event import IMPORT_END, Event, encode_event, event_id
-from producers.cut import DEPTH_MAX, Caps, TooLarge, cut, cut_text, flatten, needs_cut
+from producers.cut import DEPTH_MAX, Caps, TooLarge, cut, cut_text, flatten, may_be_cut, needs_cut
 from producers.denied_paths import DeniedPaths
 from producers.project import project_of
 from producers.redact import Redactor
@@ -118,11 +119,11 @@ class EnvelopeMaker:
             raws = [_encode(payload) for payload, _ in told]
         except (RecursionError, ValueError):
             raws = []  # one of them is odd: each for itself
-        plain = bool(raws) and not self.redactor.suspicious(b"\n".join(raws))
+        plain = self._plain(raws) if raws else [False] * len(told)
         made: list[Event | Unreadable] = []
         for number, (payload, name) in enumerate(told):
             try:
-                if plain and not self._takes_more(raws[number]):
+                if plain[number]:
                     event = self._event(
                         raws[number], payload, name=name, agent=agent, source=source, project=project
                     )
@@ -133,6 +134,14 @@ class EnvelopeMaker:
             except Unreadable as error:
                 made.append(error)
         return made
+
+    def _plain(self, raws: Sequence[bytes]) -> list[bool]:
+        """Say of each payload whether it can go as it is: nothing in it to redact, to cut or to flatten."""
+        together = b"\n".join(raws)
+        if not self.redactor.suspicious(together) and not may_be_cut(together):
+            return [self._is_small(raw) for raw in raws]
+        half = len(raws) // 2
+        return self._plain(raws[:half]) + self._plain(raws[half:]) if half else [False]
 
     def end_of_import(self, last: Event) -> Event:
         """Make the event that says that an imported session has no more events; named by its last one."""
@@ -192,12 +201,13 @@ class EnvelopeMaker:
         data, more = self._fitted(raw, payload, event, encoded)
         return msgspec.structs.replace(event, payload=msgspec.Raw(data), cuts=cuts + more)
 
-    def _takes_more(self, raw: bytes) -> bool:
-        """Say whether a payload that is not suspicious takes more than an envelope: it may have to be cut."""
+    def _is_small(self, raw: bytes) -> bool:
+        """Say whether a payload's size alone gives no reason to cut it, and its brackets none to flatten it."""
+        size = len(raw)
         return (
-            needs_cut(raw, self.caps)
-            or raw.count(b"{") + raw.count(b"[") > DEPTH_MAX
-            or len(raw) + KIND_MAX * 64 > self.caps.entry
+            size <= self.caps.string
+            and size + KIND_MAX * 64 <= self.caps.entry
+            and raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX
         )
 
     def _event(
@@ -342,20 +352,25 @@ def _first(payload: dict[str, Any], names: tuple[str, ...]) -> Any:
     return None
 
 
+@lru_cache(maxsize=4096)  # the same few names stand in each event of a session
+def _has_control(name: str) -> bool:
+    return _CONTROL.search(name) is not None
+
+
 def _session(payload: dict[str, Any]) -> str:
-    session = _first(payload, _SESSION)
+    session = payload["session_id"] if "session_id" in payload else _first(payload, _SESSION)
     if not isinstance(session, str) or not session:
         raise Unreadable("no session_id")
-    if len(session) > SESSION_MAX or _CONTROL.search(session):
+    if len(session) > SESSION_MAX or _has_control(session):
         raise Unreadable(f"session_id has control characters or more than {SESSION_MAX} characters")
     return session
 
 
 def _kind(payload: dict[str, Any]) -> str:
-    kind = _first(payload, KIND_FIELDS)
+    kind = payload["hook_event_name"] if "hook_event_name" in payload else _first(payload, KIND_FIELDS)
     if not isinstance(kind, str) or not kind:
         raise Unreadable("no hook_event_name")
-    if len(kind) > KIND_MAX or _CONTROL.search(kind):
+    if len(kind) > KIND_MAX or _has_control(kind):
         raise Unreadable(f"hook_event_name has control characters or more than {KIND_MAX} characters")
     return kind
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from producers.times import time_of
+from producers.times import moment_of
 
 START, STEP, STEP_END, END = "flow:start", "step:start", "step:complete", "flow:complete"
 #: Characters of a flow's name in its session's id.
 _NAME_MAX = 80
-#: A step's kind that is words of letters, each with few digits at its end.
+#: A step's kind that is words of letters, each with few digits at its end; it is never longer than that.
+_KIND_MAX = 300
 _PLAIN_KIND = re.compile(r"[A-Za-z]{1,24}[0-9]{0,3}(?:[^0-9A-Za-z]{1,3}[A-Za-z]{1,24}[0-9]{0,3}){0,9}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WORD = re.compile(r"[^0-9A-Za-z]+")
@@ -50,21 +51,22 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def of(cls, said: dict[str, Any]) -> Envelope:
         """Read a line's object, which becomes the envelope's."""
         take = said.pop
-        return cls(
-            seq=take("seq", None),
-            ts=take("ts", None),
-            type=take("type", None),
-            flow_id=take("flow_id", None),
-            step_idx=take("step_idx", None),
-            payload=take("payload", None),
-            more=said,
+        made = cls(
+            take("seq", None),
+            take("ts", None),
+            take("type", None),
+            take("flow_id", None),
+            take("step_idx", None),
+            take("payload", None),
+            said,
         )
+        made.__dict__["order"] = _order(made)  # at once: a first question takes a lock
+        return made
 
     @cached_property  # asked half a dozen times of each envelope
     def order(self) -> Order:
         """When it was written."""
-        seq = self.seq if isinstance(self.seq, int) and not isinstance(self.seq, bool) else None
-        return Order(time_of({"ts": self.ts}), seq)
+        return _order(self)
 
     @property
     def flow(self) -> str:
@@ -91,6 +93,10 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         """How long it says that something took."""
         took = self.fields.get("duration_ms")
         return took if isinstance(took, int | float) and not isinstance(took, bool) else None
+
+
+def _order(envelope: Envelope) -> Order:
+    return Order(moment_of(envelope.ts), envelope.seq if type(envelope.seq) is int else None)
 
 
 def session_of(flow: str, name: str) -> str:
@@ -169,11 +175,13 @@ def _tool(kind: object) -> str:
 
     Without its separators a secret would be none that a rule knows.
     """
-    if not isinstance(kind, str):
+    if not isinstance(kind, str) or not kind:
         return "Step"
-    return _capitals(kind) if _PLAIN_KIND.fullmatch(kind) else kind or "Step"
+    return _capitals(kind) if len(kind) <= _KIND_MAX else kind
 
 
 @lru_cache(maxsize=256)  # a gateway knows a dozen kinds
 def _capitals(kind: str) -> str:
-    return "".join(word[:1].upper() + word[1:] for word in _WORD.split(kind)) or "Step"
+    if not _PLAIN_KIND.fullmatch(kind):
+        return kind
+    return "".join(word[:1].upper() + word[1:] for word in _WORD.split(kind))

@@ -99,18 +99,20 @@ class Run(msgspec.Struct, omit_defaults=True):
             return 0
         return 2 if moment.time_ms - self.moved_ms > STALE_MS else 0
 
-    def begin_step(self, envelope: Envelope) -> None:
+    def begin_step(self, step: str, since_ms: int | None) -> None:
         """Note a step's start."""
-        known = self.steps.get(envelope.step)
-        since_ms = envelope.order.time_ms
-        self.steps[envelope.step] = Step(known.number + 1 if known else 1, since_ms=since_ms)
+        known = self.steps.get(step)
+        self.steps[step] = Step(known.number + 1 if known else 1, since_ms=since_ms)
 
-    def note(self, envelope: Envelope, name: str, file: str, moved: int) -> None:
+    def note(self, envelope: Envelope, step: str, name: str, file: str, moved: int) -> None:
         """Keep what later envelopes of the run must know, after what this one says was told."""
         self.moved, self.moved_ms = moved, envelope.order.time_ms or self.moved_ms
         self.is_split = self.is_split or file != self.file
         if envelope.type == STEP_END:
-            self.steps.setdefault(envelope.step, Step()).is_open = False
+            known = self.steps.get(step)
+            if known is None:
+                known = self.steps[step] = Step()
+            known.is_open = False
             if len(self.said) < _LINES_MAX:
                 self.said.append(summed_up(envelope))
         elif envelope.type == END and self.ended is None:
@@ -148,16 +150,17 @@ class Flows(msgspec.Struct):
 
         `name` is its own, `session` that of its run where it is known from elsewhere.
         """
-        if name in self.recent:
+        recent = self.recent
+        if name in recent:
             return []
-        self.recent[name] = now_ms
-        if len(self.recent) > RECENT_KEPT:
-            del self.recent[next(iter(self.recent))]
-        runs = self.runs.setdefault(envelope.flow, [])
+        recent[name] = now_ms
+        if len(recent) > 2 * RECENT_KEPT:
+            self.recent = dict(list(recent.items())[-RECENT_KEPT:])
+        flow = envelope.flow
         if envelope.type == START or session:
-            run = self._begun(envelope, source, session or session_of(envelope.flow, name))
-            return self._told(run, envelope, name, source) + self._joined(envelope.flow, run)
-        chosen = _chosen(runs, envelope)
+            run = self._begun(envelope, source, session or session_of(flow, name))
+            return self._told(run, envelope, name, source) + self._joined(flow, run)
+        chosen = _chosen(self.runs.setdefault(flow, []), envelope)
         if chosen is not None:
             return self._told(chosen, envelope, name, source)
         time_ms = envelope.order.time_ms
@@ -229,6 +232,8 @@ class Flows(msgspec.Struct):
 
     def _joined(self, flow: str, run: Run) -> list[Fact]:
         """Give what those say that waited for this run's start."""
+        if not self.held:
+            return []
         return self._let_go(
             [
                 waiting
@@ -250,11 +255,15 @@ class Flows(msgspec.Struct):
 
     def _told(self, run: Run, envelope: Envelope, name: str, source: Source) -> list[Fact]:
         self.moved += 1
-        if envelope.type == STEP:
-            run.begin_step(envelope)
-        said = said_of(envelope, run.session, run.call(envelope.step), "\n".join(run.said))
+        kind, step, call = envelope.type, "", ""
+        if kind in (STEP, STEP_END):
+            step = envelope.step
+            if kind == STEP:
+                run.begin_step(step, envelope.order.time_ms)
+            call = run.call(step)
+        said = said_of(envelope, run.session, call, "\n".join(run.said) if kind == END else "")
         facts = [Fact(payload, event_id(name, str(number)), source) for number, payload in enumerate(said)]
-        run.note(envelope, name, source.file, self.moved)
+        run.note(envelope, step, name, source.file, self.moved)
         return facts
 
 

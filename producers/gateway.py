@@ -114,7 +114,7 @@ class Gateway:
         settle_ms: int = 0,
     ) -> None:
         self._folder = folder
-        self._lines = LineReader(self._bury, lambda ms: abs(now_ms() - ms) < settle_ms)
+        self._lines = LineReader(self._bury, lambda ms: settle_ms > 0 and abs(now_ms() - ms) < settle_ms)
         self._notes_path = notes_path(folder, settings)
         self._sender = Sender(redis, envelope_maker(settings), settings.stream_max_entries, wait)
         self._entries = Entries(self._sender, self._bury, agent=AGENT, project=PROJECT)
@@ -253,8 +253,7 @@ class Gateway:
                     self._begin_again(path, place)
                 batches = self._lines.batches(file, path.name, found.size, place, is_over=found.is_over)
                 for at, (lines, end, number) in enumerate(batches, 1):
-                    for line in by_time(lines):
-                        self._take(line)
+                    self._take(by_time(lines))
                     place.mark = mark_of(file, end)
                     place.offset, place.lines = end, number
                     count += len(lines)
@@ -284,15 +283,16 @@ class Gateway:
 
     # --- envelopes ---
 
-    def _take(self, line: Line) -> None:
-        envelope = line.envelope
-        self.report.envelopes += 1
-        self.report.runs += envelope.type == START
-        self.report.completed += envelope.type == END
-        flows = self._notes.flows
-        self._send(
-            flows.take(envelope, line.name, line.source, self._now_ms(), self._elsewhere.get(line.name))
-        )
+    def _take(self, lines: list[Line]) -> None:
+        take, elsewhere, now_ms = self._notes.flows.take, self._elsewhere, self._now_ms()
+        facts: list[Fact] = []
+        for line in lines:
+            facts += take(line.envelope, line.name, line.source, now_ms, elsewhere.get(line.name))
+        kinds = [line.envelope.type for line in lines]
+        self.report.envelopes += len(lines)
+        self.report.runs += kinds.count(START)
+        self.report.completed += kinds.count(END)
+        self._send(facts)
 
     def _send(self, facts: list[Fact]) -> int:
         """Send facts; gives how many."""

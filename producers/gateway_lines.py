@@ -129,18 +129,21 @@ class LineReader:
         if reason := _no_flow(envelope):
             self._bury(raw, reason, source)
             return None
-        name = event_id("gateway", envelope.content, str(place.ordinal(envelope)))
-        return Line(envelope.order, envelope, name, source)
+        content, order = envelope.content, envelope.order
+        # Without a number, two equal lines are two facts; with one, the same fact.
+        ordinal = place.ordinal(content) if order.seq is None else 0
+        return Line(order, envelope, event_id("gateway", content, str(ordinal)), source)
 
     def _is_early(self, file: BinaryIO, place: Place, order: Order) -> bool:
         """Say whether a line should wait a moment, because lower numbers than its own are on their way."""
-        if order.seq is None:
+        seq = order.seq
+        if seq is None:
             return False
-        if place.next_seq and order.time_ms is not None and self._is_fresh(order.time_ms):
-            missing = range(place.next_seq, order.seq)
-            if 0 < len(missing) <= _GAP_MAX and not _come(file, missing):
+        missing = seq - place.next_seq if place.next_seq else 0
+        if 0 < missing <= _GAP_MAX and order.time_ms is not None and self._is_fresh(order.time_ms):
+            if not _come(file, range(place.next_seq, seq)):
                 return True
-        place.count(order.seq)
+        place.count(seq)
         return False
 
     def _pass_over(self, raw: bytes, file: BinaryIO, source: Source) -> int:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from karl.errors import Refused
-from producers.flow_facts import Envelope
 from producers.flows import Flows
 from producers.importing import alone
 
@@ -56,11 +55,9 @@ class Place(msgspec.Struct, omit_defaults=True):
         anew = seq <= 1 or self.next_seq - seq > _ANEW
         self.next_seq = seq + 1 if anew else max(self.next_seq, seq + 1)
 
-    def ordinal(self, envelope: Envelope) -> int:
-        """Tell equal lines apart: without a number, two of them are two facts; with one, the same fact."""
-        if envelope.order.seq is not None:
-            return 0
-        key = hashlib.blake2b(envelope.content, digest_size=8).hexdigest()
+    def ordinal(self, content: bytes) -> int:
+        """Tell equal lines apart that have no number, by how many of them came before."""
+        key = hashlib.blake2b(content, digest_size=8).hexdigest()
         number = self.unnumbered.pop(key, -1) + 1
         self.unnumbered[key] = number
         if len(self.unnumbered) > UNNUMBERED_KEPT:

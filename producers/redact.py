@@ -26,8 +26,10 @@ ROUNDS_MAX = 8
 _TEXT_MIN = 6
 _PROMPT_FIELDS = ("prompt", "command_args", "custom_instructions")
 _OPEN_MARK = "<private>"
-#: Names of fields that are remembered, and characters of one.
+#: Names of fields that are remembered, and characters of one; the same for texts: a session's id, its folder
+#: and its tools come with each of its events.
 _LABELS_MAX, _LABEL_MAX = 10_000, 64
+_TEXTS_MAX, _TEXT_KEPT_MAX = 4096, 96
 #: Under which names the name of a `value` stands.
 _NAMES = ("name", "key", "Name", "Key")
 #: A name and a password, as `curl -u` takes them.
@@ -58,6 +60,7 @@ class Redactor:
     def __init__(self, rules: Mapping[str, Any] | None = None) -> None:
         self._given = rules
         self._labels: dict[str, Label] = {}
+        self._texts: dict[str, tuple[str, dict[str, int]]] = {}
 
     @cached_property
     def data(self) -> Mapping[str, Any]:
@@ -77,6 +80,16 @@ class Redactor:
         """Redact one text; gives it with the number of secrets by rule id."""
         if len(text) < _TEXT_MIN:
             return text, {}
+        if len(text) > _TEXT_KEPT_MAX:
+            return self._redacted(text)
+        known = self._texts.get(text)
+        if known is None:
+            if len(self._texts) >= _TEXTS_MAX:
+                self._texts.clear()
+            known = self._texts[text] = self._redacted(text)
+        return known[0], dict(known[1])
+
+    def _redacted(self, text: str) -> tuple[str, dict[str, int]]:
         data = text.encode("utf-8", "surrogatepass")
         if not self.rules.could_be_in(data):
             return text, {}

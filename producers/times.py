@@ -13,11 +13,14 @@ _TIME_MAX = 64
 
 def time_of(payload: dict[str, Any]) -> int | None:
     """Read a payload's own time: ISO-8601, or a number of seconds or milliseconds since 1970."""
-    value = None
     for name in TIME_FIELDS:
         if name in payload:
-            value = payload[name]
-            break
+            return moment_of(payload[name])
+    return None
+
+
+def moment_of(value: object) -> int | None:
+    """Read a time as payloads tell it, as `time_of` does."""
     if isinstance(value, str):
         return _iso(value) if len(value) <= _TIME_MAX else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e14:
