@@ -17,6 +17,7 @@ from karl.retired import RETIRED
 from karl.schema.event import Event
 from karl.schema.record import (
     AnnotationBody,
+    CalibrationBody,
     ErasedBody,
     ErasureBody,
     EventsBody,
@@ -108,7 +109,7 @@ def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [TrajectoryBody, EventsBody, AnnotationBody, ScoreBody, ErasureBody, ErasedBody, Event, Score]
+    "body", [TrajectoryBody, EventsBody, AnnotationBody, ScoreBody, CalibrationBody, ErasureBody, ErasedBody, Event, Score]
 )
 def test_every_member_of_a_record_is_in_the_ledgers_format(body: type) -> None:
     page = TEXTS["docs/ledger-format.md"]

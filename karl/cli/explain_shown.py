@@ -25,7 +25,14 @@ _SAID = {
     "redo_detected": ("not redone", "redone"),
     "build_success": ("build failed", "build passed"),
     "session_continued": ("nobody went on", "the user went on"),
+    "committed": ("not committed", "committed"),
+    "survived": ("did not stay", "stayed"),
+    "reverted": ("not reverted", "reverted"),
+    "ci_passed": ("CI failed", "CI passed"),
+    "label": ("judged bad", "judged good"),
 }
+#: Below this a person should not rely on a score alone.
+_UNSURE = 0.25
 
 
 def print_explanation(told: Explanation) -> None:
@@ -35,9 +42,9 @@ def print_explanation(told: Explanation) -> None:
         f"reward {told.reward:.4f} (version {plain(told.version)}), advantage {told.advantage:+.4f} "
         f"in domain {plain(told.domain)}\n"
     )
-    rows = [(one.signal, one.value, one.weight, one.contribution) for one in told.signals]
-    total = sum(one.contribution for one in told.signals)
-    print_table(("signal", "value", "weight", "adds"), [*rows, ("together", None, None, total)])
+    print_table(("signal", "value", "weight", "observed", "adds"), list(_rows(told)))
+    for line in _notes(told):
+        click.echo(line)
     if not told.agrees:
         click.echo("\nthe components of this score are not what today's reading of the facts gives:")
         click.echo("what follows is today's reading")
@@ -48,12 +55,49 @@ def print_explanation(told: Explanation) -> None:
         click.echo("  " + _step(step, before))
 
 
+def _rows(told: Explanation) -> Iterator[Sequence[str | float | None]]:
+    """Give a row for each signal; what a calibration read adds nothing of its own, its chance does."""
+    for one in told.signals:
+        adds = None if told.calibrated and one.signal != "outcome" else one.contribution
+        yield one.signal, one.value, one.weight, one.observed, adds
+    if told.calibrated:
+        yield "calibrated", told.calibrated.chance, None, None, told.calibrated.contribution
+    yield "together", None, None, None, None if told.unobserved else _sum(told)
+
+
+def _sum(told: Explanation) -> float:
+    return sum(one.contribution or 0.0 for one in told.signals) + (
+        told.calibrated.contribution if told.calibrated else 0.0
+    )
+
+
+def _notes(told: Explanation) -> Iterator[str]:
+    """Say how far the score is to be relied on."""
+    if told.unobserved:
+        yield "nothing was observed that counts, so the reward is 0.5 and says nothing"
+    elif any(one.value is None for one in told.signals):
+        yield "what was not observed is left out, and the weights of the rest are scaled up to 1"
+    if told.confidence is not None:
+        unsure = "; do not rely on this score alone" if told.confidence < _UNSURE else ""
+        yield f"confidence {told.confidence:.2f}: the share of what counts that was observed{unsure}"
+    if told.calibrated:
+        yield (
+            f"calibration {plain(told.calibrated.id or '?')}: from all signals but the outcome, the chance "
+            f"that the task got done is {told.calibrated.chance:.4f}"
+        )
+
+
 def _signal(one: Explained) -> Iterator[str]:
+    if one.value is None:
+        yield f"{one.signal}: left out, {one_line('; '.join(one.left_out), 160)}"
+        return
     yield f"{one.signal} {one.value:.4f}" + (f" = {one.formula}" if one.formula else "")
     if not one.parts:
         yield "  nothing is known of how this version made it"
     for part in one.parts:
         yield from _part(part)
+    for why in one.left_out:
+        yield f"  {one_line(why, 160)}"
 
 
 def _part(part: Part) -> Iterator[str]:
@@ -76,12 +120,19 @@ def _numbers(because: Because) -> str:
 
 def _step(step: Step, before: Step | None) -> str:
     change = "" if before is None else f" ({step.reward - before.reward:+.4f})"
-    said = said_words(step.said)
+    said = [*said_words(step.said), *_correction(step)]
     by = f" by event {step.by} ({step.detector})" if step.by else ""
     text = f"{step.reward:.4f}{change:<10}  {moment(step.time_ms)}  {_WHAT[step.what]}"
     return plain(f"{text}{': ' + ', '.join(said) if said else ''}{by}, record {step.seq}")
 
 
+def _correction(step: Step) -> Iterator[str]:
+    if step.sure is not None:
+        yield f"a correction by {step.sure:.2f}"
+    if step.classes:
+        yield " and ".join(name.replace("_", " ") for name in step.classes)
+
+
 def said_words(said: dict[str, bool]) -> Sequence[str]:
     """Give flags in words."""
-    return [_SAID[name][value] for name, value in said.items()]
+    return [_SAID[name][value] if name in _SAID else f"{name}: {value}" for name, value in said.items()]

@@ -236,6 +236,11 @@ def flags(known: dict[str, bool | None]) -> str:
         "redo_detected": ("redone", "not redone"),
         "build_success": ("build passed", "build failed"),
         "session_continued": ("went on", "did not go on"),
+        "committed": ("committed", "not committed"),
+        "survived": ("survived", "did not survive"),
+        "reverted": ("reverted", "not reverted"),
+        "ci_passed": ("CI passed", "CI failed"),
+        "label": ("judged good", "judged bad"),
     }
     return ", ".join(words[name][not value] for name, value in known.items() if value is not None)
 

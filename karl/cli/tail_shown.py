@@ -35,6 +35,8 @@ def _what(news: News) -> str:
         return f"erasure of {news.erased:,} records by {one_line(news.by or '?', 40)}"
     if news.kind == "erased":
         return "the erasure came to its end"
+    if news.kind == "calibration" and news.unreadable is None:
+        return "what was learned of this agent's outcomes (karl reward calibrate)"
     if news.unreadable is not None:
         return f"{one_line(news.kind, 20)} that can not be read: {one_line(news.unreadable, 80)}"
     if news.kind == "trajectory":

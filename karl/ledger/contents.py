@@ -17,6 +17,7 @@ import msgspec
 
 from karl.ledger.reader import Progress, walk
 from karl.ledger.seen import Spans
+from karl.reward.signal import SIGNALS
 from karl.schema.record import TrajectoryBody
 
 #: Ids that are named of each kind of trouble.
@@ -80,7 +81,9 @@ _TESTS: list[tuple[str, bool, _Test]] = [
     ("no time", True, lambda body: body.time_ms <= 0),
     ("reward outside of 0 to 1", True, lambda body: not _is_share(body.score.reward)),
     ("a signal outside of 0 to 1", True, lambda body: not all(map(_is_share, body.score.signals.values()))),
-    ("not the six signals", True, lambda body: len(body.score.signals) != 6),
+    ("a signal that there is not", True, lambda body: not body.score.signals.keys() <= set(SIGNALS)),
+    ("confidence outside of 0 to 1", True, lambda body: not _is_share(body.score.confidence or 0.0)),
+    ("nothing observed that counts", False, lambda body: not body.score.signals),
     ("no events", True, lambda body: not body.events),
     ("no prompt", False, lambda body: not (body.trajectory.context.prompt_text or "").strip()),
     ("no skill", False, lambda body: not body.trajectory.skill.name),

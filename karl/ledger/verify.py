@@ -31,6 +31,7 @@ from karl.ledger.segments import (
 )
 from karl.schema.record import (
     AnnotationBody,
+    CalibrationBody,
     ErasedBody,
     ErasureBody,
     EventsBody,
@@ -44,13 +45,14 @@ FINDINGS_MAX = 1000
 #: How much is read between two reports of progress, in bytes.
 _PROGRESS = 1 << 20
 
-_Body = TrajectoryBody | EventsBody | AnnotationBody | ScoreBody | ErasureBody | ErasedBody
+_Body = TrajectoryBody | EventsBody | AnnotationBody | ScoreBody | CalibrationBody | ErasureBody | ErasedBody
 
 _BODIES: dict[str, msgspec.json.Decoder[_Body]] = {
     "trajectory": msgspec.json.Decoder(TrajectoryBody),
     "events": msgspec.json.Decoder(EventsBody),
     "annotation": msgspec.json.Decoder(AnnotationBody),
     "score": msgspec.json.Decoder(ScoreBody),
+    "calibration": msgspec.json.Decoder(CalibrationBody),
     "erasure": msgspec.json.Decoder(ErasureBody),
     "erased": msgspec.json.Decoder(ErasedBody),
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from karl.ledger.reader import read_at
-from karl.reward.evidence import Part, evidence
-from karl.schema.record import AnnotationBody, TrajectoryBody
+from karl.reward.evidence import Evidence, Part, evidence, shares
+from karl.reward.score import CHANCE
+from karl.schema.record import AnnotationBody, Score, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.views.detail import Detail
 from karl.views.queries import LaterRecord
@@ -18,22 +20,43 @@ from karl.views.schema import FLAGS
 
 #: Components agree with their evidence within this.
 _SAME = 1e-9
+#: Of a version of which nothing is known.
+_UNTOLD = Evidence("", [])
+_NOTHING_SAID = Outcome()
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """One signal: `contribution` is weight times value, what it adds to the reward."""
+    """One signal: `contribution` is share times value, what it adds to the reward.
+
+    `share` is its weight against those of all that was observed, `observed` how much of it was (0 to 1).
+    Value and contribution are null for a signal that could not be observed; `left_out` says why, or which
+    parts of it were not. One that a calibration read has the share 0: the calibration has it.
+    """
 
     signal: str
-    value: float
+    value: float | None
     weight: float
-    contribution: float
+    share: float
+    contribution: float | None
     formula: str
     parts: list[Part]
+    observed: float = 1.0
+    left_out: list[str] = []
+
+
+class Calibrated(msgspec.Struct, frozen=True):
+    """What a calibration made of the signals other than the outcome: the chance that the task got done."""
+
+    id: str | None
+    chance: float
+    share: float
+    contribution: float
 
 
 class Step(msgspec.Struct, frozen=True):
     """How the score came to be: the record's own, then each change. `said` holds the flags that were said.
 
+    `sure` is how strong a correction was (0 to 1) and `classes` what kind, where a detector said so.
     `late` is the last step where facts that came after the record were read with it.
     """
 
@@ -45,13 +68,16 @@ class Step(msgspec.Struct, frozen=True):
     by: str | None = None
     detector: str | None = None
     said: dict[str, bool] = {}
+    sure: float | None = None
+    classes: list[str] = []
 
 
 class Explanation(msgspec.Struct, frozen=True):
     """The score that counts, taken apart. `agrees`: the evidence comes to the components of the score.
 
     Where it does not, `parts` tell what today's reading of the facts would give. `gap` is the reward,
-    which is rounded to four decimals, less the sum of the contributions.
+    which is rounded to four decimals, less the sum of the contributions. `confidence` is how much of what
+    counts was observed, `unobserved` says that nothing was.
     """
 
     trajectory: str
@@ -65,30 +91,21 @@ class Explanation(msgspec.Struct, frozen=True):
     gap: float
     signals: list[Explained]
     history: list[Step]
+    confidence: float | None = None
+    calibrated: Calibrated | None = None
+    unobserved: bool = False
 
 
 def explain(whole: Detail, ledger: Path) -> Explanation:
     """Explain the score that counts. Raises LedgerDamaged when a record is not where it was."""
     row, score = whole.row, whole.score
-    said = {name: flag for name, flag in row.flags.items() if flag is not None}
     reading = whole.body.trajectory
-    known = msgspec.structs.replace(reading, outcome=msgspec.structs.replace(reading.outcome, **said))
-    found = evidence(known, score.version)
-    signals = [
-        Explained(
-            signal=name,
-            value=value,
-            weight=score.weights.get(name, 0.0),
-            contribution=score.weights.get(name, 0.0) * value,
-            formula=found[name].formula if name in found else "",
-            parts=found[name].parts if name in found else [],
-        )
-        for name, value in score.signals.items()
-    ]
-    told = {part.component: part.value for one in found.values() for part in one.parts}
-    agrees = told.keys() == score.components.keys() and all(
-        math.isclose(told[name], value, abs_tol=_SAME) for name, value in score.components.items()
-    )
+    known = msgspec.structs.replace(reading, outcome=msgspec.structs.replace(reading.outcome, **row.known))
+    found, shared = evidence(known, score), shares(score)
+    signals = list(_signals(score, found, shared))
+    calibrated = _calibrated(score, shared)
+    added = [one.contribution for one in (*signals, calibrated) if one is not None]
+    unobserved = not any(shared.values())
     return Explanation(
         trajectory=row.id,
         session=row.session,
@@ -97,10 +114,48 @@ def explain(whole: Detail, ledger: Path) -> Explanation:
         reward=score.reward,
         advantage=row.advantage,
         domain=row.domain,
-        agrees=agrees,
-        gap=score.reward - math.fsum(one.contribution for one in signals),
+        agrees=_agrees(score, found),
+        gap=0.0 if unobserved else score.reward - math.fsum(filter(None, added)),
         signals=signals,
         history=_history(whole, ledger),
+        confidence=score.confidence,
+        calibrated=calibrated,
+        unobserved=unobserved,
+    )
+
+
+def _signals(score: Score, found: dict[str, Evidence], shared: dict[str, float]) -> Iterator[Explained]:
+    """Give the signals of the score, then those that are not in it."""
+    for name in [*score.signals, *(name for name in found if name not in score.signals)]:
+        value, share = score.signals.get(name), shared.get(name, 0.0)
+        told = found.get(name, _UNTOLD)
+        yield Explained(
+            signal=name,
+            value=value,
+            weight=score.weights.get(name, 0.0),
+            share=share,
+            contribution=None if value is None else share * value,
+            formula=told.formula,
+            parts=told.parts,
+            observed=score.observed.get(name, 1.0) if value is not None else 0.0,
+            left_out=told.left_out,
+        )
+
+
+def _calibrated(score: Score, shared: dict[str, float]) -> Calibrated | None:
+    chance = score.components.get(CHANCE)
+    if chance is None:
+        return None
+    share = shared.get(CHANCE, 0.0)
+    return Calibrated(score.calibration, chance, share, share * chance)
+
+
+def _agrees(score: Score, found: dict[str, Evidence]) -> bool:
+    """Say whether the evidence comes to the components of the score, but for what a calibration gave."""
+    told = {part.component: part.value for one in found.values() for part in one.parts}
+    made = {name: value for name, value in score.components.items() if name != CHANCE}
+    return told.keys() == made.keys() and all(
+        math.isclose(told[name], value, abs_tol=_SAME) for name, value in made.items()
     )
 
 
@@ -119,7 +174,7 @@ def _history(whole: Detail, ledger: Path) -> list[Step]:
 
 def _later(one: LaterRecord, ledger: Path) -> Step:
     line = read_at(ledger, one.place.segment, one.place.offset, one.place.end)
-    said = _said(_annotation(line.body).outcome) if one.kind == "annotation" else {}
+    outcome = _annotation(line.body).outcome if one.kind == "annotation" else _NOTHING_SAID
     return Step(
         what=one.kind,
         seq=one.place.seq,
@@ -128,7 +183,9 @@ def _later(one: LaterRecord, ledger: Path) -> Step:
         reward=one.reward,
         by=one.by,
         detector=one.detector,
-        said=said,
+        said=_said(outcome),
+        sure=outcome.correction_score,
+        classes=outcome.correction_classes,
     )
 
 

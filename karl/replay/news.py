@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from karl.ledger.frame import Line
-from karl.schema.record import AnnotationBody, ErasedBody, ErasureBody, EventsBody, ScoreBody
+from karl.schema.record import AnnotationBody, CalibrationBody, ErasedBody, ErasureBody, EventsBody, ScoreBody
 from karl.schema.trajectory import Usage
 from karl.views.project import PROBE
 from karl.views.schema import FLAGS
@@ -70,7 +70,7 @@ class Newsreader:
     def read(self, line: Line) -> News | None:
         """Read a line; null for what tells nothing: headers, what was erased, and `karl doctor`'s."""
         read = {"trajectory": self._turn, "events": self._events, "annotation": self._annotation,
-                "score": self._score, "erasure": self._erasure,
+                "score": self._score, "calibration": self._calibration, "erasure": self._erasure,
                 "erased": self._erased}.get(line.kind)  # fmt: skip
         if line.kind in {"segment", "blank"}:
             return None
@@ -128,6 +128,10 @@ class Newsreader:
 
     def _erased(self, line: Line) -> News:
         return News(line.seq, line.time, line.kind, node=_erased(line.body).node)
+
+    def _calibration(self, line: Line) -> News:
+        body = _calibration(line.body)
+        return News(line.seq, line.time, line.kind, agent=body.agent)
 
     def _score(self, line: Line) -> News:
         return self._later(line, _score(line.body), None)
@@ -197,5 +201,6 @@ _events = msgspec.json.Decoder(EventsBody).decode
 _annotation = msgspec.json.Decoder(AnnotationBody).decode
 _score = msgspec.json.Decoder(ScoreBody).decode
 _erasure = msgspec.json.Decoder(ErasureBody).decode
+_calibration = msgspec.json.Decoder(CalibrationBody).decode
 _erased = msgspec.json.Decoder(ErasedBody).decode
 _kind = msgspec.json.Decoder(_Kind).decode

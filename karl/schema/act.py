@@ -31,13 +31,20 @@ Doing = Literal[
 #: What a check looks at.
 Check = Literal["test", "build", "lint", "types"]
 
+#: What kind of file a path names. `scratch` is what an agent writes for itself: reproductions, patches.
+Role = Literal["source", "test", "scratch", "docs", "config"]
+
 
 class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One act. `path` is the file or folder, resolved as far as its folder is known.
 
     `ok` is this act's own end, null where nothing tells (a status hidden by a pipe, `|| true`, `;`). `passed`
     and `failed` were counted in a check's output. `added` and `removed` count an edit's lines where they are
-    told. `program` is what ran (`pytest`, `cargo test`), as the table of programs names it.
+    told. `program` is what ran (`pytest`, `cargo test`), as the table of programs names it. `role` is what
+    kind of file `path` names; it means nothing without one.
+
+    A check that was started and did not run (no such program, nothing collected, a usage error) has `ok`
+    null and `passed` 0; one that ran and of which nobody knows how it ended, both null.
     """
 
     does: Doing
@@ -49,3 +56,4 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     added: int = 0
     removed: int = 0
     program: str | None = None
+    role: Role = "source"

@@ -107,13 +107,7 @@ def decode_event(data: bytes) -> Event:
     data = bytes(data)  # a Raw is none, whatever its type says
     if b"\n" in data:
         raise Unreadable("not an event envelope: it has a line end in it")
-    try:
-        event = _event_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(f"not an event envelope: {error}") from error
-    if data.count(b"{") + data.count(b"[") > LEVELS_MAX and _is_deeper(data, LEVELS_MAX):
-        raise Unreadable(f"not an event envelope: it has more than {LEVELS_MAX} levels")
-    return event
+    return _of_line(data)
 
 
 def decode_events(data: bytes) -> list[tuple[bytes, Event]]:
@@ -121,13 +115,26 @@ def decode_events(data: bytes) -> list[tuple[bytes, Event]]:
 
     Raises Unreadable with the reason when one of them is none.
     """
+    if b"\n" not in data:
+        return [(data, _of_line(data))]
     lines = data.split(b"\n")
-    if len(lines) == 1 or data.count(b"{") + data.count(b"[") > LEVELS_MAX:
-        return [(line, decode_event(line)) for line in lines]
+    if data.count(b"{") + data.count(b"[") > LEVELS_MAX:
+        return [(line, _of_line(line)) for line in lines]
+    decode = _event_decoder.decode
     try:  # together they have no more levels than one may have
-        return [(line, _event_decoder.decode(line)) for line in lines]
+        return [(line, decode(line)) for line in lines]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"not an event envelope: {error}") from error
+
+
+def _of_line(line: bytes) -> Event:
+    try:
+        event = _event_decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"not an event envelope: {error}") from error
+    if line.count(b"{") + line.count(b"[") > LEVELS_MAX and _is_deeper(line, LEVELS_MAX):
+        raise Unreadable(f"not an event envelope: it has more than {LEVELS_MAX} levels")
+    return event
 
 
 def encode_event(event: Event) -> bytes:
@@ -148,12 +155,11 @@ def event_id(*parts: str | bytes) -> str:
 
     Parts are length-prefixed before hashing, so no two different lists run together.
     """
-    digest = hashlib.sha256()
+    framed = b""
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return "ev" + digest.hexdigest()[:22]
+        framed += len(data).to_bytes(8, "big") + data
+    return "ev" + hashlib.sha256(framed).hexdigest()[:22]
 
 
 def _is_deeper(data: bytes, levels: int) -> bool:

@@ -15,7 +15,9 @@ import msgspec
 from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
 
 #: The kinds of record that workers write; `segment` is the ledger's own (its segment headers).
-RecordKind = Literal["trajectory", "events", "annotation", "score", "erasure", "erased", "segment"]
+RecordKind = Literal[
+    "trajectory", "events", "annotation", "score", "calibration", "erasure", "erased", "segment"
+]
 
 
 class Score(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,7 +83,10 @@ class EventsBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AnnotationBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a later event said about an earlier trajectory, and the score that follows from it."""
+    """What a later event, or a person, said about an earlier trajectory, and the score that follows from it.
+
+    Of a person's word (`karl annotate`) `person` says whose it was, and `note` why.
+    """
 
     trajectory: str
     session: str
@@ -90,6 +95,8 @@ class AnnotationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: Outcome
     score: Score
     time_ms: int
+    person: str = ""
+    note: str = ""
 
 
 class ScoreBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,6 +105,31 @@ class ScoreBody(msgspec.Struct, frozen=True, omit_defaults=True):
     trajectory: str
     session: str
     score: Score
+    time_ms: int
+
+
+class CalibrationBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was learned of one agent's outcomes over the reward's `version`, and how it was judged.
+
+    `intercept`, `terms` and `middle` are the model's (`karl.reward.calibration`). `applied` says whether scores
+    are to be made with it, `why` gives the reason. `runs` turns were learned from, in `groups` sessions or
+    tasks, `resolved` of which got their task done; `known` counts what said so. `measured` are the figures of
+    the cross-validation. The latest one of an agent and a version counts, also when it is not applied.
+    """
+
+    id: str
+    agent: str
+    version: str
+    intercept: float
+    terms: dict[str, float]
+    middle: dict[str, float]
+    applied: bool
+    why: str
+    runs: int
+    resolved: int
+    groups: int
+    known: dict[str, int]
+    measured: dict[str, float]
     time_ms: int
 
 

@@ -114,6 +114,8 @@ class Calls(msgspec.Struct, omit_defaults=True):
 class Outcome(msgspec.Struct, omit_defaults=True):
     """What is known of how it went. Null means that nobody said; it is never a guess.
 
+    `label` is a person's own word on whether the task got done (`karl annotate`).
+
     The reward fields are filled where a record leaves the ledger (export, `karl show`) and read
     where an older store comes in; inside the ledger a Score is a part, or a record, of its own.
     """
@@ -127,6 +129,7 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     survived: bool | None = None
     reverted: bool | None = None
     ci_passed: bool | None = None
+    label: bool | None = None
     correction_score: float | None = None
     correction_classes: list[str] = []
     reward_version: str | None = None

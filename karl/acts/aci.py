@@ -1,0 +1,88 @@
+"""SWE-agent's own commands, as words of its shell: a window on an open file, searches, edits by line.
+
+Where a command is about the file that is open, the path is OPEN_FILE: the reader remembers which that is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from karl.acts.steps import Step
+
+#: Stands for the file that was opened last.
+OPEN_FILE = "\x04"
+#: Names that no other program of a shell has, or that mean this in an agent's shell.
+ACI = frozenset(
+    {
+        "open_file", "goto", "scroll_down", "scroll_up", "create", "search_dir", "search_file", "find_file", "filemap",
+        "edit", "insert", "append", "undo_edit", "str_replace_editor", "str_replace_based_edit_tool",
+    }
+)  # fmt: skip
+_EDIT = re.compile(r"\s*(edit|insert|append|replace)\s+(?:(\d+):(\d+)|(\d+))?[ \t]*\n?", re.IGNORECASE)
+_BLOCK_END = re.compile(r"\n?end_of_(?:edit|insert|append)\s*$")
+_HAS_BLOCK = re.compile(r"\s*(?:edit\s+\d+:\d+|insert\s+\d+|append)\b")
+_OPEN = re.compile(r"\s*open\s+(\"[^\"\n]+\"|'[^'\n]+'|[^\s;&|]+)(?:\s+\d+)?\s*$")
+
+
+def aci_block(text: str) -> Step | None:
+    """Read an edit whose new text follows on its lines: its text is no shell's. Null for anything else."""
+    if not _HAS_BLOCK.match(text):
+        return None
+    found = _EDIT.match(text)
+    if found is None:
+        return None
+    body = _BLOCK_END.sub("", text[found.end() :])
+    removed = int(found[3]) - int(found[2]) + 1 if found[3] else 0
+    added = body.count("\n") + 1 if body.strip() else 0
+    return Step(
+        "edit", OPEN_FILE, 0, program=found[1].lower(), added=added, removed=max(0, min(removed, 100_000))
+    )
+
+
+def opened(text: str) -> str | None:
+    """Give the file that SWE-agent's `open` shows, when a command is that and nothing else."""
+    found = _OPEN.match(text) if "open" in text[:12] else None
+    return found[1].strip("'\"") if found and not found[1].startswith(("-", "http")) else None
+
+
+def aci_steps(words: list[str], end: int, place: Callable[[str], str]) -> Iterator[Step]:
+    """Give the steps of one of these commands, taken apart into words."""
+    name, args = words[0], words[1:]
+    first = next((arg for arg in args if not arg.startswith("-")), None)
+    if name in ("str_replace_editor", "str_replace_based_edit_tool"):
+        yield from _editor(args, end, place)
+    elif name in ("goto", "scroll_down", "scroll_up"):
+        yield Step("read", OPEN_FILE, end, program=name)
+    elif name in ("open_file", "filemap"):
+        if first:
+            yield Step("read", place(first), end, program=name)
+    elif name == "create":
+        if first:
+            yield Step("edit", place(first), end, program=name)
+    elif name in ("search_dir", "find_file", "search_file"):
+        where = args[1] if len(args) > 1 else OPEN_FILE if name == "search_file" else "."
+        yield Step("search", where if where == OPEN_FILE else place(where), end, program=name)
+    elif args or name == "undo_edit":
+        yield Step("edit", OPEN_FILE, end, program=name)
+
+
+def _editor(args: list[str], end: int, place: Callable[[str], str]) -> Iterator[Step]:
+    words = [arg for arg in args[:2] if not arg.startswith("-")]
+    if len(words) < 2:
+        return
+    verb, path = words
+    if verb == "view":
+        yield Step("read", place(path), end, program="str_replace_editor")
+    elif verb in ("create", "str_replace", "insert", "undo_edit"):
+        texts = {flag: value for flag, value in zip(args, args[1:], strict=False) if flag.startswith("--")}
+        new = texts.get("--new_str", texts.get("--file_text", ""))
+        old = texts.get("--old_str", "")
+        yield Step(
+            "edit",
+            place(path),
+            end,
+            program="str_replace_editor",
+            added=new.count("\n") + bool(new),
+            removed=old.count("\n") + bool(old),
+        )

@@ -1,0 +1,105 @@
+"""Folders of a turn: the one spelling of each path, as far as the turn lets us know where it ran.
+
+Where hooks tell the folder of each call, every path is absolute. Where nobody does, the folder is learned:
+from a `cd` to an absolute folder, or from a file that was named both ways.
+
+Invariants:
+- One file, one spelling: what was told relative before its folder was known stays relative, and absolute
+  paths below that folder are then told relative too.
+- What is remembered is bounded.
+"""
+
+from __future__ import annotations
+
+from karl.acts.paths import joined
+
+_SEEN_MAX = 2000
+_SUFFIXES_MAX = 12
+
+
+class Folders:
+    """Where a turn's calls ran."""
+
+    def __init__(self, cwd: str | None) -> None:
+        self._base = joined("", cwd) if cwd and cwd.startswith("/") else ""
+        self._is_told = bool(self._base)
+        self._now = self._base
+        #: Relative paths were told before the folder was known.
+        self._short = False
+        self._relative: set[str] = set()
+        self._absolute: dict[str, str] = {}
+
+    @property
+    def root(self) -> str:
+        """Give the folder of the work; empty where paths are told relative to it, or nobody knows it."""
+        return "" if self._short else self._base
+
+    def enter(self, cwd: str | None, workdir: str | None) -> None:
+        """Begin a call: in the folder that its hook says, or that the call names itself."""
+        folder = cwd if cwd and cwd.startswith("/") else self._base
+        if workdir:
+            folder = joined(folder, workdir)
+        self._now = folder.rstrip("/") if folder != "/" else folder
+        if cwd and cwd.startswith("/") and not self._base and not self._relative:
+            self._base = joined("", cwd)
+
+    def went(self, folder: str) -> None:
+        """Learn from a `cd`, which is as good as told where nobody tells anything."""
+        if (
+            folder.startswith("/")
+            and not self._base
+            and len(folder) > 1
+            and not folder.startswith(("/tmp", "/var/tmp"))
+        ):  # noqa: S108
+            self._base = folder
+            self._short = bool(self._relative)
+
+    def resolve(self, path: str) -> str:
+        """Give a path in its one spelling."""
+        full = joined(self._now, path)
+        if full.startswith("/"):
+            return self._known(full)
+        if full.startswith(("~", "$")):
+            return full
+        if self._base and not self._short:
+            return joined(self._base, full)
+        if not self._base and (found := self._learn_from_relative(full)):
+            return found
+        if len(self._relative) < _SEEN_MAX:
+            self._relative.add(full)
+        return full
+
+    def _known(self, full: str) -> str:
+        if not self._base and not self._is_told:
+            if self._relative:
+                self._learn_from_absolute(full)
+            if not self._base and len(self._absolute) < _SEEN_MAX:
+                self._absolute[full.rsplit("/", 1)[-1]] = full
+        if self._short and self._base and full.startswith(self._base):
+            if full == self._base:
+                return "."
+            if full[len(self._base)] == "/":
+                return full[len(self._base) + 1 :]
+        return full
+
+    def _learn_from_absolute(self, full: str) -> None:
+        """Find a relative path that was told before and is this file: its folder is then known."""
+        at = len(full)
+        for _ in range(_SUFFIXES_MAX):
+            at = full.rfind("/", 0, at)
+            if at <= 0:
+                return
+            suffix = full[at + 1 :]
+            if "/" in suffix and suffix in self._relative:
+                self._base, self._short = full[:at], True
+                return
+
+    def _learn_from_relative(self, path: str) -> str | None:
+        """Find an absolute path that was told before and is this file."""
+        if "/" not in path or self._relative:
+            return None
+        full = self._absolute.get(path.rsplit("/", 1)[-1])
+        if full is None or not full.endswith(f"/{path}"):
+            return None
+        self._base = full[: -len(path) - 1]
+        return full

@@ -1,0 +1,70 @@
+"""What a call was given to run, and what it printed, whatever shape an agent tells them in. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+_COMMANDS = (
+    "command",
+    "cmd",
+    "script",
+    "code",
+    "input",
+    "commandLine",
+    "CommandLine",
+    "bash_command",
+    "shell_command",
+)
+_SCRIPT_FLAGS = frozenset({"-c", "-lc", "-ic", "-lic"})
+_SHELLS = frozenset({"Bash", "bash", "shell", "terminal", "execute_ipython_cell"})
+_OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "text", "message")
+#: Characters of an output that are looked at: its head and its tail.
+_HEAD_MAX, _TAIL_MAX = 4_000, 16_000
+_DEPTH_MAX = 4
+_WORDS_MAX = 500
+
+
+def command_of(tool: str, params: object) -> str | None:
+    """Give the command that a call of a shell runs; null for any other call."""
+    if tool not in _SHELLS:
+        return None
+    if isinstance(params, str):
+        return params
+    if not isinstance(params, dict):
+        return None
+    for key in _COMMANDS:
+        if (found := params.get(key)) is not None:
+            return _as_text(found)
+    return None
+
+
+def _as_text(command: object) -> str | None:
+    if isinstance(command, str):
+        return command
+    if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
+        return None
+    if len(command) == 3 and command[1] in _SCRIPT_FLAGS:
+        return str(command[2])
+    return shlex.join(command[:_WORDS_MAX])
+
+
+def output_text(output: object, depth: int = _DEPTH_MAX) -> str:
+    """Give the text of an output, head and tail: a text, an object of a shell, or a list of blocks."""
+    if isinstance(output, str):
+        return (
+            output if len(output) <= _HEAD_MAX + _TAIL_MAX else f"{output[:_HEAD_MAX]}\n{output[-_TAIL_MAX:]}"
+        )
+    if depth <= 0:
+        return ""
+    if isinstance(output, dict):
+        out, err = output.get("stdout"), output.get("stderr")
+        if isinstance(out, str) or isinstance(err, str):
+            texts = [output_text(each, depth - 1) for each in (out, err) if isinstance(each, str) and each]
+            return "\n".join(texts)
+        for key in _OUTPUTS:
+            if (found := output.get(key)) and (text := output_text(found, depth - 1)):
+                return text
+        return ""
+    if isinstance(output, list):
+        return "\n".join(filter(None, (output_text(each, depth - 1) for each in output[:16])))
+    return ""

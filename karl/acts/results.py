@@ -1,0 +1,331 @@
+"""What the output of a check says of it: how many passed and failed, whether it was green, whether it ran.
+
+The summaries of the usual runners, linters, compilers and type checkers, each looked for at the end of the
+output, the last one of them first. A text that is no such summary says nothing.
+
+Invariants:
+- Pure and never raises; only the last TAIL_MAX and the first HEAD_MAX characters are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from karl.schema.act import Check
+
+TAIL_MAX = 12_000
+HEAD_MAX = 4_000
+_COUNT_MAX = 10_000_000
+
+
+class Result(NamedTuple):
+    """A check's result; `ran` is false where the output says that it never did."""
+
+    ok: bool | None = None
+    passed: int | None = None
+    failed: int | None = None
+    ran: bool = True
+
+
+_NEVER = Result(None, 0, None, ran=False)
+
+_COLOURS = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
+#: Said at the head of an output, and of nothing else, when the program was not there or not understood.
+_NOT_RUN = re.compile(
+    r"(?:^|[:\s])(?:command not found|No module named ['\"]?(?:pytest|mypy|ruff|tox|nox|flake8|pylint|unittest2|nose|coverage|black|pyright|django|xdist)\b"
+    r"|No such file or directory: ['\"]?(?:pytest|python)|not found$|is not recognized as an internal|Permission denied$"
+    r"|Missing script:|missing script:|No rule to make target|error: no such (?:sub)?command|ERROR: usage:|error: unrecognized arguments|unrecognized arguments:"
+    r"|executable file not found|could not determine executable to run|Could not find a version|can't open file|Cannot find module '[^'\n]{0,200}(?:jest|vitest|mocha|typescript|eslint)"
+    r"|npm ERR! missing script|ERR_PNPM_NO_SCRIPT|Couldn't find a script named|error: Script not found|is not installed)",
+    re.MULTILINE,
+)
+_NO_TESTS = re.compile(
+    r"^=*\s*no tests ran\b|^collected 0 items|^No tests found|^no tests? (?:files )?found|^Ran 0 tests|^0 tests? (?:ran|run)|NO TESTS RAN|^No test files found|no test specified|^ERROR: (?:file or directory )?not found:"
+    r"|\[no test files\]\s*$|^running 0 tests\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+_PYTEST = re.compile(
+    r"^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun|subtests passed)(?:, )?)+)(?: in [\d.]+s?| in \d+[^\n=]*|\s*\([\d:]+\))[^\n]*$",
+    re.MULTILINE,
+)
+_NAMED = re.compile(r"(\d{1,9}) (passed|failed|errors?|skipped|xfailed|xpassed)")
+_UNITTEST_RAN = re.compile(r"^Ran (\d{1,9}) tests? in ", re.MULTILINE)
+_UNITTEST_END = re.compile(r"^(OK|FAILED)(?: \(([^)\n]*)\))?\s*$", re.MULTILINE)
+_COUNTED = re.compile(r"(failures|errors|skipped|unexpected successes)=(\d{1,9})")
+_SYMPY = re.compile(
+    r"tests finished: (?:(\d+) passed)?(?:,? ?(\d+) failed)?[^\n]*?(?:(\d+) exceptions?)?[^\n]* in "
+)
+_JEST = re.compile(r"^\s*Tests:?\s+((?:\d+ [a-z]+[,|]? ?(?:\| )?)+)(?:total|\(\d+\))?", re.MULTILINE)
+_JEST_PART = re.compile(r"(\d{1,9}) (passed|failed)")
+_MOCHA = re.compile(
+    r"^\s*(\d{1,9}) passing\b[^\n]*(?:\n\s*\d+ pending)?(?:\n\s*(\d{1,9}) failing)?", re.MULTILINE
+)
+_MOCHA_FAILED = re.compile(r"^\s*(\d{1,9}) failing\b", re.MULTILINE)
+_CARGO = re.compile(r"^test result: (ok|FAILED)\. (\d{1,9}) passed; (\d{1,9}) failed", re.MULTILINE)
+_NEXTEST = re.compile(
+    r"Summary \[[^\]\n]*\]\s+\d+(?:/\d+)? tests? run: (\d{1,9}) passed(?:[^\n]*?, (\d{1,9}) failed)?"
+)
+_GO = re.compile(r"^(ok  \t|ok\s{2,}|FAIL\t|FAIL\s*$|--- FAIL:|--- PASS:|PASS\s*$|panic: )", re.MULTILINE)
+_MAVEN = re.compile(r"Tests run: (\d{1,9}), Failures: (\d{1,9}), Errors: (\d{1,9})")
+_JVM_END = re.compile(r"BUILD (SUCCESSFUL|SUCCESS|FAILURE|FAILED)")
+_GRADLE_TESTS = re.compile(r"(\d{1,9}) tests? completed, (\d{1,9}) failed")
+_RSPEC = re.compile(r"^(\d{1,9}) examples?, (\d{1,9}) failures?", re.MULTILINE)
+_MINITEST = re.compile(r"(\d{1,9}) (?:runs|tests), \d{1,9} assertions, (\d{1,9}) failures, (\d{1,9}) errors")
+_PHPUNIT_OK = re.compile(r"^OK \((\d{1,9}) tests?, ", re.MULTILINE)
+_PHPUNIT_BAD = re.compile(
+    r"^Tests: (\d{1,9}), Assertions: \d+(?:, Errors: (\d{1,9}))?(?:, Failures: (\d{1,9}))?", re.MULTILINE
+)
+_DOTNET = re.compile(r"(Passed|Failed)!\s+- Failed:\s+(\d{1,9}), Passed:\s+(\d{1,9})")
+_CTEST = re.compile(r"(\d{1,3})% tests passed, (\d{1,9}) tests? failed out of (\d{1,9})")
+_TAP_PASS = re.compile(r"^# (?:pass|passed)\s+(\d{1,9})", re.MULTILINE)
+_TAP_FAIL = re.compile(r"^# (?:fail|failed)\s+(\d{1,9})", re.MULTILINE)
+_EXUNIT = re.compile(r"^(\d{1,9}) tests?, (\d{1,9}) failures?", re.MULTILINE)
+_DENO = re.compile(r"(?:^|\n)(?:ok|FAILED) \| (\d{1,9}) passed[^|\n]*\| (\d{1,9}) failed")
+_BUN = re.compile(r"^\s*(\d{1,9}) pass\s*\n(?:\s*\d+ skip\s*\n)?\s*(\d{1,9}) fail", re.MULTILINE)
+_PROVE = re.compile(r"^Result: (PASS|FAIL)\s*$", re.MULTILINE)
+_SWIFT = re.compile(r"Executed (\d{1,9}) tests?, with (\d{1,9}) failures?")
+_FLUTTER = re.compile(
+    r"^.{0,20}\+(\d{1,9})(?: ~\d+)?(?: -(\d{1,9}))?: (All tests passed!|Some tests failed\.)", re.MULTILINE
+)
+_NODE_TEST = re.compile(r"^ℹ pass (\d{1,9})\s*\nℹ fail (\d{1,9})", re.MULTILINE)
+_BATS = re.compile(r"^(\d{1,9}) tests?, (\d{1,9}) failures?", re.MULTILINE)
+_TOX = re.compile(r"^\s*(congratulations :\)|evaluation failed :\()", re.MULTILINE)
+_PLAYWRIGHT = re.compile(r"^\s{2,}(\d{1,9}) (passed|failed|flaky)\b", re.MULTILINE)
+
+_MYPY_BAD = re.compile(r"^Found (\d{1,9}) errors? in ", re.MULTILINE)
+_FOUND = re.compile(
+    r"^(?:✖ |Found )(\d{1,9}) (?:errors?|problems?|warnings?|diagnostics?|issues?|lint)", re.MULTILINE
+)
+_ERRORS_WARNINGS = re.compile(r"^(\d{1,9}) errors?, (\d{1,9}) warnings?", re.MULTILINE)
+_ESLINT = re.compile(r"\((\d{1,9}) errors?, \d{1,9} warnings?\)")
+_CLEAN = re.compile(
+    r"^(?:All checks passed!?|Success: no issues found\b|✔ No ESLint|No problems found|All matched files use Prettier code style!?|no issues found|All done! [^\n]*|Found 0 (?:errors|warnings)\b[^\n]*|No errors!?|No issues found!?|Checked \d+ files? in [^\n]*\. No fixes[^\n]*|\s*\[OK\] No errors|no offenses detected|Success! The configuration is valid\.?)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_TSC = re.compile(r"error TS\d{1,6}:")
+_COMPILED_BAD = re.compile(
+    r"^(?:error(?:\[E\d+\])?: |[^\s:]{1,300}:\d+:\d+: (?:fatal )?error: |make: \*\*\* |ninja: build stopped|error: could not compile|SyntaxError: |FAILED: )",
+    re.MULTILINE,
+)
+_COMPILED = re.compile(
+    r"^\s*(?:Finished (?:`?\w+`? )|Build succeeded\.?|✓ built in|Compiled successfully|webpack [\d.]+ compiled successfully|build succeeded|The HTML pages are in )",
+    re.MULTILINE | re.IGNORECASE,
+)
+_PYLINT = re.compile(r"^Your code has been rated at (-?[\d.]{1,8})/10", re.MULTILINE)
+
+
+def _number(text: str | None) -> int:
+    return min(int(text), _COUNT_MAX) if text and len(text) < 10 else 0
+
+
+def _test(passed: int, failed: int) -> Result:
+    return Result(failed == 0 and passed > 0 if failed or passed else None, passed, failed)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    found = None
+    for found in pattern.finditer(text):  # noqa: B007 - the last one counts
+        pass
+    return found
+
+
+def _pytest(text: str) -> Result | None:
+    found = _last(_PYTEST, text)
+    if found is None:
+        return None
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for number, name in _NAMED.findall(found[1]):
+        key = (
+            "failed"
+            if name in ("failed", "error", "errors")
+            else "passed"
+            if name in ("passed", "xfailed", "xpassed")
+            else "skipped"
+        )
+        counts[key] += _number(number)
+    if counts["passed"] + counts["failed"] == 0:
+        return Result(None, 0, 0) if counts["skipped"] else _NEVER
+    return _test(counts["passed"], counts["failed"])
+
+
+def _unittest(text: str) -> Result | None:
+    ran = _last(_UNITTEST_RAN, text)
+    if ran is None:
+        return None
+    total = _number(ran[1])
+    end = _UNITTEST_END.search(text, ran.end())
+    if end is None:
+        return None
+    if total == 0 and end[1] == "OK":
+        return _NEVER
+    counts = {name: _number(number) for name, number in _COUNTED.findall(end[2] or "")}
+    failed = counts.get("failures", 0) + counts.get("errors", 0) + counts.get("unexpected successes", 0)
+    if end[1] == "FAILED":
+        return Result(
+            ok=False, passed=max(0, total - failed - counts.get("skipped", 0)), failed=max(failed, 1)
+        )
+    return Result(ok=True, passed=max(0, total - counts.get("skipped", 0)), failed=0)
+
+
+def _sympy(text: str) -> Result | None:
+    found = _last(_SYMPY, text)
+    return _test(_number(found[1]), _number(found[2]) + _number(found[3])) if found else None
+
+
+def _jest(text: str) -> Result | None:
+    found = _last(_JEST, text)
+    if found is None:
+        return None
+    counts = {name: _number(number) for number, name in _JEST_PART.findall(found[1])}
+    return _test(counts.get("passed", 0), counts.get("failed", 0)) if counts else None
+
+
+def _mocha(text: str) -> Result | None:
+    found, failed = _last(_MOCHA, text), _last(_MOCHA_FAILED, text)
+    if found is None and failed is None:
+        return None
+    return _test(_number(found[1]) if found else 0, _number(failed[1]) if failed else 0)
+
+
+def _cargo(text: str) -> Result | None:
+    if found := _last(_NEXTEST, text):
+        return _test(_number(found[1]), _number(found[2]))
+    results = _CARGO.findall(text)
+    if not results:
+        return None
+    passed = sum(_number(each[1]) for each in results)
+    failed = sum(_number(each[2]) for each in results)
+    if any(each[0] == "FAILED" for each in results):
+        return Result(ok=False, passed=passed, failed=max(failed, 1))
+    return Result(ok=True, passed=passed, failed=0) if passed else _NEVER
+
+
+def _go(text: str) -> Result | None:
+    signs = [sign.strip() for sign in _GO.findall(text)]
+    if not signs:
+        return None
+    failed = sum(sign == "--- FAIL:" for sign in signs)
+    if any(sign.startswith(("FAIL", "--- FAIL", "panic")) for sign in signs):
+        return Result(ok=False, passed=None, failed=failed or None)
+    passed = sum(sign == "--- PASS:" for sign in signs)
+    return Result(ok=True, passed=passed or None, failed=0)
+
+
+def _jvm(text: str) -> Result | None:
+    end, counts, gradle = _last(_JVM_END, text), _last(_MAVEN, text), _last(_GRADLE_TESTS, text)
+    if end is None and counts is None and gradle is None:
+        return None
+    ok = end[1].startswith("SUCC") if end else None
+    if counts:
+        failed = _number(counts[2]) + _number(counts[3])
+        return Result(
+            failed == 0 if ok is None else ok and not failed, max(0, _number(counts[1]) - failed), failed
+        )
+    if gradle:
+        failed = _number(gradle[2])
+        return Result(ok=False if failed else ok, passed=max(0, _number(gradle[1]) - failed), failed=failed)
+    return Result(ok)
+
+
+def _simple(
+    pattern: re.Pattern[str], passed: int, *failed: int, total: bool = False
+) -> Callable[[str], Result | None]:
+    """Make a reader of a summary with counts in groups; `total` says that the first counts all of them."""
+
+    def read_counts(text: str) -> Result | None:
+        found = _last(pattern, text)
+        if found is None:
+            return None
+        bad = sum(_number(found[group]) for group in failed)
+        good = _number(found[passed])
+        return _test(max(0, good - bad) if total else good, bad)
+
+    return read_counts
+
+
+def _tap(text: str) -> Result | None:
+    passed, failed = _last(_TAP_PASS, text), _last(_TAP_FAIL, text)
+    return (
+        _test(_number(passed[1]) if passed else 0, _number(failed[1]) if failed else 0)
+        if passed or failed
+        else None
+    )
+
+
+def _words(pattern: re.Pattern[str], good: str) -> Callable[[str], Result | None]:
+    def read_words(text: str) -> Result | None:
+        found = _last(pattern, text)
+        return Result(found[1].startswith(good)) if found else None
+
+    return read_words
+
+
+def _playwright(text: str) -> Result | None:
+    counts = {name: _number(number) for number, name in _PLAYWRIGHT.findall(text)}
+    return (
+        _test(counts.get("passed", 0) + counts.get("flaky", 0), counts.get("failed", 0)) if counts else None
+    )
+
+
+#: A word that stands in every such summary, and its reader; the first that says something counts.
+_TESTS: tuple[tuple[str, Callable[[str], Result | None]], ...] = (
+    ("Ran ", _unittest), (" tests run:", _cargo), ("test result: ", _cargo), ("tests finished", _sympy), ("Tests", _jest), ("passing", _mocha), ("failing", _mocha),
+    ("Tests run:", _jvm), ("BUILD ", _jvm), ("tests completed", _jvm), ("examples, ", _simple(_RSPEC, 1, 2, total=True)), ("example, ", _simple(_RSPEC, 1, 2, total=True)),
+    ("assertions, ", _simple(_MINITEST, 1, 2, 3, total=True)), ("OK (", _simple(_PHPUNIT_OK, 1)), ("Assertions: ", _simple(_PHPUNIT_BAD, 1, 2, 3, total=True)),
+    ("ed!  - Failed:", _simple(_DOTNET, 3, 2)), ("tests passed, ", _simple(_CTEST, 3, 2, total=True)), ("# pass", _tap), ("# fail", _tap), ("ℹ pass", _simple(_NODE_TEST, 1, 2)),
+    ("passed | ", lambda text: None), (" | ", _simple(_DENO, 1, 2)), (" fail", _simple(_BUN, 1, 2)), ("failures", _simple(_EXUNIT, 1, 2, total=True)), ("failure", _simple(_EXUNIT, 1, 2, total=True)),
+    ("Result: ", _words(_PROVE, "PASS")), ("Executed ", _simple(_SWIFT, 1, 2, total=True)), ("tests ", _simple(_FLUTTER, 1, 2)), (" in ", _pytest), ("passed", _playwright), ("failed", _playwright),
+    ("ok", _go), ("FAIL", _go), ("PASS", _go), ("congratulations", _words(_TOX, "congrat")), ("evaluation failed", _words(_TOX, "congrat")),
+)  # fmt: skip
+
+
+def _of_tests(text: str) -> Result | None:
+    for sign, reader in _TESTS:
+        if sign in text and (found := reader(text)) is not None:
+            return found
+    if _NO_TESTS.search(text):
+        return _NEVER
+    return None
+
+
+def _of_code(text: str) -> Result | None:
+    """Read what linters and type checkers say at their end."""
+    for pattern in (_MYPY_BAD, _ESLINT, _FOUND, _ERRORS_WARNINGS):
+        if found := _last(pattern, text):
+            errors = _number(found[1])
+            return Result(ok=errors == 0, failed=errors)
+    if "error TS" in text:
+        return Result(ok=False, failed=len(_TSC.findall(text)))
+    if _CLEAN.search(text):
+        return Result(ok=True, failed=0)
+    found = _last(_PYLINT, text) if "rated at" in text else None
+    return Result(ok=True) if found and found[1].startswith("10") else None
+
+
+def _of_build(text: str) -> Result | None:
+    if "BUILD " in text and (found := _jvm(text)):
+        return Result(found.ok)
+    if _COMPILED_BAD.search(text):
+        return Result(ok=False)
+    return Result(ok=True) if _COMPILED.search(text) else None
+
+
+def read_result(check: Check, text: str) -> Result | None:
+    """Say what an output says of a check of this kind; null when it says nothing."""
+    if not text:
+        return None
+    if len(text) > HEAD_MAX + TAIL_MAX:
+        text = f"{text[:HEAD_MAX]}\n{text[-TAIL_MAX:]}"
+    if "\x1b" in text:
+        text = _COLOURS.sub("", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    found = _of_tests(text) if check == "test" else _of_build(text) if check == "build" else _of_code(text)
+    if found is not None:
+        return found
+    if _NOT_RUN.search(text[:HEAD_MAX]) or _NOT_RUN.search(text[-400:]):
+        return _NEVER
+    return None

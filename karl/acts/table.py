@@ -1,0 +1,322 @@
+"""The table of programs, as data: what checks, what installs, and which of their words say so.
+
+A row is words as a person types them: the program, the words after it that are no flags, and flags that
+must stand somewhere. Adding a runner is adding a row.
+"""
+
+from __future__ import annotations
+
+from karl.schema.act import Check
+
+
+def _sets(text: str) -> dict[str, frozenset[str]]:
+    """Read lines of `program: word word`; a line that begins with more space goes on with the one before."""
+    table: dict[str, frozenset[str]] = {}
+    name = ""
+    for line in text.strip("\n").splitlines():
+        words = line
+        if not line.startswith("     "):
+            name, _, words = line.strip().partition(":")
+        table[name] = table.get(name, frozenset()) | frozenset(words.split())
+    table.pop("", None)
+    return table
+
+
+#: Words of a row: program, then sub-words in their order, then flags that must be there. `a|b` are both.
+ROWS: dict[Check, str] = {
+    "test": """
+        pytest, py.test, unittest, nose, nosetests, nose2, trial, green, ward, doctest, tox, nox, slipcover,
+        django-admin test, manage.py test, runtests.py, stestr run, testr run, zope-testrunner, avocado run,
+        behave, robot, lettuce, pytest-3, hatch test|t, setup.py test, django test, xdoctest, mutmut run,
+        schemathesis run, cargo test|t, cargo nextest run|r, cargo miri test, cargo llvm-cov,
+        cargo tarpaulin, cross test, trunk test, wasm-pack test, go test, gotestsum, ginkgo, richgo test,
+        dotnet test, dotnet vstest, vstest.console.exe, nunit3-console, xunit.console, bazel test,
+        bazelisk test, blaze test, buck test, buck2 test, please test, pants test, ctest, meson test,
+        swift test, xcodebuild test, xctest, flutter test, dart test, vitest, jest, mocha, ava, tap, tape,
+        jasmine, karma start, playwright test, cypress run, nightwatch, wdio, testcafe, qunit, uvu,
+        web-test-runner, wtr, testem ci, ember test, ng test|t, ng e2e, nx test, react-scripts test,
+        craco test, hardhat test, forge test, truffle test, anchor test, detox test, bun test, deno test,
+        node --test, rspec, minitest, cucumber, testunit, rails test, phpunit, pest, codecept run,
+        phpspec run, behat, kahlan, artisan test, mix test, rebar3 eunit|ct, sbt test, sbt testOnly,
+        mill test, lein test, clj -X:test, clojure -X:test, stack test, cabal test, dune test, dune runtest,
+        busted, prove, bats, shellspec, zig test, nimble test, crystal spec, gleam test, bashunit,
+        tclsh all.tcl, kcov, molecule test, helm test, opa test, conftest verify, terratest, terraform test,
+        tofu test, newman run, k6 run, tap-spec, lit, llvm-lit, elm-test, pulp test, spago test, inv test,
+        invoke test, earthly +test, moon test, turbo test, lerna test, dbt test, sqlfluff test,
+        great_expectations checkpoint, promptfoo eval, composer test, npm test|t|tst, tests.py, bin/test,
+        bin/doctest
+    """,
+    "build": """
+        cargo build|b, cargo check|c, cargo rustc, cross build, rustc, go build, go install, dotnet build,
+        dotnet publish, msbuild, bazel build, bazelisk build, buck build, buck2 build, cmake --build, ninja,
+        samu, meson compile, swift build, swiftc, xcodebuild, xcodebuild build, flutter build, dart compile,
+        gcc, g++, cc, c++, clang, clang++, javac, kotlinc, scalac, ghc, stack build, cabal build,
+        dune build, zig build, nimble build, crystal build, nim c, mix compile, rebar3 compile, sbt compile,
+        sbt package, lein compile, lein uberjar, elm make, gleam build, vite build, webpack, rollup,
+        esbuild, parcel build, next build, nuxt build, astro build, gatsby build, ng build|b,
+        react-scripts build, remix build, svelte-kit build, tsup, unbuild, swc, babel, nx build,
+        turbo build, bun build, deno compile, wasm-pack build, trunk build, docker build,
+        docker buildx build, docker compose build, docker-compose build, podman build, buildah bud, kaniko,
+        setup.py build|build_ext|build_py|bdist_wheel|sdist, build, hatch build, poetry build, pdm build,
+        flit build, uv build, maturin build|develop, sphinx-build, mkdocs build, jekyll build, hugo,
+        docusaurus build, mdbook build, gulp build, grunt build, hardhat compile, forge build, py_compile,
+        compileall, node --check, ruby -c, php -l, perl -c, bash -n, sh -n, zsh -n, terraform plan,
+        tofu plan, latexmk, pdflatex, arduino-cli compile, platformio run, pio run, idf.py build,
+        west build, scons, ant, protoc, buf build, packer build, nix build, nix-build
+    """,
+    "lint": """
+        ruff, ruff check, ruff format --check, ruff format --diff, flake8, pylint, pycodestyle, pyflakes,
+        pydocstyle, bandit, black --check, black --diff, isort --check, isort --check-only, isort -c,
+        isort --diff, yapf --diff, yapf -d, autopep8 --diff, vulture, radon, pylama, prospector,
+        lint-imports, pre-commit run, prek run, eslint, eslint_d, oxlint, standard, xo, tslint, jshint,
+        jslint, biome check, biome lint, biome ci, biome format, rome check, prettier --check, prettier -c,
+        prettier --list-different, prettier -l, stylelint, htmlhint, markdownlint, markdownlint-cli2,
+        remark, knip, depcheck, ng lint, next lint, nx lint, turbo lint, golangci-lint run, golangci-lint,
+        golint, staticcheck, revive, gofmt -l, gofmt -d, gofumpt -l, go vet, govulncheck, cargo clippy,
+        cargo fmt --check, cargo deny, cargo audit, rustfmt --check, clippy-driver, clang-tidy,
+        clang-format --dry-run, cppcheck, cpplint, shellcheck, shfmt -d, hadolint, yamllint, actionlint,
+        ansible-lint, tflint, terraform validate, terraform fmt -check, tofu validate, tofu fmt -check,
+        tfsec, checkov, helm lint, kubeval, kubeconform, rubocop, standardrb, reek, brakeman, phpcs,
+        php-cs-fixer --dry-run, pint --test, phpmd, parallel-lint, mix credo, mix format --check-formatted,
+        dart analyze, flutter analyze, dart format --set-exit-if-changed, swiftlint, swift-format lint,
+        ktlint, detekt, checkstyle, pmd, scalafmt --check, scalastyle, hlint, credo,
+        dotnet format --verify-no-changes, buf lint, sqlfluff lint, vale, codespell, commitlint, luacheck,
+        selene, stylua --check, perlcritic, deno lint, deno fmt --check, djlint, semgrep, nbqa, deptry,
+        check-manifest, twine check, validate-pyproject, nix flake check, statix check, dprint check,
+        cspell, jsonlint, xmllint, taplo check|lint, typos
+    """,
+    "types": """
+        mypy, dmypy run|check, pyright, basedpyright, pyre, pyre check, pytype, ty check, pyrefly check,
+        tsc, vue-tsc, svelte-check, flow, flow check, astro check, tsgo, deno check,
+        phpstan analyse|analyze, phpstan, psalm, mix dialyzer, dialyzer, sorbet tc, srb tc, steep check,
+        rbs validate, typeprof, ng-tsc, glint, go vet -vettool
+    """,
+}
+
+#: Flags with which a program says something of itself, or of its tests, and runs none.
+SAYS_ONLY = frozenset(
+    """
+    --cache-clear-only --co --collect-only --collectonly --dump --env-info --fixtures
+    --generate-rcfile --help --help-all --init --just-print --list-checks --list-envs --list-presets
+    --list-rules --list-targets --list-tests --listFilesOnly --listTests --listenvs --markers
+    --no-op --print-config --print-labels --setup-plan --show-config --show-files --show-settings
+    --showConfig --showconfig --version
+    """.split()
+)
+#: Such flags of some programs only: elsewhere they mean another thing.
+SAYS_ONLY_OF: dict[str, frozenset[str]] = _sets(
+    """
+    pytest: -V -h
+    ctest: --show-only -N -h
+    make: --dry-run --recon -h -n -p -v
+    gmake: --dry-run --recon -h -n -p -v
+    just: --dry-run --list --show --summary -V -h -l -n -s
+    task: --dry --list --list-all -a -h -l -n
+    tox: --devenv --notest -a -h -l -n
+    nox: --list -h -l
+    go: -h -list -n
+    cargo: --list -V -h
+    gradle: --dry-run --tasks -h -m -v
+    gradlew: --dry-run --tasks -h -m -v
+    mvn: -Dmaven.test.skip=true -DskipTests -DskipTests=true -h -v
+    mvnw: -Dmaven.test.skip=true -DskipTests -DskipTests=true -h -v
+    bazel: --nobuild
+    ninja: -h -n -t
+    rspec: --dry-run -h -v
+    phpunit: --list-groups --list-suites -h
+    playwright: --list -V -h
+    vitest: -h -v list
+    jest: -h
+    tsc: -h -v -w
+    eslint: -h -v
+    mypy: -V -h
+    ruff: -V -h
+    black: -h
+    flake8: -h
+    pylint: -h
+    pyright: -h
+    pre-commit: -V -h
+    runtests.py: -h
+    unittest: -h
+    dotnet: -h -t
+    gcc: -E -M -MM -dumpversion -v
+    clang: -E -dumpversion -v
+    prettier: -h -v
+    node: -h -v
+    """
+)
+
+#: Flags whose value is the next word, of programs that take sub-words after them.
+VALUED: dict[str, frozenset[str]] = _sets(
+    """
+    go: -C
+    git: --git-dir --namespace --work-tree -C -c
+    npm: --prefix --workspace -C -w
+    yarn: --cwd
+    pnpm: --dir --filter -C -F
+    bun: --cwd --filter
+    make: --directory --file -C -I -W -f -j -l -o
+    gmake: --directory --file -C -I -f
+    just: --justfile --set --working-directory -d -f
+    task: --dir --taskfile -d -t
+    mvn: --file --projects -P -T -f -l -pl -s
+    mvnw: --file --projects -P -T -f -l -pl -s
+    gradle: --exclude-task --project-dir --tests -I -b -c -g -p -x
+    gradlew: --exclude-task --project-dir --tests -I -b -c -g -p -x
+    docker: --context --env-file --file --profile --project-name -H -f -p
+    docker-compose: --env-file --file --profile --project-name -f -p
+    xcodebuild: -configuration -derivedDataPath -destination -project -scheme -sdk -target
+        -workspace
+    cmake: --config --target -j -t
+    dotnet: --project
+    composer: --working-dir -d
+    poetry: --directory -C
+    uv: --directory --project --python -p
+    cargo: --config --manifest-path --package -C -Z -p
+    """
+)
+
+#: Runners of named targets or scripts: what those names mean, `of_target` says. The words are what stands
+#: between the program and the name.
+TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {
+    **dict.fromkeys(
+        """
+        make gmake just task rake invoke inv doit poe taskipy mage gradle gradlew gradlew.bat
+        mvn mvnw mvnd sbt ant rails wireit gulp grunt earthly bundle thor cargo-make makers
+        xtask ng please tusk npm-run-all run-s run-p rush cabal
+        """.split(),
+        ((),),
+    ),
+    **dict.fromkeys(
+        """
+        npm
+        """.split(),
+        (("run",), ("run-script",)),
+    ),
+    **dict.fromkeys(
+        """
+        pnpm yarn lerna nx turbo pdm moon
+        """.split(),
+        (("run",), ()),
+    ),
+    **dict.fromkeys(
+        """
+        bun hatch pixi devbox
+        """.split(),
+        (("run",),),
+    ),
+    **dict.fromkeys(
+        """
+        composer
+        """.split(),
+        (("run",), ("run-script",), ()),
+    ),
+    **dict.fromkeys(
+        """
+        deno
+        """.split(),
+        (("task",),),
+    ),
+    **dict.fromkeys(
+        """
+        mise
+        """.split(),
+        (("run",), ("r",)),
+    ),
+}
+#: Without a name, these build what there is.
+BUILDS_BARE = frozenset({"make", "gmake", "ninja", "ant", "gradlew", "gradle", "sbt"})
+WORDS_OF: dict[str, Check] = {
+    **dict.fromkeys(
+        """
+        test tests check spec specs unit unittest unittests e2e integration pytest jest vitest
+        verify coverage cov tst smoke ci mocha phpunit runtest doctest tdd
+        """.split(),
+        "test",
+    ),
+    **dict.fromkeys(
+        """
+        lint eslint style fmt format checkstyle spotless ruff flake8 pylint prettier clippy vet
+        ktlint detekt stylelint rubocop biome lints shellcheck standards precommit
+        """.split(),
+        "lint",
+    ),
+    **dict.fromkeys(
+        """
+        types type typecheck typechecks tsc mypy pyright typing tscheck flow phpstan psalm
+        """.split(),
+        "types",
+    ),
+    **dict.fromkeys(
+        """
+        build compile all assemble dist package bundle install classes html docs jar release
+        debug
+        """.split(),
+        "build",
+    ),
+}
+#: Names that build where a runner of a language's own phases says them, and install or clean elsewhere.
+NOT_BUILT = frozenset({"install", "debug", "release", "ci"})
+JVM = frozenset({"gradle", "gradlew", "gradlew.bat", "mvn", "mvnw", "mvnd", "sbt", "ant"})
+#: Of names in which these stand, nothing is checked: they change, clean or watch.
+CHANGES = frozenset(
+    """
+    clean data db deploy deps dev down env fix generate help init install list prepare publish serve
+    server setup start up update watch write
+    """.split()
+)
+
+#: Programs that bring packages in: sub-words that do so, or none for those that do nothing else.
+INSTALLERS: dict[str, frozenset[str]] = _sets(
+    """
+    pip: download install uninstall wheel
+    pip3: download install uninstall wheel
+    uv: add lock pip remove sync venv
+    poetry: add install lock remove update
+    pdm: add install lock remove sync update
+    pipenv: install lock sync uninstall
+    rye: add remove sync
+    conda: create env install remove update
+    mamba: create env install update
+    micromamba: create install update
+    npm: add ci i install link remove rm uninstall update
+    pnpm: add i install remove up update
+    yarn: add install remove up upgrade
+    bun: add i install remove
+    apt: install remove update upgrade
+    apt-get: build-dep install remove update upgrade
+    apk: add update
+    yum: install update
+    dnf: install update
+    brew: install tap upgrade
+    pacman:
+    gem: install update
+    bundle: add install update
+    composer: install remove require update
+    cargo: add fetch install update
+    go: get mod
+    pipx: inject install
+    easy_install:
+    rustup: component install target toolchain update
+    pyenv: install
+    nvm: install use
+    corepack: enable prepare
+    mix: deps.get
+    flutter: pub
+    dart: pub
+    dotnet: add restore
+    nix-env:
+    choco: install
+    winget: install
+    snap: install
+    cpanm:
+    luarocks: install
+    opam: install
+    stack: setup
+    ensurepip:
+    venv:
+    virtualenv:
+    mise: install use
+    asdf: install
+    """
+)

@@ -1,0 +1,303 @@
+"""What a call of a tool that is no shell did: editors, patches, searches, and the tools of MCP servers.
+
+A tool whose name is not known is read by the verb in its name, and counts only when it names a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from karl.acts.aci import OPEN_FILE
+from karl.acts.patches import patched
+from karl.acts.steps import AS_CALL, Step
+from karl.schema.act import Doing
+
+PATHS = (
+    "file_path", "filePath", "path", "notebook_path", "target_file", "absolute_path", "TargetFile", "file", "filename", "fileName",
+    "relative_path", "relativePath", "AbsolutePath", "uri", "target_notebook", "abs_path", "filepath", "source", "file_name",
+)  # fmt: skip
+_FOLDERS = (
+    "path",
+    "directory",
+    "dir",
+    "dir_path",
+    "DirectoryPath",
+    "SearchDirectory",
+    "target_directory",
+    "target_directories",
+    "folder",
+    "include_pattern",
+    "searchPath",
+    "relative_workspace_path",
+    "root",
+)
+_TARGETS = ("destination", "dest", "new_path", "newPath", "target", "to")
+_OLD = ("old_string", "oldString", "old_str", "old_text", "oldText", "search")
+_NEW = (
+    "new_string",
+    "newString",
+    "new_str",
+    "new_text",
+    "newText",
+    "new_source",
+    "insert_text",
+    "replace",
+    "content",
+    "contents",
+    "file_text",
+    "fileContent",
+    "code_edit",
+)
+_WHOLE = ("content", "contents", "file_text", "fileContent", "code_edit")
+_PATCHES = ("input", "patch", "diff", "command", "patch_text", "patchText")
+_SEVERAL = ("edits", "replacements")
+
+_KNOWN: dict[str, Doing] = {
+    "Read": "read",
+    "Edit": "edit",
+    "Write": "edit",
+    "NotebookEdit": "edit",
+    "NotebookRead": "read",
+    "Grep": "search",
+    "Glob": "search",
+}
+_LISTING = frozenset({"list_files", "list_directory", "list_dir", "listDirectory", "ReadFolder", "LS", "ls"})
+_EDITORS: dict[str, Doing] = {
+    "view": "read",
+    "create": "edit",
+    "str_replace": "edit",
+    "insert": "edit",
+    "undo_edit": "edit",
+    "write": "edit",
+    "read": "read",
+    "edit": "edit",
+    "delete": "delete",
+}
+_ACI: dict[str, Doing] = {
+    "open": "read", "open_file": "read", "goto": "read", "goto_line": "read", "scroll_down": "read", "scroll_up": "read", "filemap": "read",
+    "create": "edit", "create_file": "edit", "edit": "edit", "insert": "edit", "append": "edit", "edit_file": "edit",
+    "search_dir": "search", "search_file": "search", "find_file": "search",
+}  # fmt: skip
+_VERBS: dict[str, Doing] = {
+    **dict.fromkeys(("read", "view", "open", "cat", "fetch", "get", "show", "load"), "read"),
+    **dict.fromkeys(("search", "find", "grep", "glob", "query", "lookup"), "search"),
+    **dict.fromkeys(("list", "ls", "tree", "browse"), "list"),
+    **dict.fromkeys(("write", "edit", "create", "insert", "replace", "append", "modify", "patch", "update", "save", "rename", "apply", "put"), "edit"),
+    **dict.fromkeys(("delete", "remove", "unlink"), "delete"),
+    "move": "edit",
+    "copy": "edit",
+}  # fmt: skip
+#: Of these words in a tool's name, the name is about files.
+_OF_FILES = frozenset(
+    {
+        "file",
+        "files",
+        "directory",
+        "dir",
+        "folder",
+        "text",
+        "lines",
+        "line",
+        "symbol",
+        "notebook",
+        "content",
+        "contents",
+        "path",
+        "code",
+        "buffer",
+        "multiple",
+        "filesystem",
+        "document",
+    }
+)
+_NAME_PARTS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_FAILED = re.compile(
+    r"(?:Error: |error: |<tool_use_error>|No replacement was performed|Invalid `|Your proposed edit has introduced new syntax error|The path .{1,400} does not exist|File .{1,400} not found|String to replace not found|old_string not found|Failed to )"
+)
+
+
+def tool_steps(tool: str, original: str | None, params: object, output: object) -> list[Step]:
+    """Give the steps of a call. `tool` is its canonical name, `original` the agent's own where it is another."""
+    if isinstance(params, str):
+        params = {"input": params}
+    if not isinstance(params, dict) or not isinstance(tool, str):
+        return []
+    name = original or tool
+    if patches := _patches(tool, name, params):
+        return patches
+    if name in ("str_replace_editor", "str_replace_based_edit_tool"):
+        return _edited(_EDITORS.get(str(params.get("command")), "other"), params, name)
+    does = _KNOWN.get(tool)
+    if does is not None:
+        return _by_kind("list" if name in _LISTING else does, params, name)
+    if name in _ACI:
+        return _aci(name, params)
+    return _by_name(name, params)
+
+
+def _by_kind(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
+    if does in ("search", "list"):
+        return [Step(does, _text(params, (*_FOLDERS, *PATHS)) or ".", AS_CALL, program=name)]
+    if does == "read":
+        return [Step("read", path, AS_CALL, program=name) for path in _several_paths(params)]
+    return _edited(does, params, name)
+
+
+def _several_paths(params: dict[str, Any]) -> list[str]:
+    several = params.get("paths", params.get("files", params.get("file_paths")))
+    if isinstance(several, list):
+        found = [
+            each if isinstance(each, str) else _text(each, PATHS)
+            for each in several[:16]
+            if isinstance(each, (str, dict))
+        ]
+        if any(found):
+            return [each for each in found if each]
+    path = _text(params, PATHS)
+    return [path] if path else []
+
+
+def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
+    if does == "other":
+        return []
+    path = _text(params, PATHS)
+    if does in ("read", "delete"):
+        return [Step(does, path, AS_CALL, program=name)] if path else []
+    by_file: dict[str, list[int]] = {}
+    whole = _text(params, _WHOLE)
+    for each in _parts(params):
+        counts = by_file.setdefault(_text(each, PATHS) or path or "", [0, 0])
+        counts[0] += _lines(_text(each, _NEW))
+        counts[1] += _lines(_text(each, _OLD))
+    return [
+        Step(
+            "edit",
+            file or None,
+            AS_CALL,
+            program=name,
+            added=counts[0],
+            removed=counts[1],
+            body=whole if len(by_file) == 1 else None,
+        )
+        for file, counts in list(by_file.items())[:16]
+    ]
+
+
+def _parts(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for key in _SEVERAL:
+        if isinstance(several := params.get(key), list) and several:
+            yield from [each for each in several[:200] if isinstance(each, dict)] or [params]
+            return
+    yield params
+
+
+def _patches(tool: str, name: str, params: dict[str, Any]) -> list[Step]:
+    if tool != "Edit" and "patch" not in name.lower():
+        return []
+    for key in _PATCHES:
+        text = params.get(key)
+        if isinstance(text, list) and text and all(isinstance(each, str) for each in text):
+            text = text[-1]
+        if isinstance(text, str) and ("*** " in text or "+++ " in text) and (files := patched(text)):
+            return list(_of_patch(files, name))
+    return []
+
+
+def _of_patch(files: list[Any], name: str) -> Iterator[Step]:
+    for each in files[:16]:
+        if each.became == "deleted" or each.moved_to:
+            yield Step("delete", each.path, AS_CALL, program=name)
+        if each.became != "deleted":
+            yield Step(
+                "edit",
+                each.moved_to or each.path,
+                AS_CALL,
+                program=name,
+                added=each.added,
+                removed=each.removed,
+            )
+
+
+def _aci(name: str, params: dict[str, Any]) -> list[Step]:
+    does = _ACI[name]
+    path = _text(params, PATHS) or (_text(params, ("dir", "directory")) if does == "search" else "")
+    if does == "search":
+        path = path or ("." if name != "search_file" else OPEN_FILE)
+    new = _text(params, ("replacement_text", "text", "content", "replace"))
+    start, last = params.get("start_line"), params.get("end_line")
+    removed = (
+        last - start + 1
+        if isinstance(start, int) and isinstance(last, int) and 0 <= last - start < 100_000
+        else 0
+    )
+    if does != "edit":
+        return [Step(does, path or OPEN_FILE, AS_CALL, program=name)]
+    return [Step("edit", path or OPEN_FILE, AS_CALL, program=name, added=_lines(new), removed=removed)]
+
+
+def _by_name(name: str, params: dict[str, Any]) -> list[Step]:
+    """Read a tool that nobody knows by the words of its name, when it names a file."""
+    last = name.rsplit("__", 1)[-1] if name.startswith("mcp__") else name
+    words = [word.lower() for word in _NAME_PARTS.findall(last)[:8]]
+    if "git" in words or (name.startswith("mcp__") and "git" in name.lower().split("__")[1]):
+        return _git(words)
+    does = next((_VERBS[word] for word in words if word in _VERBS), None)
+    if does is None:
+        return []
+    about_files = not _OF_FILES.isdisjoint(words) or "filesystem" in name.lower() or "file" in name.lower()
+    if not about_files and len(words) > 1:
+        return []
+    if words[:1] == ["move"] and (source := _text(params, PATHS)) and (target := _text(params, _TARGETS)):
+        return [Step("delete", source, AS_CALL, program=name), Step("edit", target, AS_CALL, program=name)]
+    if does in ("search", "list"):
+        where = _text(params, (*_FOLDERS, *PATHS))
+        return [Step(does, where, AS_CALL, program=name)] if where or about_files else []
+    if "directory" in words or "dir" in words:
+        return []
+    if does == "read":
+        return [Step("read", path, AS_CALL, program=name) for path in _several_paths(params)]
+    return _edited(does, params, name) if _text(params, PATHS) else []
+
+
+def _git(words: list[str]) -> list[Step]:
+    verb = next(
+        (
+            word
+            for word in words
+            if word
+            in (
+                "commit",
+                "push",
+                "checkout",
+                "reset",
+                "status",
+                "diff",
+                "log",
+                "show",
+                "add",
+                "branch",
+                "stash",
+            )
+        ),
+        None,
+    )
+    if verb is None:
+        return []
+    does: Doing = "commit" if verb == "commit" else "push" if verb == "push" else "vcs"
+    return [Step(does, None, AS_CALL, program=f"git {verb}")]
+
+
+def _text(fields: Any, names: tuple[str, ...]) -> str:
+    if not isinstance(fields, dict):
+        return ""
+    for name in names:
+        found = fields.get(name)
+        if isinstance(found, str) and found:
+            return found
+    return ""
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + (not text.endswith("\n")) if text else 0

@@ -1,0 +1,82 @@
+"""`karl annotate`: a person's word on a turn."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from karl.cli.main import pass_settings
+from karl.cli.render import plain, print_json
+from karl.errors import KarlError
+from karl.settings import Settings
+
+_WORDS = ("good", "bad", "corrected", "not-corrected", "redone", "reverted")
+_NOTE_MAX = 2000
+
+
+@click.command()
+@click.argument("id_", metavar="TURN")
+@click.argument("word", type=click.Choice(_WORDS))
+@click.option(
+    "--note", default="", metavar="TEXT", help="Why, for whoever reads it later; secrets are taken out."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was sent as JSON.")
+@pass_settings
+def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: bool) -> None:
+    """Say how a turn went: a person's own word, as a record that refers to it.
+
+    TURN is a trajectory's id, or its beginning, or a session's that has one turn. Good and bad say whether
+    the task got done, and count before all that was detected; the other words correct what was detected.
+    Nothing is changed: the word is a record of its own, with the score that follows, and is taken back by
+    saying the opposite. `karl explain` shows it.
+
+    Run it where the views are, while the line runs.
+
+    Example: karl annotate traj_951345060aed bad --note "the test was deleted, not mended"
+    """
+    from karl.cli.erase import user_at  # noqa: PLC0415 - Redis and SQLite load when needed
+    from karl.stream.connect import connect  # noqa: PLC0415
+    from karl.stream.server import line_url  # noqa: PLC0415
+    from producers.redact import Redactor  # noqa: PLC0415
+    from workers.annotate import annotate as say  # noqa: PLC0415
+
+    if len(note) > _NOTE_MAX:
+        raise click.UsageError(f"a note has at most {_NOTE_MAX:,} characters")
+    turn = _turn(settings, id_)
+    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-annotate")
+    try:
+        done = say(
+            redis,
+            settings,
+            turn,
+            word,
+            note=Redactor().text(note)[0],
+            person=user_at(settings),
+            now_ms=time.time_ns() // 1_000_000,
+            wait=time.sleep,
+        )
+    finally:
+        redis.close()
+    if as_json:
+        print_json(done.body)
+        return
+    after = done.body.score.reward
+    click.echo(f"{plain(turn)}: {word}; reward {done.before:.4f} before, {after:.4f} with it")
+
+
+def _turn(settings: Settings, beginning: str) -> str:
+    """Give the one turn that an id means. Raises NotFound, and KarlError when a session has several."""
+    from karl.views.queries import Views  # noqa: PLC0415
+
+    with Views(settings.views) as views:
+        found = views.find(beginning)
+        if found.kind == "trajectory":
+            return found.id
+        turns = views.turns(found.id)
+    if len(turns) == 1:
+        return turns[0].id
+    raise KarlError(
+        f"session {found.id} has {len(turns)} turns; name one of them (`karl show {found.id}` lists them)"
+    )

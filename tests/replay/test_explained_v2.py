@@ -1,0 +1,123 @@
+"""A score of version 2 explained: what was left out and why, how sure it is, and what a calibration made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from karl.cli.explain_shown import print_explanation
+from karl.ledger.writer import Draft
+from karl.replay.explained import Explanation, explain
+from karl.replay.page import page
+from karl.reward.basis import NOTHING, Basis
+from karl.reward.calibration import Calibration
+from karl.reward.score import VERSIONS
+from karl.session.emissions import Carry
+from karl.views.detail import detail
+from karl.views.queries import Views
+from karl.views.rebuild import rebuild
+from tests.export.telling import emissions
+from tests.replay.turns import HOSTILE, hostile, told
+from tests.session.making import Script
+from tests.views import ledgers
+from workers.compose import Composer
+
+CALIBRATION = Calibration("cal_7", "unknown", "2", 0.5, {"process": 1.0})
+
+
+def recorded(folder: Path, script: Script, basis: Basis = NOTHING) -> Path:
+    composer, carry = Composer("2", VERSIONS["2"].WEIGHTS), Carry()
+    composer.bases = {event.event.agent: basis for event in script.sent}
+    made = (composer.compose(carry, one) for one in emissions(script))
+    ledgers.write(folder / "ledger", [Draft(kind, body) for kind, body in filter(None, made)])
+    rebuild(folder / "views" / "views.sqlite", folder / "ledger", "1")
+    return folder
+
+
+def explained(folder: Path) -> list[Explanation]:
+    with Views(folder / "views" / "views.sqlite") as views:
+        (session,) = views.sessions()
+        turns = views.turns(session.session)
+        return [explain(detail(views, folder / "ledger", turn.id), folder / "ledger") for turn in turns]
+
+
+def shown(one: Explanation, capsys: pytest.CaptureFixture[str]) -> str:
+    print_explanation(one)
+    return capsys.readouterr().out
+
+
+def paged(folder: Path) -> str:
+    with Views(folder / "views" / "views.sqlite") as views:
+        (session,) = views.sessions()
+        details = [detail(views, folder / "ledger", turn.id) for turn in views.turns(session.session)]
+    return page([(one, explain(one, folder / "ledger")) for one in details]).decode()
+
+
+def test_contributions_add_up_to_the_reward_and_the_evidence_agrees_with_the_score(tmp_path: Path) -> None:
+    for one in explained(recorded(tmp_path, told())):
+        assert sum(each.contribution or 0.0 for each in one.signals) + one.gap == pytest.approx(one.reward)
+        assert abs(one.gap) <= 0.00005
+        assert one.agrees
+        assert len(one.signals) == 6
+        assert all((each.value is None) == (not each.parts) for each in one.signals)
+        assert all(each.left_out for each in one.signals if each.value is None)
+
+
+def test_what_was_left_out_how_sure_it_is_and_the_calls_behind_it_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = recorded(tmp_path, told())
+    first, second = explained(folder)
+    text = shown(first, capsys)
+    assert "efficiency: left out, it is not known what is usual for this agent" in text
+    assert "the weights of the rest are scaled up to 1" in text
+    assert f"confidence {first.confidence:.2f}" in text
+    assert "r_no_correction" in text
+    html = paged(folder)
+    assert "efficiency: left out" in html
+    assert 'href="#t0-c2"' in html
+    assert "do not rely on this score alone" in shown(second, capsys)
+
+
+def test_a_turn_of_which_nothing_was_observed_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script()
+    script.prompt("What is a monad?")
+    script.stop(last_assistant_message="A burrito.")
+    folder = recorded(tmp_path, script)
+    (one,) = explained(folder)
+    assert (one.unobserved, one.reward, one.confidence) == (True, 0.5, 0.0)
+    assert "nothing was observed that counts, so the reward is 0.5 and says nothing" in shown(one, capsys)
+    assert "Nothing was observed that counts" in paged(folder)
+
+
+def test_an_applied_calibration_is_named_with_what_it_made_of_the_signals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = recorded(tmp_path, told(), Basis(calibration=CALIBRATION))
+    first, _ = explained(folder)
+    assert first.calibrated is not None
+    assert first.calibrated.id == "cal_7"
+    added = sum(each.contribution or 0.0 for each in first.signals) + first.calibrated.contribution
+    assert added == pytest.approx(first.reward, abs=5.1e-5)
+    assert first.agrees
+    assert "calibration cal_7" in shown(first, capsys)
+    assert "Calibration cal_7" in paged(folder)
+
+
+def test_what_an_agent_called_its_files_reaches_neither_terminal_nor_page_unescaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = hostile()
+    script.prompt("again", agent="claude-code")
+    edit = {"file_path": HOSTILE, "old_string": "a", "new_string": "b"}
+    script.post("e1", "Edit", {}, edit, agent="claude-code")
+    script.stop(agent="claude-code")
+    folder = recorded(tmp_path, script)
+    for one in explained(folder):
+        text = shown(one, capsys)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "<script>document.title" not in paged(folder)

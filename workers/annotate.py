@@ -1,0 +1,79 @@
+"""A person's word on a turn, as an annotation that goes through the line to the one writer.
+
+What is said later counts: a word is taken back by saying the opposite, and both stay in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from karl.reward.score import rescore_outcome
+from karl.schema.event import event_id
+from karl.schema.record import AnnotationBody
+from karl.views.queries import Views
+from karl.views.whole import assemble
+from workers.records import Outgoing, send
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from karl.settings import Settings
+
+#: The detector of what a person said.
+PERSON = "person"
+
+Word = Literal["good", "bad", "corrected", "not-corrected", "redone", "reverted"]
+#: What each word says of the outcome, as fields of Outcome.
+WORDS: Mapping[Word, Mapping[str, bool | float]] = {
+    "good": {"label": True},
+    "bad": {"label": False},
+    "corrected": {"correction_detected": True, "correction_score": 1.0},
+    "not-corrected": {"correction_detected": False, "correction_score": 0.0},
+    "redone": {"redo_detected": True},
+    "reverted": {"reverted": True},
+}
+
+
+class Annotated(NamedTuple):
+    """What was sent, and the reward that the turn had before."""
+
+    body: AnnotationBody
+    before: float
+
+
+def annotate(
+    redis: Redis,
+    settings: Settings,
+    trajectory: str,
+    word: Word,
+    *,
+    note: str,
+    person: str,
+    now_ms: int,
+    wait: Callable[[float], None],
+) -> Annotated:
+    """Say something of one turn; `note` is one without secrets.
+
+    Raises NotFound, LineDown, and KarlError for a score of a version that there is not.
+    """
+    with Views(settings.views) as views:
+        row = views.trajectory(trajectory)
+        whole = assemble(settings.ledger, views.parts(row.id))
+    known = {**row.known, **WORDS[word]}
+    outcome = msgspec.structs.replace(whole.body.trajectory.outcome, annotation_status="annotated", **known)
+    body = AnnotationBody(
+        trajectory=row.id,
+        session=row.session,
+        by=event_id(PERSON, row.id, person, str(now_ms)),
+        detector=PERSON,
+        outcome=outcome,
+        score=rescore_outcome(whole.score, outcome),
+        time_ms=now_ms,
+        person=person,
+        note=note,
+    )
+    send(redis, [Outgoing("annotation", row.session, body)], wait)
+    return Annotated(body, row.reward)
