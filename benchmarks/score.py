@@ -1,5 +1,6 @@
 """What a score costs: microseconds for one trajectory of 3, 30 and 300 calls, and for a new outcome.
 
+Calls are taken apart before, as a live turn's are; `unread` has a turn of an older record, whose calls are not.
 The floor is the decoding of the same trajectory from its JSON: nobody scores what was not read.
 """
 
@@ -11,6 +12,8 @@ import timeit
 
 import msgspec
 
+from karl.acts.reader import READER
+from karl.reward.deeds import acts_of
 from karl.reward.score import VERSIONS, rescore_outcome, score
 from karl.schema.trajectory import Outcome, Trajectory
 from karl.session.older import normalize_record
@@ -26,7 +29,16 @@ _STEPS = (
 
 
 def trajectory(calls: int) -> Trajectory:
-    """Make a turn that reads, edits and tests; every seventh call fails."""
+    """Make a turn that reads, edits and tests, its calls taken apart; every seventh call fails."""
+    made = unread(calls)
+    for call, acts in zip(made.trajectory.events, acts_of(made), strict=True):
+        call.acts = acts
+    made.trajectory.reader = READER
+    return made
+
+
+def unread(calls: int) -> Trajectory:
+    """Make the same turn, its calls as they came."""
     events = [
         {"tool_name": name, "key_params": params, "success": place % 7 != 6}
         for place in range(calls)
@@ -56,6 +68,10 @@ def measure(seconds: float = 0.5) -> dict[str, float]:
             results[f"score_v{version}_{calls}_us"] = _microseconds(
                 lambda made=made, version=version: score(made, version=version), seconds
             )
+        older = unread(30)
+        results[f"score_v{version}_unread_30_us"] = _microseconds(
+            lambda older=older, version=version: score(older, version=version), seconds
+        )
         first, known = score(trajectory(30), version=version), Outcome(correction_detected=True)
         results[f"rescore_outcome_v{version}_us"] = _microseconds(
             lambda first=first, known=known: rescore_outcome(first, known), seconds

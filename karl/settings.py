@@ -209,7 +209,7 @@ class Settings:
     )
     metrics_host: str = _setting(_text, "127.0.0.1", "Address of that port.")
 
-    reward_version: str = _setting(_text, "1", "Version of the reward that new trajectories are scored with.")
+    reward_version: str = _setting(_text, "2", "Version of the reward that new trajectories are scored with.")
     reward_w_outcome: float | None = _setting(
         _share, None, "Weight of the outcome signal; not set, the version's own. The six must sum to 1."
     )

@@ -13,10 +13,10 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -90,7 +90,7 @@ class EnvelopeMaker:
         `name` is its id, or what makes one of the session and the payload. `time_ms` is when the hook
         ran (Unix time, ms); without it the payload's own time counts. Raises Unreadable.
         """
-        with _reasons():
+        with _REASONS:
             payload = _object(raw)
             session = _session(payload)
             named = name if isinstance(name, str) else name(session, payload)
@@ -100,7 +100,7 @@ class EnvelopeMaker:
         self, payload: dict[str, Any], *, name: str, agent: str, time_ms: int | None = None, source: str
     ) -> Event:
         """Make the event of a payload that is read already and the maker's to change; as `make` otherwise."""
-        with _reasons():
+        with _REASONS:
             raw = _encode(payload)
             if len(raw) > RAW_MAX:
                 raise Unreadable(_TOO_LARGE)
@@ -202,7 +202,7 @@ class EnvelopeMaker:
         return msgspec.structs.replace(event, payload=msgspec.Raw(data), cuts=cuts + more)
 
     def _is_small(self, raw: bytes) -> bool:
-        """Say whether a payload's size alone gives no reason to cut it, and its brackets none to flatten it."""
+        """Say whether a payload need not be cut for its size, nor flattened for its brackets."""
         size = len(raw)
         return (
             size <= self.caps.string
@@ -283,7 +283,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     Forgiven: a byte order mark, lone surrogates, escaped or encoded (they become U+FFFD), NaN and
     numbers out of range (they become null).
     """
-    with _reasons():
+    with _REASONS:
         return _object(raw)
 
 
@@ -319,21 +319,38 @@ def _json(raw: bytes) -> Any:
         return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
 
 
-@contextmanager
-def _reasons() -> Iterator[None]:
-    """Turn what the libraries raise into Unreadable, with a reason that shows no data."""
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise Unreadable("nested too deep") from None
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"not JSON: {error.msg} (character {error.pos})") from None
-    except TooLarge as error:
-        raise Unreadable(f"too large: {error}") from None
-    except ValueError as error:  # int() of a number with thousands of digits
-        raise Unreadable(f"not JSON: {type(error).__name__}") from None
+class _Reasons:
+    """Turns what the libraries raise into Unreadable, with a reason that shows no data."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        reason = None if error is None else _reason_of(error)
+        if reason is not None:
+            raise Unreadable(reason) from None
+
+
+_REASONS = _Reasons()
+
+
+def _reason_of(error: BaseException) -> str | None:
+    """Say what is wrong with the data; null for an error of another kind."""
+    match error:
+        case UnicodeDecodeError():
+            return f"not UTF-8 at byte {error.start}"
+        case RecursionError():
+            return "nested too deep"
+        case json.JSONDecodeError():
+            return f"not JSON: {error.msg} (character {error.pos})"
+        case TooLarge():
+            return f"too large: {error}"
+        case ValueError():  # int() of a number with thousands of digits
+            return f"not JSON: {type(error).__name__}"
+        case _:
+            return None
 
 
 def _repaired(match: re.Match[bytes]) -> bytes:

@@ -140,9 +140,9 @@ class LineReader:
         if seq is None:
             return False
         missing = seq - place.next_seq if place.next_seq else 0
-        if 0 < missing <= _GAP_MAX and order.time_ms is not None and self._is_fresh(order.time_ms):
-            if not _come(file, range(place.next_seq, seq)):
-                return True
+        may_wait = 0 < missing <= _GAP_MAX and order.time_ms is not None and self._is_fresh(order.time_ms)
+        if may_wait and not _come(file, range(place.next_seq, seq)):
+            return True
         place.count(seq)
         return False
 

@@ -50,7 +50,7 @@ class Item:
     """A waiting file: when it was last written (Unix time, ns) and its size in bytes, when it was seen."""
 
     name: str
-    path: Path
+    path: str
     agent: str
     mtime_ns: int
     size: int
@@ -74,6 +74,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._place = str(folder)
         self._waiting: dict[str, _Key] = {}
         self._strangers: dict[str, bool] = {}  # name -> named already
         self._unreadable: set[str] = set()
@@ -107,17 +108,20 @@ class Spool:
         None also when it belongs to another user (an agent run as root): that makes it a stranger.
         """
         try:
-            with open(item.path, "rb", opener=_open_plainly) as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return None
-                data = file.read(min(READ_MAX_BYTES, item.size + 1))
-                now = os.fstat(file.fileno())
+            file = _open_plainly(item.path)
         except (FileNotFoundError, IsADirectoryError):
             return None
         except PermissionError:
             self._unreadable.add(item.name)
             self._waiting.pop(item.name, None)
             return None
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return None
+            data = _read(file, min(READ_MAX_BYTES, item.size))
+            now = os.fstat(file)
+        finally:
+            os.close(file)
         same = (now.st_mtime_ns, now.st_size) == (item.mtime_ns, item.size)
         return data if same and len(data) == min(item.size, READ_MAX_BYTES) else None
 
@@ -129,7 +133,7 @@ class Spool:
         """Remove files whose events are safe elsewhere. One that is gone already is as good."""
         for item in items:
             with suppress(FileNotFoundError):
-                item.path.unlink()
+                os.unlink(item.path)  # noqa: PTH108 - a Path for each costs as much as the call
             self._waiting.pop(item.name, None)
 
     def depth(self) -> Depth:
@@ -201,15 +205,14 @@ class Spool:
         return found
 
     def _look(self, name: str) -> Item | None:
-        path = self.folder / name
+        path = f"{self._place}/{name}"
         try:
-            status = path.lstat()
+            status = os.lstat(path)
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        agent = name.partition(".")[0]
-        return Item(name=name, path=path, agent=agent, mtime_ns=status.st_mtime_ns, size=status.st_size)
+        return Item(name, path, name.partition(".")[0], status.st_mtime_ns, status.st_size)
 
     def _list(self) -> bool:
         """List the folder and say whether there is anything new; known files keep their place."""
@@ -236,14 +239,22 @@ class Spool:
             return  # no hook has been installed yet, so nothing waits
 
 
-def _open_plainly(path: str, flags: int) -> int:
+def _open_plainly(path: str) -> int:
     """Open a file that a stranger may have replaced: follow no link, wait for no pipe."""
     try:
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileNotFoundError(errno.ENOENT, "a link has taken the place of the file", path) from error
         raise
+
+
+def _read(file: int, size: int) -> bytes:
+    """Give so many bytes of a regular file, or fewer where it ends."""
+    data = os.read(file, size)
+    while len(data) < size and (more := os.read(file, size - len(data))):
+        data += more
+    return data
 
 
 def _put_flag(path: Path) -> None:

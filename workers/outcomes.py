@@ -153,7 +153,7 @@ class _Scan:
     ) -> None:
         self._settings, self._views, self._now_ms = settings, views, now_ms
         self._which = Filter(project=asked.project, since_ms=asked.since_ms)
-        self._top = repository.path
+        self._top, self._is_bare = repository.path, repository.is_bare
         self._lasted: list[tuple[float, float]] = []
         span = views.span(self._which)
         if span is None:
@@ -171,6 +171,10 @@ class _Scan:
     def run(self, results: list[Result], progress: Progress | None) -> list[AnnotationBody]:
         """Look all turns up; give the annotations that say something new."""
         turns = list(self._turns(progress))
+        if not self._is_theirs(turns):
+            turns = [
+                turn._replace(finding=msgspec.structs.replace(turn.finding, committed=None)) for turn in turns
+            ]
         results = [*results, *self._found()]
         self.report.results = len(results)
         findings = [turn.finding for turn in turns]
@@ -188,6 +192,17 @@ class _Scan:
             self.report.turns.append(_told(turn, said, [body.detector for body in news], files))
         self.report.annotations = len(bodies)
         return bodies
+
+    def _is_theirs(self, turns: Sequence[_Turn]) -> bool:
+        """Say whether something was found here; nothing found may mean another project's repository."""
+        if self._looking.is_home or any(turn.finding.committed for turn in turns):
+            return True
+        if turns:
+            self.report.notes.append(
+                f"no commit of {self._top} holds work of {self.report.project}: it is taken for another "
+                "project's repository, and nothing is said of what was not committed"
+            )
+        return False
 
     def _turns(self, progress: Progress | None) -> Iterator[_Turn]:
         """Give the turns that changed files in the repository, and note when each turn lasted."""
@@ -215,7 +230,7 @@ class _Scan:
 
     def _found(self) -> Iterator[Result]:
         """Read the test runs' files in the repository's folder; what is none is noted."""
-        for path in find_results(self._top):
+        for path in () if self._is_bare else find_results(self._top):
             try:
                 yield read_result(path)
             except KarlError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from karl.acts.steps import Step
 
@@ -14,14 +15,19 @@ from karl.acts.steps import Step
 OPEN_FILE = "\x04"
 #: Names that no other program of a shell has, or that mean this in an agent's shell.
 ACI = frozenset(
-    {
-        "open_file", "goto", "scroll_down", "scroll_up", "create", "search_dir", "search_file", "find_file", "filemap",
-        "edit", "insert", "append", "undo_edit", "str_replace_editor", "str_replace_based_edit_tool",
-    }
-)  # fmt: skip
+    """
+    open_file goto scroll_down scroll_up create search_dir search_file find_file filemap edit insert append
+    undo_edit str_replace_editor str_replace_based_edit_tool
+    """.split()  # noqa: SIM905 - as it is typed
+)
 _EDIT = re.compile(r"\s*(edit|insert|append|replace)\s+(?:(\d+):(\d+)|(\d+))?[ \t]*\n?", re.IGNORECASE)
 _BLOCK_END = re.compile(r"\n?end_of_(?:edit|insert|append)\s*$")
 _HAS_BLOCK = re.compile(r"\s*(?:edit\s+\d+:\d+|insert\s+\d+|append)\b")
+#: Programs by which a shell is known to be SWE-agent's: it keeps its folder from call to call.
+WINDOWED = ACI | {"open", "goto_line", "replace"}
+_STATE = re.compile(
+    r"^(?:\[File: (.{1,400}?) \(\d+ lines total\)\]|\(Current directory: ([^)\n]{1,400})\))", re.MULTILINE
+)
 _OPEN = re.compile(r"\s*open\s+(\"[^\"\n]+\"|'[^'\n]+'|[^\s;&|]+)(?:\s+\d+)?\s*$")
 
 
@@ -75,7 +81,7 @@ def _editor(args: list[str], end: int, place: Callable[[str], str]) -> Iterator[
     if verb == "view":
         yield Step("read", place(path), end, program="str_replace_editor")
     elif verb in ("create", "str_replace", "insert", "undo_edit"):
-        texts = {flag: value for flag, value in zip(args, args[1:], strict=False) if flag.startswith("--")}
+        texts = {flag: value for flag, value in pairwise(args) if flag.startswith("--")}
         new = texts.get("--new_str", texts.get("--file_text", ""))
         old = texts.get("--old_str", "")
         yield Step(
@@ -86,3 +92,12 @@ def _editor(args: list[str], end: int, place: Callable[[str], str]) -> Iterator[
             added=new.count("\n") + bool(new),
             removed=old.count("\n") + bool(old),
         )
+
+
+def window_said(text: str) -> tuple[str | None, str | None]:
+    """Give the file and the folder that SWE-agent's shell says it is at, each null where it says nothing."""
+    path = folder = None
+    if "[File: " in text or "(Current directory: " in text:
+        for found in _STATE.finditer(text):
+            path, folder = found[1] or path, found[2] or folder
+    return path, folder

@@ -11,7 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-from karl.acts.paths import joined
+from karl.acts.paths import joined, role
 
 _SEEN_MAX = 2000
 _SUFFIXES_MAX = 12
@@ -28,6 +28,9 @@ class Folders:
         self._short = False
         self._relative: set[str] = set()
         self._absolute: dict[str, str] = {}
+        #: Whether the shell keeps its folder from call to call, and which that is.
+        self.persists = False
+        self._left = ""
 
     @property
     def root(self) -> str:
@@ -36,21 +39,27 @@ class Folders:
 
     def enter(self, cwd: str | None, workdir: str | None) -> None:
         """Begin a call: in the folder that its hook says, or that the call names itself."""
-        folder = cwd if cwd and cwd.startswith("/") else self._base
+        told = bool(cwd and cwd.startswith("/"))
+        folder = cwd if told and cwd else (self._left or self._base) if self.persists else self._base
         if workdir:
             folder = joined(folder, workdir)
         self._now = folder.rstrip("/") if folder != "/" else folder
         if cwd and cwd.startswith("/") and not self._base and not self._relative:
             self._base = joined("", cwd)
 
+    def stay(self, folder: str) -> None:
+        """End a call whose command ends in a folder, seen from where it began."""
+        self._left = joined(self._now, folder) if folder else self._now
+
+    def told_after(self, folder: str, *, moved: bool) -> None:
+        """Learn where a shell is after a call, from its own word; without a move, it was there before."""
+        self._left = joined("", folder)
+        if not moved:
+            self._now = self._left
+
     def went(self, folder: str) -> None:
         """Learn from a `cd`, which is as good as told where nobody tells anything."""
-        if (
-            folder.startswith("/")
-            and not self._base
-            and len(folder) > 1
-            and not folder.startswith(("/tmp", "/var/tmp"))
-        ):  # noqa: S108
+        if folder.startswith("/") and len(folder) > 1 and not self._base and role(folder) != "scratch":
             self._base = folder
             self._short = bool(self._relative)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 _COMMANDS = (
@@ -22,6 +23,44 @@ _OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "t
 _HEAD_MAX, _TAIL_MAX = 4_000, 16_000
 _DEPTH_MAX = 4
 _WORDS_MAX = 500
+
+
+_EXIT = re.compile(
+    r"(?:^|\n)(?:<returncode>(\d{1,3})</returncode>"
+    r"|(?:Command|Process) exited with (?:exit )?code:? (\d{1,3})\b"
+    r"|\[exit code: (\d{1,3})\]|\(exit code (\d{1,3})\))"
+)
+_REFUSED = re.compile(
+    r"No replacement was performed|Your proposed edit has introduced new syntax error|Invalid `\w+` parameter"
+    r"|The path .{1,400} does not exist|String to replace not found|old_string not found"
+    r"|File .{1,300} not found"
+    r"|Could not find the exact text|could not be found in the file|No file open|^(?:Error|error): ",
+    re.MULTILINE,
+)
+_DONE = re.compile(
+    r"File updated|has been edited(?: successfully)?|has been updated|[Ff]ile created successfully"
+    r"|Successfully (?:wrote|replaced|edited|created|applied)|^Success\. Updated the following files"
+    r"|^\[File: .{1,300} lines total\)\]",
+    re.MULTILINE,
+)
+
+
+def exit_said(text: str) -> int | None:
+    """Give the exit code that an output tells in its own words, the last one; null where it tells none."""
+    if "exit" not in text and "<returncode>" not in text:
+        return None
+    code = None
+    for found in _EXIT.finditer(text):
+        code = next(int(group) for group in found.groups() if group)
+    return code
+
+
+def edit_said(text: str) -> bool | None:
+    """Say whether an editor's answer tells of an edit made or refused; null where it does neither."""
+    head = text[:_HEAD_MAX]
+    if _REFUSED.search(head):
+        return False
+    return True if _DONE.search(head) else None
 
 
 def command_of(tool: str, params: object) -> str | None:

@@ -87,8 +87,8 @@ def _unified(lines: Sequence[str]) -> list[Patched]:
                     if sign == "+"
                     else last._replace(removed=last.removed + 1)
                 )
-            left -= sign != "+" and sign != "\\"
-            right -= sign != "-" and sign != "\\"
+            left -= sign not in ("+", "\\")
+            right -= sign not in ("-", "\\")
         elif line.startswith("--- "):
             before = _named(line)
         elif line.startswith("+++ "):
@@ -105,7 +105,7 @@ def _section(before: str, after: str) -> Patched:
 
 
 def _named(line: str) -> str:
-    name = line[4:].split("\t")[0].strip().strip('"')
+    name = line[4:].partition("\t")[0].strip().strip('"')
     return name[2:] if name.startswith(("a/", "b/")) else name
 
 

@@ -18,48 +18,67 @@ _PARTS_MAX = 100
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _TEST_FOLDERS = frozenset(
-    {
-        "test", "tests", "testing", "__tests__", "spec", "specs", "testdata", "test_data", "fixtures", "e2e",
-        "__mocks__", "__snapshots__", "cypress", "unittests", "unit_tests", "integration_tests", "testsuite",
-        "androidtest", "commontest", "jvmtest", "integrationtest", "functionaltest", "t",
-    }
-)  # fmt: skip
-#: By the whole name, for files of any folder; `test_x` in no test folder may still be a scratch file.
+    """
+    tests __tests__ spec specs testdata test_data fixtures e2e __mocks__ __snapshots__ cypress unittests
+    unit_tests integration_tests testsuite androidtest commontest jvmtest integrationtest functionaltest
+    """.split()  # noqa: SIM905 - as folders are written
+)
+#: Folders of tests at the top or of other languages; inside a Python package, as often a product for testing.
+_TEST_OR_TESTING = frozenset({"test", "testing"})
 _TEST_NAME = re.compile(
-    r"(?:conftest|tests?)\.py$|test_.+\.(?:py|pyi|rb|c|cc|cpp|lua)$"
+    r"(?:conftest|tests?)\.py$|test_.+\.(?:py|pyi|rb|c|cc|cpp|lua)$|.+\.t$"
     r"|.+[._-](?:test|tests|spec|specs|e2e|cy)\.[a-z]{1,4}x?$|.+_test(?:s|_lib|_util)?\.\w{1,5}$"
 )
 _TEST_CLASS = re.compile(
-    r"(?:Test[A-Z]\w*|\w*[a-z0-9](?:Tests?|TestCase|Spec|Suite|IT))\.(?:java|kts?|scala|groovy|cs|swift|php|m)$"
+    r"(?:Test[A-Z]\w*|\w+(?:Tests?|TestCase|Spec|Suite)|\w*[a-z0-9]IT)\.(?:java|kts?|scala|groovy|cs|swift|php|m)$"
 )
-_SCRATCH_FOLDERS = frozenset({"tmp", "temp", "scratch", "scratchpad", "reproduction", "repro", "sandbox"})
-#: Programs that agents write for themselves: to see the fault, to try the mend, to make it.
+_TEMPORARY = frozenset({"tmp", "temp", "scratch", "scratchpad"})
+#: Of no work: what is installed, made, or the tools' own.
+_NOT_THE_WORK = frozenset(
+    """
+    site-packages dist-packages node_modules .git .venv venv __pycache__ .pytest_cache .mypy_cache .tox
+    .ruff_cache .cache .eggs
+    """.split()  # noqa: SIM905
+)
+_SCRATCH_FOLDER = re.compile(
+    r"(?:repro(?:duc\w*)?(?:[_-]\w*)?|(?:verify|debug|check|scratch|sandbox)(?:[_-]\w*)?|\w+[_-]repro|tmp|temp)$"
+)
+_ENDINGS = r"\.(?:py|js|mjs|cjs|ts|sh|rb|pl|php|go|java|rs|c|cpp|txt|html?|out|log|json|db|ipynb|diff)$"
+#: Files that agents write for themselves, beside the work: to see the fault, to try the mend, to make it.
 _SCRATCH_NAME = re.compile(
-    r"(?:repro(?:duce|duction|ducer|_?\w*)?|debug|verify|verification|scratch|try|tmp|temp|demo|poc|example_usage"
-    r"|check|inspect|investigate|explore|analy[sz]e|probe|fix|patch|apply|update|modify|edit|run|simple|quick"
-    r"|minimal|manual|my|final|comprehensive|edge_cases?|solution)"
-    r"(?:[_-]\w*|\d*)?\.(?:py|js|mjs|cjs|ts|sh|rb|pl|php|go|java|rs|c|cpp|txt|html?|out|log|json|db|ipynb)$"
-    r"|(?:test|tests|foo|bar|baz|a|b|x|t|example|output|out|result|results|issue|bug|mwe|demo|main_test)\d*\.(?:py|js|sh|rb|pl|php|txt|html?|log|out|c|cpp|java)$"
-    r"|test[_-][\w-]*\.(?:py|js|mjs|cjs|ts|sh|rb|pl|php|txt|html?|db|rs|cpp)$"
+    r"(?:(?:repro\w*|debug|verify|verification|scratch|try|tmp|temp|demo|poc|check|inspect|investigate|explore"
+    r"|analy[sz]e|probe|fix|patch|apply|cleanup|snippet|replacement|minimal|edge_cases?)(?:[_-]\w*|\d*)"
+    r"|(?:update|modify|edit|replace|add|insert|remove|rewrite|refactor|convert|finali[sz]e|run_test|run_repro"
+    r"|simple|quick|manual|my|final|comprehensive|example|create_test|new_test)_\w+"
+    r"|(?:test|tests|mytest|foo|bar|baz|a|b|x|t|example|output|out|result|results|issue|bug|mwe)\d*"
+    rf"|test[_-][\w-]*){_ENDINGS}"
 )
 #: Files that are nobody's product, wherever they stand.
 _LEFT_OVER = re.compile(
-    r".*\.(?:patch|diff|rej|orig|bak|backup|old|new|swp|tmp|log|out|pyc|o|class|pid|sqlite3-journal)$|.*~$|nohup\.out$|__pycache__$"
-    r"|(?:reproduce|repro|reproduction)(?:[_-]\w*)?\.\w+$"
+    r".*\.(?:patch|diff|rej|orig|bak|backup|old|new|swp|tmp|log|out|pyc|o|class|pid|sqlite3-journal)$|.*~$"
+    r"|nohup\.out$|__pycache__$|(?:reproduce|repro|reproduction)(?:[_-]\w*)?\.\w+$"
 )
 _DOCS = re.compile(
-    r".*\.(?:md|mdx|rst|adoc|markdown|tex)$|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TODO)(?:\.\w+)?$",
+    r".*\.(?:md|mdx|rst|adoc|markdown|tex)$"
+    r"|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TODO)(?:\.\w+)?$",
     re.IGNORECASE,
 )
 _DOC_FOLDERS = frozenset(
     {"doc", "docs", "documentation", "changelog", "changelogs", "changes", "newsfragments", "whatsnew"}
 )
 _CONFIG = re.compile(
-    r".*\.(?:toml|cfg|ini|ya?ml|json|json5|jsonc|lock|properties|conf|config|env|editorconfig|gradle|csproj|sln|plist)$"
-    r"|\.[\w.-]+$|(?:Makefile|Dockerfile|Jenkinsfile|Procfile|Gemfile|Rakefile|Vagrantfile|CMakeLists\.txt|pom\.xml"
-    r"|requirements[\w.-]*\.txt|setup\.py|MANIFEST\.in|go\.(?:mod|sum)|tox\.ini)$"
+    r".*\.(?:toml|cfg|ini|ya?ml|json|json5|jsonc|lock|properties|conf|config|env|editorconfig|gradle|csproj|sln"
+    r"|plist)$|\.[\w.-]+$|requirements[\w.-]*\.txt$|go\.(?:mod|sum)$"
+    r"|(?:Makefile|Dockerfile|Jenkinsfile|Procfile|Gemfile|Rakefile|Vagrantfile|CMakeLists\.txt|pom\.xml|setup\.py"
+    r"|MANIFEST\.in)$"
 )
 _SOURCE_PARTS = frozenset({"src", "lib", "pkg", "internal", "app", "main"})
+#: Folders under which checkouts usually stand, and how deep their tops are: the part before `/` counts.
+_TOP_DEPTH = {
+    **dict.fromkeys(("home", "users"), 5),
+    **dict.fromkeys(("root", "workspace", "workspaces", "code", "repos", "work", "srv", "opt", "usr"), 4),
+    "repo": 3,
+}
 
 
 @lru_cache(maxsize=4096)
@@ -69,8 +88,7 @@ def joined(folder: str, path: str) -> str:
     `.` and `..` are worked out, double slashes dropped. A path below `~` or a variable stays as it is.
     """
     path = path[:PATH_MAX].strip()
-    if path.startswith("file://"):
-        path = path[7:]
+    path = path.removeprefix("file://")
     if not path.startswith(("/", "~", "$")) and path[1:3] not in (":\\", ":/") and folder:
         path = f"{folder}/{path}"
     if "//" not in path and "." not in path and not path.endswith("/"):
@@ -91,22 +109,24 @@ def joined(folder: str, path: str) -> str:
 def role(path: str, root: str = "") -> Role:
     """Say what kind of file a path names; `root` is the folder of the work, empty where nobody knows it.
 
-    `scratch` is what agents write for themselves: files in temporary folders, scripts that reproduce,
-    check or patch, tests that stand beside the work and not among its tests. `source` is what is no other.
+    `scratch` is what is none of the work: files in temporary folders, what is installed, scripts that
+    reproduce, check or patch, tests that stand beside the work and not among its tests. `source` is what
+    is no other.
     """
-    inside = path.removeprefix(root).lstrip("/") if root and path.startswith(f"{root}/") else path
-    folders, _, name = inside.rpartition("/")
-    parts = folders.lower().split("/") if folders else []
+    inside = path[len(root) + 1 :] if root and path.startswith(f"{root}/") else path
     outside = inside.startswith(("/", "~", "$", ".."))
-    if outside and (_SCRATCH_FOLDERS.intersection(parts[:4]) or inside.startswith("/dev/")):
+    *folders, name = inside.split("/")
+    parts = [folder.lower() for folder in folders]
+    if _is_elsewhere(parts, name, root if outside else "", outside=outside) or _LEFT_OVER.match(name):
         return "scratch"
-    if _LEFT_OVER.match(name):
+    is_top = _is_top(parts, root, outside=outside)
+    if parts and not outside and _SCRATCH_FOLDER.match(parts[0]):
         return "scratch"
-    if not _TEST_FOLDERS.isdisjoint(parts):
+    if name.endswith(".md"):
+        return "docs"
+    if _is_of_tests(parts, name, outside=outside):
         return "test"
-    if not outside and parts and _SCRATCH_FOLDERS.intersection(parts[:1]):
-        return "scratch"
-    if _is_top(parts, root, outside=outside) and _SCRATCH_NAME.match(name):
+    if is_top and _SCRATCH_NAME.match(name):
         return "scratch"
     if _TEST_NAME.match(name) or _TEST_CLASS.match(name):
         return "test"
@@ -115,33 +135,35 @@ def role(path: str, root: str = "") -> Role:
     return "config" if _CONFIG.match(name) else "source"
 
 
+def _is_elsewhere(parts: list[str], name: str, root: str, *, outside: bool) -> bool:
+    """Say whether a path is in a temporary folder, of what is installed, or a tool's own beside the work."""
+    if not _NOT_THE_WORK.isdisjoint(parts):
+        return True
+    if not outside:
+        return False
+    near = {*parts[:4], name} if len(parts) < 2 else set(parts[:4])
+    hidden = bool(root) and any(part.startswith(".") and part.strip(".") for part in parts)
+    return not _TEMPORARY.isdisjoint(near) or parts[1:2] == ["dev"] or hidden
+
+
+def _is_of_tests(parts: list[str], name: str, *, outside: bool) -> bool:
+    """Say whether a file stands among the work's tests."""
+    if not _TEST_FOLDERS.isdisjoint(parts) or name in ("tests", "__tests__"):
+        return True
+    if _TEST_OR_TESTING.isdisjoint(parts):
+        return False
+    return not name.endswith(".py") or (not outside and parts[0] in _TEST_OR_TESTING)
+
+
 def _is_top(parts: list[str], root: str, *, outside: bool) -> bool:
-    """Say whether a file stands beside the work: at its top, or in a folder of which nothing else is known."""
+    """Say whether a file stands beside the work: at its top, or in a folder that nobody knows."""
     if not parts:
         return True
     if not outside or root:
         return False
-    # An absolute path, and nobody said where the work is: few folders above it, and none of them a package's.
-    return len(parts) <= _TOP_DEPTH.get(parts[1] if len(parts) > 1 else "", 2) and _SOURCE_PARTS.isdisjoint(
-        parts
-    )
-
-
-#: Folders under which checkouts usually stand, and how deep their tops then are (the empty part before `/` counts).
-_TOP_DEPTH = {
-    "home": 5,
-    "users": 5,
-    "root": 4,
-    "workspace": 4,
-    "workspaces": 4,
-    "code": 4,
-    "repo": 3,
-    "repos": 4,
-    "work": 4,
-    "srv": 4,
-    "opt": 4,
-    "usr": 4,
-}
+    # An absolute path, and nobody said where the work is: few folders above, and none of them a package's.
+    deepest = _TOP_DEPTH.get(parts[1] if len(parts) > 1 else "", 2)
+    return len(parts) <= deepest and _SOURCE_PARTS.isdisjoint(parts)
 
 
 def is_test_path(path: str, root: str = "") -> bool:

@@ -13,37 +13,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 from karl.acts import commands
 from karl.acts.paths import joined
-from karl.acts.shell import Group, Item, Node, Pipe, Redirect, Simple, parse
-from karl.acts.steps import (
-    AS_CALL,
-    HIDDEN,
-    IF_BAD,
-    IF_OK,
-    NOT_CALL,
-    STEPS_MAX,
-    Mark,
-    Plan,
-    Step,
-)
+from karl.acts.shell import Redirect, Simple, parse
+from karl.acts.steps import AS_CALL, HIDDEN, STEPS_MAX, Mark, Plan, Step
 from karl.acts.tokens import LIVE, UNKNOWN
+from karl.acts.walk import ASSIGNMENT, DEPTH_MAX, SAYS, Lists, Place
+from karl.acts.words import add_touched
 from karl.acts.wrappers import WRAPPERS, inner_of
 
-DEPTH_MAX = 5
 _CACHED_MAX = 2048
-_LOOP_MAX = 16
 _WORDS_MAX = 400
 _WRAPPED_MAX = 8
 _VARIABLES_MAX = 200
 _SAID_MAX = 32
 _VARIABLE = re.compile(LIVE + r"(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*|[1-9])|\?)")
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 _STATUS = re.compile(r"\x03(\d+)\x03")
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
-_SAYS = frozenset({"echo", "printf"})
 _TRUE = frozenset({"true", ":"})
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-"})
 
@@ -61,183 +48,17 @@ def plan_of(text: str) -> Plan:
 def within_plan(body: str, args: tuple[str, ...], end: int, script: str) -> list[Step]:
     """Give the steps of a script's text that is run with some words, all of them with one end."""
     walk = _Walk()
-    if script == "sh" or (body.startswith("#!") and "sh" in body[:40].split("\n")[0]):
+    if script == "sh" or (body.startswith("#!") and "sh" in body[:40].split("\n", maxsplit=1)[0]):
         for place, arg in enumerate(args, 1):
             walk.given(str(place), arg)
         walk.within(body, end)
     else:
-        commands.add_touched(walk, body, args, end, script)
+        add_touched(walk, body, args, end, script)
     return walk.steps
 
 
-class _Place(NamedTuple):
-    """What a command finds around it: how its end shows in the call's, what stands before it in a pipe."""
-
-    end: int
-    piped: bool = False
-    #: The text that the command before it in the pipe gives, where that is known.
-    fed: str | None = None
-
-
-class _Walk:
-    """Walks one text; `steps` grow in the order of doing."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self.cwd = ""
-        self._given: dict[str, str] = {}
-        self._functions: dict[str, list[Item]] = {}
-        self._running: set[str] = set()
-        self._said: list[str] = []
-        self._marks: list[Mark] = []
-        self._depth = 0
-        self._errexit = self._pipefail = False
-        self._is_over = False
-        self._folders: list[str] = []
-        #: The range of steps of the last pipe's parts: what `$?` and PIPESTATUS speak of.
-        self._last: list[tuple[int, int]] = []
-
-    def plan(self, text: str) -> Plan:
-        self._list(parse(text), AS_CALL)
-        return Plan(
-            tuple(self.steps), "\n".join(self._said), tuple(self._marks), tuple(self._folders), self.cwd
-        )
-
-    def given(self, name: str, value: str) -> None:
-        """Give a variable its value before the walk."""
-        self._given[name] = value
-
-    # --- lists and pipes ---
-
-    def within(self, text: str, end: int) -> None:
-        """Walk a text that stands in another."""
-        if self._depth >= DEPTH_MAX or len(self.steps) >= STEPS_MAX:
-            return
-        self._depth += 1
-        self._list(parse(text), end)
-        self._depth -= 1
-
-    def _list(self, items: list[Item], end: int) -> None:
-        at = 0
-        while at < len(items) and not self._is_over and len(self.steps) < STEPS_MAX:
-            to = at + 1
-            while to < len(items) and items[to].joined != ";":
-                to += 1
-            last = to == len(items)
-            shown = end if last else IF_OK if self._errexit and end in (AS_CALL, IF_OK) else HIDDEN
-            self._chain(items[at:to], HIDDEN if items[to - 1].background else shown)
-            at = to
-
-    def _chain(self, items: list[Item], end: int) -> None:
-        """Walk what `&&` and `||` join. A part that can not run is passed over."""
-        if len(items) == 1:
-            self._pipe(items[0].pipe, end)
-            return
-        signs = {item.joined for item in items[1:]}
-        if end not in (AS_CALL, IF_OK):
-            part = HIDDEN
-        elif signs == {"&&"}:
-            part = IF_OK
-        else:
-            part = IF_BAD if signs == {"||"} and end == AS_CALL else HIDDEN
-        start, ended = len(self.steps), None
-        for item in items:
-            if (item.joined == "||" and ended is True) or (item.joined == "&&" and ended is False):
-                continue
-            before = self._is_over
-            ended = self._pipe(item.pipe, part)
-            if item.joined == "||" and not before:
-                self._is_over = False  # `cd x || exit` does not end what follows
-        if part == IF_OK and end == AS_CALL and len(self.steps) == start + 1:
-            self.steps[start].end = AS_CALL if self.steps[start].end == IF_OK else self.steps[start].end
-
-    def _pipe(self, pipe: Pipe, end: int) -> bool | None:
-        """Walk a pipe; say how it ends, where its text tells (`true`, `echo`)."""
-        if pipe.negated:
-            end = NOT_CALL if end == AS_CALL else HIDDEN
-        items = pipe.items
-        if len(items) == 1:
-            start = len(self.steps)
-            ended = self._node(items[0], _Place(end))
-            if len(self.steps) > start or not _only_assigns(items[0]):
-                self._last = [(start, len(self.steps))]
-            return (None if ended is None else not ended) if pipe.negated else ended
-        ranges: list[tuple[int, int]] = []
-        fed: str | None = None
-        inner = IF_OK if self._pipefail and end in (AS_CALL, IF_OK) else HIDDEN
-        for place, item in enumerate(items):
-            start = len(self.steps)
-            self._node(item, _Place(end if place == len(items) - 1 else inner, place > 0, fed))
-            ranges.append((start, len(self.steps)))
-            fed = _told(item) if isinstance(item, Simple) else None
-        self._last = ranges
-        first = ranges[0][0]
-        if inner == IF_OK and end == AS_CALL and len(self.steps) == first + 1:
-            self.steps[first].end = AS_CALL
-        return None
-
-    def _node(self, node: Node, place: _Place) -> bool | None:
-        if isinstance(node, Simple):
-            return self._simple(node, place)
-        self._group(node, place)
-        return None
-
-    def _group(self, node: Group, place: _Place) -> None:
-        kind, parts = node.kind, node.parts
-        if kind == "function":
-            for name in node.words[:1]:
-                self._functions[name] = parts[0]
-            return
-        if kind == "(":
-            self._apart(parts[0], place.end)
-        elif kind == "{":
-            self._list(parts[0], place.end)
-        elif kind == "if":
-            self._branches(parts)
-        elif kind == "for":
-            self._loop(node)
-        elif kind != "while" or not _is_word(parts[0], "false"):
-            for part in parts:
-                self._list(part, HIDDEN)
-                self._is_over = False
-        self._redirected(node.redirects, place.end, node.body, "")
-
-    def _apart(self, items: list[Item], end: int) -> None:
-        """Walk a list in a shell of its own: what it sets, and where it goes, ends with it."""
-        kept = (self.cwd, self._errexit, self._pipefail, dict(self._given))
-        self._list(items, end)
-        self.cwd, self._errexit, self._pipefail, self._given = kept
-        self._is_over = False
-
-    def _branches(self, parts: list[list[Item]]) -> None:
-        for at, part in enumerate(parts):
-            before = parts[at - 1] if at else []
-            is_body = at % 2 == 1 or at == len(parts) - 1
-            if (at == 1 and _is_word(before, "false")) or (at == 2 and _is_word(parts[0], "true", ":")):
-                continue
-            kept = self.cwd
-            self._list(part, HIDDEN)
-            self._is_over = False
-            if is_body:
-                self.cwd = kept if at else self.cwd
-
-    def _loop(self, node: Group) -> None:
-        name, values = node.words[0] if node.words else "", node.words[1:]
-        plain = [self._expand(value) for value in values if UNKNOWN not in value][:_LOOP_MAX]
-        rounds = plain or [UNKNOWN]
-        for value in rounds:
-            self._given[name] = value
-            for part in node.parts:
-                self._list(part, AS_CALL if len(rounds) == 1 and plain else HIDDEN)
-            self._is_over = False
-            if len(self.steps) >= STEPS_MAX:
-                break
-        # One round's end is not the call's: other rounds may have ended otherwise.
-        for step in self.steps:
-            if len(rounds) > 1 and step.end == AS_CALL:
-                step.end = HIDDEN
-
-    # --- commands ---
+class _Walk(Lists):
+    """Walks one text to its end; `steps` grow in the order of doing."""
 
     def _expand(self, word: str) -> str:
         if LIVE not in word:
@@ -261,7 +82,7 @@ class _Walk:
         doing = [at for at in range(start, end) if self.steps[at].does != "edit"] or [*range(start, end)]
         return f"\x03{doing[0]}\x03" if len(doing) == 1 else "\x03-\x03"
 
-    def _simple(self, node: Simple, place: _Place) -> bool | None:
+    def _simple(self, node: Simple, place: Place) -> bool | None:
         for inner in node.inner:
             kept = (self.cwd, self._is_over)
             self.within(inner, HIDDEN)
@@ -277,13 +98,22 @@ class _Walk:
             self._print(node.body)
         if node.redirects:
             fed = node.body if words[:1] == ["cat"] else self._said_by(words) if words else None
-            self._redirected(node.redirects, place.end, fed, words[0] if words else "")
+            self._mute(node.redirects, start)
+            program = " ".join(words[:2]) if words[:1] == ["git"] else words[0] if words else ""
+            self._redirected(node.redirects, place.end, fed, program)
         return ended if len(self.steps) == start else None
+
+    def _mute(self, redirects: list[Redirect], start: int) -> None:
+        """Mark what prints nothing that anybody sees."""
+        for sign, target, number in redirects:
+            if target == "/dev/null" and sign in (">", "&>", ">|") and number in ("", "1"):
+                for step in self.steps[start:]:
+                    step.muted = True
 
     def _assigned(self, words: list[str]) -> list[str]:
         """Give a command's words without the variables set before it; without a command, these stay set."""
         at = 0
-        while at < len(words) and "=" in words[at] and _ASSIGNMENT.match(words[at]):
+        while at < len(words) and "=" in words[at] and ASSIGNMENT.match(words[at]):
             at += 1
         if at and at == len(words):
             self._set_variables(words)
@@ -291,7 +121,7 @@ class _Walk:
 
     def _set_variables(self, words: list[str]) -> None:
         for word in words:
-            if (named := _ASSIGNMENT.match(word)) and len(self._given) < _VARIABLES_MAX:
+            if (named := ASSIGNMENT.match(word)) and len(self._given) < _VARIABLES_MAX:
                 value = word[named.end() :]
                 self._given[named[1]] = value if "$()" not in value else UNKNOWN
 
@@ -301,7 +131,7 @@ class _Walk:
             self._said.append(text[:4000])
 
     def _said_by(self, words: list[str]) -> str | None:
-        return " ".join(words[1:]) if words[0] in _SAYS else None
+        return " ".join(words[1:]) if words[0] in SAYS else None
 
     def _redirected(self, redirects: list[Redirect], end: int, fed: str | None, program: str) -> None:
         """Files that outputs go to are written."""
@@ -311,8 +141,7 @@ class _Walk:
                 or target in _NOWHERE
                 or target.isdigit()
                 or not target
-                or sign == ">&"
-                and number
+                or (sign == ">&" and number)
             ):
                 continue
             path = self._expand(target)
@@ -339,7 +168,7 @@ class _Walk:
         """Give a path as it is seen from where the text began."""
         return joined(self.cwd, path)
 
-    def _command(self, words: list[str], node: Simple, place: _Place) -> bool | None:
+    def _command(self, words: list[str], node: Simple, place: Place) -> bool | None:
         """Walk one command: itself, or the one that it wraps. Says how it ends where the text tells."""
         kept = self.cwd
         for _ in range(_WRAPPED_MAX):
@@ -359,16 +188,16 @@ class _Walk:
             self.cwd = kept
         return ended
 
-    def _own(self, words: list[str], node: Simple, place: _Place) -> bool | None:
+    def _own(self, words: list[str], node: Simple, place: Place) -> bool | None:
         """Walk a command that wraps none."""
         name = words[0].rsplit("/", 1)[-1]
-        if name in _SAYS:
+        if name in SAYS:
             self._say(words)
             return True
         if name in _TRUE or name == "false":
             return name != "false"
         if name in _BUILTINS:
-            _BUILTINS[name](self, words)
+            _BUILTINS[name](self, words, place.end)
         elif name in self._functions and name not in self._running:
             self._running.add(name)
             self._list(self._functions[name], place.end)
@@ -381,7 +210,7 @@ class _Walk:
             commands.read(self, words, place.end, piped=place.piped, fed=fed)
         return None
 
-    def _texts(self, name: str, words: list[str], node: Simple, place: _Place) -> bool:
+    def _texts(self, name: str, words: list[str], node: Simple, place: Place) -> bool:
         """Walk the text that a command is given to run; says whether there was one."""
         if name in _SHELLS:
             return self._shell(words, node, place)
@@ -397,11 +226,14 @@ class _Walk:
             return False
         return True
 
-    def leave(self, words: list[str]) -> None:  # noqa: ARG002 - each of these takes its words
-        """End the list that stands here: `exit`, `return`."""
+    def leave(self, words: list[str], end: int) -> None:
+        """End the list that stands here: `exit`, `return`. A status that is given on is the call's."""
         self._is_over = True
+        given = _STATUS.fullmatch(words[1] if len(words) > 1 else self._status(-1))
+        if given is not None and end == AS_CALL:
+            self.steps[int(given[1])].end = AS_CALL
 
-    def export(self, words: list[str]) -> None:
+    def export(self, words: list[str], _: int) -> None:
         """Set the variables of an `export`."""
         self._set_variables(words[1:])
 
@@ -421,7 +253,7 @@ class _Walk:
             said = _STATUS.sub("", said).replace("\x03-\x03", "")
         self._print(said)
 
-    def go(self, words: list[str]) -> None:
+    def go(self, words: list[str], _: int) -> None:
         """Go where a `cd` goes."""
         to = next((word for word in words[1:] if not word.startswith("-") or word == "-"), "~")
         if words[0] == "popd" or to == "-":
@@ -432,7 +264,7 @@ class _Walk:
         if len(self._folders) < 32:
             self._folders.append(self.cwd)
 
-    def options(self, words: list[str]) -> None:
+    def options(self, words: list[str], _: int) -> None:
         """Read a `set`."""
         args = words[1:]
         for at, arg in enumerate(args):
@@ -448,7 +280,7 @@ class _Walk:
                 if "o" in arg and "pipefail" in args:
                     self._pipefail = on
 
-    def _shell(self, words: list[str], node: Simple, place: _Place) -> bool:
+    def _shell(self, words: list[str], node: Simple, place: Place) -> bool:
         """Walk what a shell is given to run; says whether that was a text."""
         for at, word in enumerate(words[1:], 1):
             if word.startswith("-") and not word.startswith("--") and "c" in word:
@@ -468,36 +300,12 @@ class _Walk:
         return False
 
 
-_BUILTINS: dict[str, Callable[[_Walk, list[str]], None]] = {
+_BUILTINS: dict[str, Callable[[_Walk, list[str], int], None]] = {
     **dict.fromkeys(("cd", "pushd", "popd"), _Walk.go),
     **dict.fromkeys(("exit", "return"), _Walk.leave),
     **dict.fromkeys(("export", "declare", "local", "readonly", "typeset"), _Walk.export),
     "set": _Walk.options,
 }
-
-
-def _only_assigns(node: Node) -> bool:
-    return isinstance(node, Simple) and all(map(_ASSIGNMENT.match, node.words))
-
-
-def _told(node: Simple) -> str | None:
-    """Give what a command feeds to the next one in a pipe, where its text says so."""
-    if not node.words:
-        return None
-    if node.words[0] == "cat" and len(node.words) == 1:
-        return node.body
-    if node.words[0] in _SAYS:
-        text = " ".join(word for word in node.words[1:] if word not in ("-e", "-n", "-E", "%s", "%s\\n"))
-        return text.replace("\\n", "\n")
-    return None
-
-
-def _is_word(items: list[Item], *words: str) -> bool:
-    """Say whether a list is one bare command."""
-    if len(items) != 1 or len(items[0].pipe.items) != 1 or items[0].pipe.negated:
-        return False
-    node = items[0].pipe.items[0]
-    return isinstance(node, Simple) and len(node.words) == 1 and node.words[0] in words
 
 
 def _lines(text: str) -> int:

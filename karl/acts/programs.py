@@ -48,7 +48,7 @@ def _rows() -> dict[str, list[_Row]]:
             program, *rest = row.split()
             words = tuple(frozenset(word.split("|")) for word in rest if not word.startswith("-"))
             flags = frozenset(word for word in rest if word.startswith("-"))
-            name = " ".join([program, *(word.partition("|")[0] for word in rest if not word.startswith("-"))])
+            name = " ".join([program, *(word.partition("|")[0] for word in rest)])
             table.setdefault(program, []).append(_Row(words, flags, Known(check, name)))
     for found in table.values():
         found.sort(key=lambda row: (len(row.words), len(row.flags)), reverse=True)

@@ -13,16 +13,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from karl.acts.aci import OPEN_FILE, aci_block, opened
+from karl.acts.aci import OPEN_FILE, WINDOWED, aci_block, opened, window_said
+from karl.acts.checked import results_of
 from karl.acts.folders import Folders
-from karl.acts.outputs import command_of, output_text
+from karl.acts.outputs import command_of, edit_said, exit_said, output_text
 from karl.acts.patches import patched
-from karl.acts.plan import plan_of, within_plan
 from karl.acts.paths import role
-from karl.acts.results import Result, read_result
-from karl.acts.steps import IF_OK, Plan, Step, ended
+from karl.acts.plan import plan_of, within_plan
+from karl.acts.results import Result
+from karl.acts.steps import AS_CALL, IF_OK, Plan, Step, ended
 from karl.acts.tools import tool_steps
-from karl.schema.act import Act
+from karl.schema.act import Act, Doing
 
 #: Raised by one whenever the same call would give other acts.
 READER = 1
@@ -31,7 +32,9 @@ READER = 1
 _WRITTEN_MAX = 64
 _BODY_MAX = 65_536
 _EDITED_MAX = 256
-_FOLLOWED_MAX = 4
+#: Steps of such a text that are told.
+_FOLLOWED_MAX = 32
+_SCRIPTS = frozenset({"python", "sh", "js", "rb", "pl", "php"})
 
 
 class Given(NamedTuple):
@@ -64,31 +67,49 @@ class Reader:
         """Say what a call did, in the order of doing; empty when nothing is known of it."""
         command = command_of(call.tool, call.params)
         if command is None:
-            steps = tool_steps(call.tool, call.original, call.params, call.output)
-            return self._told(call, Plan(tuple(steps), "", (), (), "")) if steps else []
+            steps = tool_steps(call.tool, call.original, call.params)
+            return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
         if step := aci_block(command):
-            return self._told(call, Plan((step,), "", (), (), ""))
+            return self._told(call, Plan((step,), is_shell=False))
         if path := opened(command):
-            return self._told(call, Plan((Step("read", path, 0, program="open"),), "", (), (), ""))
+            step = Step("read", path, AS_CALL, program="open")
+            return self._told(call, Plan((step,), is_shell=False))
         plan = plan_of(command)
         return self._told(call, plan) if plan.steps or plan.folders else []
 
     def _told(self, call: Given, plan: Plan) -> list[Act]:
         folders = self._folders
         folders.enter(call.cwd, _workdir(call.params))
-        success = call.success if call.exit_code is None else call.exit_code == 0
-        if call.success is False and call.exit_code is None:
-            success = False
-        checks = [step for step in plan.steps if step.check]
+        folders.stay(plan.cwd)
+        is_shell = plan.is_shell
+        text = output_text(call.output)
+        success = _success(call, text) if is_shell else call.success
         for folder in plan.folders:
             folders.went(folder)
-        results = _results(plan, checks, call.output, self._shown(plan)) if checks else {}
+        checks = [step for step in plan.steps if step.check] if is_shell else []
+        results = results_of(plan, checks, text, self._shown(plan)) if checks else {}
+        if "(Current directory: " in text or any(step.program in WINDOWED for step in plan.steps):
+            success = self._of_window(plan, text, success)
+        elif not is_shell and success is None:
+            success = edit_said(text)
         if checks and success is False:
             return _settle([(step, self._acts_of(step, success, call, results)) for step in plan.steps])
         acts: list[Act] = []
         for step in plan.steps:
             acts.extend(self._acts_of(step, success, call, results))
         return acts
+
+    def _of_window(self, plan: Plan, text: str, success: bool | None) -> bool | None:
+        """Read what SWE-agent's shell tells of itself; say how the call ended, where its text does."""
+        self._folders.persists = True
+        path, folder = window_said(text)
+        if folder:
+            self._folders.went(folder)
+            self._folders.told_after(folder, moved=bool(plan.folders))
+        if path and any(step.program in ("open", "goto", "create", "open_file") for step in plan.steps):
+            self._open = self._folders.resolve(path)
+        said = edit_said(text) if any(step.does == "edit" for step in plan.steps) else None
+        return success if said is None else said
 
     def _shown(self, plan: Plan) -> str:
         """Give what a command prints itself, or shows of what the turn wrote."""
@@ -158,7 +179,7 @@ class Reader:
                 del self._written[next(iter(self._written))]
             self._written[path] = f"{before}\n{body}"[-_BODY_MAX:] if before else body
         elif step.program in ("git diff", "git format-patch"):
-            self._diffs[path] = list(self._edited)
+            self._diffs[path] = [each for each in self._edited if role(each, self._folders.root) != "scratch"]
 
     # --- what was written before ---
 
@@ -188,9 +209,9 @@ class Reader:
         own = self._act(Step("run", step.path, step.end, program=step.program), path, ok)
         walked = within_plan(body, step.args, step.end, script or "")
         inner: list[Act] = []
-        for each in walked[: 2 * _FOLLOWED_MAX * 4]:
-            if each.script in ("python", "sh", "js", "rb", "pl", "php"):
-                each = msgspec.structs.replace(each, script=None)  # one script deep
+        for each in walked[:_FOLLOWED_MAX]:
+            if each.script in _SCRIPTS:
+                each.script = None  # one script deep
             inner.extend(self._acts_of(each, ok, Given("", None), {}))
         return [own, *inner]
 
@@ -206,14 +227,24 @@ class Reader:
             acts = []
             for each in files[:16]:
                 path = self._folders.resolve(each.moved_to or each.path)
-                does = "delete" if each.became == "deleted" else "edit"
+                does: Doing = "delete" if each.became == "deleted" else "edit"
                 made = Step(
                     does, path, step.end, program=step.program, added=each.added, removed=each.removed
-                )  # type: ignore[arg-type]
+                )
                 self._note_edit(made, path, ok)
                 acts.append(self._act(made, path, ok))
             return acts
         return self._again(self._diffs.get(source, []), step, ok)
+
+
+def _success(call: Given, text: str) -> bool | None:
+    """Say how a shell's call ended: by its exit code, by what its hook said, by what its output tells."""
+    if call.exit_code is not None:
+        return call.exit_code == 0
+    if call.success is not None:
+        return call.success
+    code = exit_said(text)
+    return None if code is None else code == 0
 
 
 def _workdir(params: object) -> str | None:
@@ -224,56 +255,6 @@ def _workdir(params: object) -> str | None:
         found = params.get(key)
         if isinstance(found, str) and found:
             return found
-    return None
-
-
-def _results(plan: Plan, checks: list[Step], output: object, shown: str) -> dict[int, Result]:
-    """Say what the output tells of the call's checks, by the step's identity."""
-    text = output_text(output)
-    if not text:
-        return {}
-    found: dict[int, Result] = {}
-    for number, head in plan.marks:
-        step = plan.steps[number] if number < len(plan.steps) else None
-        if step is not None and step.check and (code := _marked(text, head)) is not None:
-            found[id(step)] = Result(code == 0)
-    by_kind: dict[str, list[Step]] = {}
-    for step in checks:
-        by_kind.setdefault(step.check or "", []).append(step)
-    for steps in by_kind.values():
-        kind = steps[0].check
-        assert kind is not None
-        told = read_result(kind, text)
-        if told is None or (shown and told.ran and read_result(kind, shown) == told):
-            continue  # what the command prints itself is no result
-        step = steps[-1]
-        marked = found.get(id(step))
-        if len(steps) > 1 and (told.ok or not told.ran):
-            continue  # which of them it was, nobody can tell
-        ok = told.ok if marked is None or marked.ok else False
-        found[id(step)] = told if not told.ran else Result(ok, told.passed, told.failed)
-    return found
-
-
-def _marked(text: str, head: str) -> int | None:
-    """Give the status that is printed behind a text, the last one."""
-    head = head.rstrip("\"'")
-    at = len(text)
-    while at > 0:
-        if head:
-            at = text.rfind(head, 0, at)
-            if at < 0:
-                return None
-            rest = text[at + len(head) : at + len(head) + 8]
-        else:
-            rest = text.rstrip().rsplit("\n", 1)[-1][:8]
-            at = 0
-        digits = rest.lstrip()
-        size = 0
-        while size < len(digits) and digits[size].isdigit():
-            size += 1
-        if 0 < size <= 3:
-            return int(digits[:size])
     return None
 
 

@@ -32,23 +32,35 @@ class Result(NamedTuple):
 _NEVER = Result(None, 0, None, ran=False)
 
 _COLOURS = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
-#: Said at the head of an output, and of nothing else, when the program was not there or not understood.
+_TOOLS = r"['\"]?(?:pytest|mypy|ruff|tox|nox|flake8|pylint|nose|coverage|black|pyright|django|xdist)\b"
+#: Said of a program that was not there or not understood.
 _NOT_RUN = re.compile(
-    r"(?:^|[:\s])(?:command not found|No module named ['\"]?(?:pytest|mypy|ruff|tox|nox|flake8|pylint|unittest2|nose|coverage|black|pyright|django|xdist)\b"
-    r"|No such file or directory: ['\"]?(?:pytest|python)|not found$|is not recognized as an internal|Permission denied$"
-    r"|Missing script:|missing script:|No rule to make target|error: no such (?:sub)?command|ERROR: usage:|error: unrecognized arguments|unrecognized arguments:"
-    r"|executable file not found|could not determine executable to run|Could not find a version|can't open file|Cannot find module '[^'\n]{0,200}(?:jest|vitest|mocha|typescript|eslint)"
-    r"|npm ERR! missing script|ERR_PNPM_NO_SCRIPT|Couldn't find a script named|error: Script not found|is not installed)",
+    "(?:^|[:\\s])(?:"
+    + "|".join(
+        (
+            rf"No module named {_TOOLS}",
+            r"No such file or directory: ['\"]?(?:pytest|python)",
+            r"command not found|not found$|executable file not found|is not installed|Permission denied$",
+            r"is not recognized as an internal|could not determine executable to run|can't open file",
+            r"[Mm]issing script:|npm ERR! missing script|ERR_PNPM_NO_SCRIPT|Couldn't find a script named",
+            r"error: Script not found|No rule to make target|error: no such (?:sub)?command",
+            r"ERROR: usage:|unrecognized arguments:",
+            r"Cannot find module '[^'\n]{0,200}(?:jest|vitest|mocha|typescript|eslint)",
+        )
+    )
+    + ")",
     re.MULTILINE,
 )
 _NO_TESTS = re.compile(
-    r"^=*\s*no tests ran\b|^collected 0 items|^No tests found|^no tests? (?:files )?found|^Ran 0 tests|^0 tests? (?:ran|run)|NO TESTS RAN|^No test files found|no test specified|^ERROR: (?:file or directory )?not found:"
-    r"|\[no test files\]\s*$|^running 0 tests\s*$",
+    r"^=*\s*no tests ran\b|^collected 0 items|^No tests found|^no tests? (?:files )?found|^Ran 0 tests"
+    r"|^0 tests? (?:ran|run)|NO TESTS RAN|^No test files found|no test specified|\[no test files\]\s*$"
+    r"|^ERROR: (?:file or directory )?not found:|^running 0 tests\s*$",
     re.MULTILINE | re.IGNORECASE,
 )
 
 _PYTEST = re.compile(
-    r"^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun|subtests passed)(?:, )?)+)(?: in [\d.]+s?| in \d+[^\n=]*|\s*\([\d:]+\))[^\n]*$",
+    r"^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun"
+    r"|subtests passed)(?:, )?)+)(?: in [\d.]+s?| in \d+[^\n=]*|\s*\([\d:]+\))[^\n]*$",
     re.MULTILINE,
 )
 _NAMED = re.compile(r"(\d{1,9}) (passed|failed|errors?|skipped|xfailed|xpassed)")
@@ -102,16 +114,21 @@ _FOUND = re.compile(
 _ERRORS_WARNINGS = re.compile(r"^(\d{1,9}) errors?, (\d{1,9}) warnings?", re.MULTILINE)
 _ESLINT = re.compile(r"\((\d{1,9}) errors?, \d{1,9} warnings?\)")
 _CLEAN = re.compile(
-    r"^(?:All checks passed!?|Success: no issues found\b|✔ No ESLint|No problems found|All matched files use Prettier code style!?|no issues found|All done! [^\n]*|Found 0 (?:errors|warnings)\b[^\n]*|No errors!?|No issues found!?|Checked \d+ files? in [^\n]*\. No fixes[^\n]*|\s*\[OK\] No errors|no offenses detected|Success! The configuration is valid\.?)",
+    r"^(?:All checks passed!?|Success: no issues found\b|✔ No ESLint|No problems found|no offenses detected"
+    r"|All matched files use Prettier code style!?|no issues found|All done! [^\n]*|No errors!?"
+    r"|Found 0 (?:errors|warnings)\b[^\n]*|No issues found!?|Checked \d+ files? in [^\n]*\. No fixes[^\n]*"
+    r"|\s*\[OK\] No errors|Success! The configuration is valid\.?)",
     re.MULTILINE | re.IGNORECASE,
 )
 _TSC = re.compile(r"error TS\d{1,6}:")
 _COMPILED_BAD = re.compile(
-    r"^(?:error(?:\[E\d+\])?: |[^\s:]{1,300}:\d+:\d+: (?:fatal )?error: |make: \*\*\* |ninja: build stopped|error: could not compile|SyntaxError: |FAILED: )",
+    r"^(?:error(?:\[E\d+\])?: |[^\s:]{1,300}:\d+:\d+: (?:fatal )?error: |make: \*\*\* |ninja: build stopped"
+    r"|error: could not compile|SyntaxError: |FAILED: )",
     re.MULTILINE,
 )
 _COMPILED = re.compile(
-    r"^\s*(?:Finished (?:`?\w+`? )|Build succeeded\.?|✓ built in|Compiled successfully|webpack [\d.]+ compiled successfully|build succeeded|The HTML pages are in )",
+    r"^\s*(?:Finished (?:`?\w+`? )|Build succeeded\.?|✓ built in|Compiled successfully|build succeeded"
+    r"|webpack [\d.]+ compiled successfully|The HTML pages are in )",
     re.MULTILINE | re.IGNORECASE,
 )
 _PYLINT = re.compile(r"^Your code has been rated at (-?[\d.]{1,8})/10", re.MULTILINE)
@@ -270,16 +287,45 @@ def _playwright(text: str) -> Result | None:
     )
 
 
+_EXAMPLES, _EXUNIT_COUNTS = _simple(_RSPEC, 1, 2, total=True), _simple(_EXUNIT, 1, 2, total=True)
 #: A word that stands in every such summary, and its reader; the first that says something counts.
 _TESTS: tuple[tuple[str, Callable[[str], Result | None]], ...] = (
-    ("Ran ", _unittest), (" tests run:", _cargo), ("test result: ", _cargo), ("tests finished", _sympy), ("Tests", _jest), ("passing", _mocha), ("failing", _mocha),
-    ("Tests run:", _jvm), ("BUILD ", _jvm), ("tests completed", _jvm), ("examples, ", _simple(_RSPEC, 1, 2, total=True)), ("example, ", _simple(_RSPEC, 1, 2, total=True)),
-    ("assertions, ", _simple(_MINITEST, 1, 2, 3, total=True)), ("OK (", _simple(_PHPUNIT_OK, 1)), ("Assertions: ", _simple(_PHPUNIT_BAD, 1, 2, 3, total=True)),
-    ("ed!  - Failed:", _simple(_DOTNET, 3, 2)), ("tests passed, ", _simple(_CTEST, 3, 2, total=True)), ("# pass", _tap), ("# fail", _tap), ("ℹ pass", _simple(_NODE_TEST, 1, 2)),
-    ("passed | ", lambda text: None), (" | ", _simple(_DENO, 1, 2)), (" fail", _simple(_BUN, 1, 2)), ("failures", _simple(_EXUNIT, 1, 2, total=True)), ("failure", _simple(_EXUNIT, 1, 2, total=True)),
-    ("Result: ", _words(_PROVE, "PASS")), ("Executed ", _simple(_SWIFT, 1, 2, total=True)), ("tests ", _simple(_FLUTTER, 1, 2)), (" in ", _pytest), ("passed", _playwright), ("failed", _playwright),
-    ("ok", _go), ("FAIL", _go), ("PASS", _go), ("congratulations", _words(_TOX, "congrat")), ("evaluation failed", _words(_TOX, "congrat")),
-)  # fmt: skip
+    ("Ran ", _unittest),
+    (" tests run:", _cargo),
+    (" test run:", _cargo),
+    ("test result: ", _cargo),
+    ("tests finished", _sympy),
+    ("Tests", _jest),
+    ("passing", _mocha),
+    ("failing", _mocha),
+    ("Tests run:", _jvm),
+    ("BUILD ", _jvm),
+    ("completed", _jvm),
+    ("examples, ", _EXAMPLES),
+    ("example, ", _EXAMPLES),
+    ("assertions, ", _simple(_MINITEST, 1, 2, 3, total=True)),
+    ("OK (", _simple(_PHPUNIT_OK, 1)),
+    ("Assertions: ", _simple(_PHPUNIT_BAD, 1, 2, 3, total=True)),
+    ("ed!  - Failed:", _simple(_DOTNET, 3, 2)),
+    ("tests passed, ", _simple(_CTEST, 3, 2, total=True)),
+    ("# pass", _tap),
+    ("# fail", _tap),
+    ("ℹ pass", _simple(_NODE_TEST, 1, 2)),
+    (" | ", _simple(_DENO, 1, 2)),
+    (" fail", _simple(_BUN, 1, 2)),
+    ("failure", _EXUNIT_COUNTS),
+    ("Result: ", _words(_PROVE, "PASS")),
+    ("Executed ", _simple(_SWIFT, 1, 2, total=True)),
+    ("tests ", _simple(_FLUTTER, 1, 2)),
+    (" in ", _pytest),
+    ("passed", _playwright),
+    ("failed", _playwright),
+    ("ok", _go),
+    ("FAIL", _go),
+    ("PASS", _go),
+    ("congratulations", _words(_TOX, "congrat")),
+    ("evaluation failed", _words(_TOX, "congrat")),
+)
 
 
 def _of_tests(text: str) -> Result | None:

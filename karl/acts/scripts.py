@@ -19,6 +19,9 @@ SCRIPT_MAX = 65_536
 #: Files of one script that are told.
 _FILES_MAX = 32
 _ALTERNATIVES_MAX = 16
+#: How far values are followed: through how many others, how many lookups a script, how many of them calls.
+_DEPTH_MAX, _LOOKUPS_MAX, _CALLS_MAX = 4, 1000, 24
+_VALUE_MAX = 300
 
 _HINTS = (
     "open(",
@@ -61,25 +64,31 @@ _METHOD = re.compile(
     r"\.\s{0,20}(write_text|write_bytes|read_text|read_bytes|unlink|open|touch)\(\s{0,20}([^,()\n]{0,30})"
 )
 _OWNER = re.compile(r"(?:Path\(([^()\n]{1,200})\)|([\w.\[\]\x02]{1,80}|\([^()\n]{1,200}\)))\s{0,20}$")
+_CALLS = (
+    r"shutil\.(?:copy|copy2|copyfile|move)|os\.(?:rename|replace|remove|unlink)|fileinput\.(?:input|FileInput)"
+    r"|(?:(?:fs|fsp|fs\.promises|promises)\.)?(?:writeFile|appendFile|readFile|copyFile|rename|unlink|rm)Sync"
+    r"|(?:fs|fsp|fs\.promises|promises)\.(?:writeFile|appendFile|readFile|createWriteStream)|(?:write|read)File"
+    r"|Deno\.(?:write|read)TextFile(?:Sync)?|Bun\.(?:write|file)|unlink|file_put_contents|file_get_contents"
+    r"|File\.(?:write|read|open|delete|readlines|foreach|binwrite)|IO\.(?:write|read|readlines)"
+    r"|FileUtils\.(?:cp|mv|rm)"
+)
 _CALL = re.compile(
-    rf"\b((?:shutil\.(?:copy|copy2|copyfile|move)|os\.(?:rename|replace|remove|unlink)|fileinput\.(?:input|FileInput)"
-    rf"|(?:fs|fsp|fs\.promises|promises)\.(?:writeFileSync|writeFile|appendFileSync|appendFile|readFileSync|readFile|copyFileSync|renameSync|unlinkSync|rmSync|createWriteStream)"
-    rf"|(?:writeFileSync|writeFile|appendFileSync|readFileSync|readFile)|Deno\.(?:writeTextFile|writeTextFileSync|readTextFile|readTextFileSync)|Bun\.(?:write|file)"
-    rf"|File\.(?:write|read|open|delete|readlines|foreach|binwrite)|IO\.(?:write|read|readlines)|FileUtils\.(?:cp|mv|rm)|file_put_contents|file_get_contents|unlink))"
-    rf"\s*\(\s*{_VALUE}\s*(?:,\s*([^,()\n]{{0,200}}))?[,)]"
+    rf"\b({_CALLS})\s{{0,20}}\(\s{{0,20}}{_VALUE}\s{{0,20}}(?:,\s{{0,20}}([^,()\n]{{0,200}}))?[,)]"
 )
 _PERL_OPEN = re.compile(r"\bopen\s*\(?\s*(?:my\s+)?[$\w]+\s*,\s*(\x02\d+\x02)\s*,\s*([$\w\x02]+)")
 _SHELL_CALL = re.compile(
-    r"\b(?:os\.system|os\.popen|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput)|execSync|child_process\.exec(?:Sync)?|system)\(\s*(\[[^\]\n]{0,500}\]|f?\x02\d+\x02)"
+    r"\b(?:os\.system|os\.popen|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput)|execSync"
+    r"|child_process\.exec(?:Sync)?|system)\(\s{0,20}(\[[^\]\n]{0,500}\]|f?\x02\d+\x02)"
 )
 _ASSIGNED = re.compile(
-    r"(?:^|[;\n])[ \t]*(?:const\s+|let\s+|var\s+|my\s+)?([$A-Za-z_]\w*)\s*(?::\s*[\w.]+\s*)?=(?!=)\s*([^\n;]{1,300})",
+    r"(?:^|(?<=;))[ \t]*(?:const\s|let\s|var\s|my\s)?[ \t]*([$A-Za-z_]\w*)[ \t]*(?::[ \t]*[\w.]+[ \t]*)?"
+    r"=(?!=)[ \t]*([^\n;]{1,300})",
     re.MULTILINE,
 )
 _LOOP = re.compile(
-    r"\bfor\s+([\w, ]{1,60}?)\s+in\s+([^\n:]{1,2000}):|\bfor\s*\(\s*(?:const|let|var)\s+(\w+)\s+of\s+([^\n)]{1,1000})\)"
+    r"\bfor\s+([\w, ]{1,60}?)\s+in\s+([^\n:]{1,2000}):"
+    r"|\bfor\s*\(\s*(?:const|let|var)\s+(\w+)\s+of\s+([^\n)]{1,1000})\)"
 )
-_LIST = re.compile(r"\b(\w+)\s*=\s*([\[({])")
 _DEF = re.compile(r"\b(?:def|function)\s+(\w+)\s*\(([^()\n]{0,300})\)")
 _STRING = re.compile(r"\x02(\d+)\x02")
 _IDENTIFIER = re.compile(r"[$A-Za-z_]\w*$")
@@ -90,7 +99,7 @@ _WRAPPED = re.compile(
 _JOINED = re.compile(
     r"(?:os\.path\.join|path\.join|path\.resolve|File\.join|Path|pathlib\.Path)\((.*)\)$", re.DOTALL
 )
-_ARGUMENT = re.compile(r"(?:sys\.argv|process\.argv|ARGV|\$ARGV|\$argv|args)\[(\d{1,2})\]$")
+_ARGUMENT = re.compile(r"(sys\.argv|process\.argv|ARGV|\$ARGV|\$argv|args)\[(\d{1,2})\]$")
 _BRACED = re.compile(r"\$?\{\s*([A-Za-z_]\w*)\s*(?:[!:][^{}]*)?\}")
 _FILE_LIKE = re.compile(r"[^\s'\"<>|*?\x00{}]{1,300}$")
 
@@ -112,7 +121,7 @@ class Touched(NamedTuple):
 
 @lru_cache(maxsize=512)
 def touched(text: str, args: tuple[str, ...] = ()) -> tuple[Touched, ...]:
-    """Say what a script does to files, in the order of its text; `args` are the words that it was run with."""
+    """Say what a script does to files, in the order of its text; `args` are the words that it is run with."""
     if len(text) > SCRIPT_MAX:
         text = text[:SCRIPT_MAX]
     if not any(hint in text for hint in _HINTS):
@@ -128,6 +137,8 @@ class _Script:
         self._strings: list[str] = []
         self.code = _MASKED.sub(self._mask, text.replace("\x02", " "))
         self._names: dict[str, list[tuple[int, str]]] | None = None
+        self._left = _LOOKUPS_MAX
+        self._calls_left = _CALLS_MAX
 
     def _mask(self, found: re.Match[str]) -> str:
         text = found[0]
@@ -256,38 +267,44 @@ class _Script:
         return self._strings[int(found[1])] if found and int(found[1]) < len(self._strings) else None
 
     def _values(self, value: str, at: int, depth: int) -> list[str]:
-        """Give the texts that an expression may be, at a place of the script; empty where it does not tell."""
-        if depth > 4 or len(value) > 300:
+        """Give the texts that an expression may be at a place; empty where the script does not tell."""
+        self._left -= 1
+        if depth > _DEPTH_MAX or len(value) > _VALUE_MAX or self._left < 0:
             return []
         value = value.strip()
         literal = self._text(value)
         if literal is not None:
-            if ("{" in literal) and (value[0] == "f" or "${" in literal):
-                return self._filled(literal, at, depth)
-            return [literal]
+            is_filled = "{" in literal and (value[0] == "f" or "${" in literal)
+            return self._filled(literal, at, depth) if is_filled else [literal]
         if _IDENTIFIER.match(value):
             return self._named(value, at, depth)
         if found := _ARGUMENT.match(value):
-            place = int(found[1]) - (
-                2 if value.startswith("process") else 0 if "ARGV" in value or value.startswith("args") else 1
-            )
-            return [self._args[place]] if 0 <= place < len(self._args) else []
+            return self._argument(found)
+        return self._made(value, at, depth)
+
+    def _argument(self, found: re.Match[str]) -> list[str]:
+        """Give a word that the script was run with."""
+        first = {"sys.argv": 1, "$argv": 1, "process.argv": 2}.get(found[1], 0)
+        place = int(found[2]) - first
+        return [self._args[place]] if 0 <= place < len(self._args) else []
+
+    def _made(self, value: str, at: int, depth: int) -> list[str]:
+        """Give what is made of other values: joined, added, put into a Path."""
         if (found := _WRAPPED.match(value)) and "," not in found[1]:
             return self._values(found[1], at, depth + 1)
         if found := _JOINED.match(value):
             return self._together(found[1].split(","), at, depth, "/")
         if value.startswith("(") and value.endswith(")"):
             return self._values(value[1:-1], at, depth + 1)
-        if " / " in value:
-            return self._together(value.split(" / "), at, depth, "/")
-        if "+" in value:
-            return self._together(value.split("+"), at, depth, "")
+        for sign, joint in ((" / ", "/"), ("+", "")):
+            if sign in value:
+                return self._together(value.split(sign), at, depth, joint)
         return []
 
     def _together(self, parts: list[str], at: int, depth: int, sign: str) -> list[str]:
         texts: list[str] = []
-        for part in parts[:8]:
-            part = part.strip()
+        for each in parts[:8]:
+            part = each.strip()
             if part in (
                 "__dirname",
                 "os.getcwd()",
@@ -304,13 +321,13 @@ class _Script:
         return [sign.join(texts)] if texts else []
 
     def _filled(self, text: str, at: int, depth: int) -> list[str]:
-        for name in _BRACED.findall(text)[:4]:
-            found = self._named(name, at, depth + 1)
+        pieces = _BRACED.split(text, 4)  # text, name, text, name, text ...
+        for place in range(1, len(pieces), 2):
+            found = self._named(pieces[place], at, depth + 1)
             if not found:
                 return []
-            text = _BRACED.sub(
-                lambda each, value=found[0], name=name: value if each[1] == name else each[0], text
-            )  # type: ignore[misc]
+            pieces[place] = found[0]
+        text = "".join(pieces)
         return [] if "{" in text else [text]
 
     def _named(self, name: str, at: int, depth: int) -> list[str]:
@@ -353,7 +370,10 @@ class _Script:
 
     def _passed(self, name: str, at: int, depth: int) -> list[str]:
         """Give what a function's parameter was called with, when the name is one."""
-        around = [found for found in _DEF.finditer(self.code, 0, at)]
+        self._calls_left -= 1
+        if self._calls_left < 0:
+            return []
+        around = list(_DEF.finditer(self.code, 0, at))
         for found in reversed(around[-8:]):
             names = [part.split(":")[0].split("=")[0].strip() for part in found[2].split(",")]
             if name not in names:

@@ -20,8 +20,8 @@ class Step(msgspec.Struct):
     """One thing that a text does. `path` is seen from where the text begins.
 
     `body` is the text that an edit writes, where the command holds it; `script` the kind of script that
-    `path` is when it is run (`python`, `sh`, `js` ...), with the words it gets; `swept` says that the edit
-    is of everything under the path, or of nobody knows what.
+    `path` is when it is run (`python`, `sh`, `js` ...), with the words it gets, or what else ties a step to
+    the turn's earlier ones (`copy`, `patch`, `stash`, `unstash`).
     """
 
     does: Doing
@@ -35,6 +35,8 @@ class Step(msgspec.Struct):
     appends: bool = False
     script: str | None = None
     args: tuple[str, ...] = ()
+    #: What it prints goes nowhere.
+    muted: bool = False
 
 
 class Mark(NamedTuple):
@@ -47,11 +49,12 @@ class Mark(NamedTuple):
 class Plan(NamedTuple):
     """What a text does; `said` is what it prints itself, `folders` where it went, `cwd` where it ends."""
 
-    steps: tuple[Step, ...]
-    said: str
-    marks: tuple[Mark, ...]
-    folders: tuple[str, ...]
-    cwd: str
+    steps: tuple[Step, ...] = ()
+    said: str = ""
+    marks: tuple[Mark, ...] = ()
+    folders: tuple[str, ...] = ()
+    cwd: str = ""
+    is_shell: bool = True
 
 
 def ended(end: int, success: bool | None) -> bool | None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from karl.schema.act import Check
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 def _sets(text: str) -> dict[str, frozenset[str]]:
     """Read lines of `program: word word`; a line that begins with more space goes on with the one before."""
     table: dict[str, frozenset[str]] = {}
@@ -65,13 +69,13 @@ ROWS: dict[Check, str] = {
         west build, scons, ant, protoc, buf build, packer build, nix build, nix-build
     """,
     "lint": """
-        ruff, ruff check, ruff format --check, ruff format --diff, flake8, pylint, pycodestyle, pyflakes,
+        ruff check, ruff format --check, ruff format --diff, flake8, pylint, pycodestyle, pyflakes,
         pydocstyle, bandit, black --check, black --diff, isort --check, isort --check-only, isort -c,
         isort --diff, yapf --diff, yapf -d, autopep8 --diff, vulture, radon, pylama, prospector,
         lint-imports, pre-commit run, prek run, eslint, eslint_d, oxlint, standard, xo, tslint, jshint,
         jslint, biome check, biome lint, biome ci, biome format, rome check, prettier --check, prettier -c,
         prettier --list-different, prettier -l, stylelint, htmlhint, markdownlint, markdownlint-cli2,
-        remark, knip, depcheck, ng lint, next lint, nx lint, turbo lint, golangci-lint run, golangci-lint,
+        remark, knip, depcheck, ng lint, next lint, nx lint, turbo lint, golangci-lint run,
         golint, staticcheck, revive, gofmt -l, gofmt -d, gofumpt -l, go vet, govulncheck, cargo clippy,
         cargo fmt --check, cargo deny, cargo audit, rustfmt --check, clippy-driver, clang-tidy,
         clang-format --dry-run, cppcheck, cpplint, shellcheck, shfmt -d, hadolint, yamllint, actionlint,
@@ -94,14 +98,14 @@ ROWS: dict[Check, str] = {
 }
 
 #: Flags with which a program says something of itself, or of its tests, and runs none.
-SAYS_ONLY = frozenset(
+SAYS_ONLY = _words(
     """
     --cache-clear-only --co --collect-only --collectonly --dump --env-info --fixtures
     --generate-rcfile --help --help-all --init --just-print --list-checks --list-envs --list-presets
     --list-rules --list-targets --list-tests --listFilesOnly --listTests --listenvs --markers
     --no-op --print-config --print-labels --setup-plan --show-config --show-files --show-settings
     --showConfig --showconfig --version
-    """.split()
+    """
 )
 #: Such flags of some programs only: elsewhere they mean another thing.
 SAYS_ONLY_OF: dict[str, frozenset[str]] = _sets(
@@ -180,47 +184,61 @@ VALUED: dict[str, frozenset[str]] = _sets(
 #: between the program and the name.
 TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {
     **dict.fromkeys(
-        """
+        _words(
+            """
         make gmake just task rake invoke inv doit poe taskipy mage gradle gradlew gradlew.bat
         mvn mvnw mvnd sbt ant rails wireit gulp grunt earthly bundle thor cargo-make makers
         xtask ng please tusk npm-run-all run-s run-p rush cabal
-        """.split(),
+        """
+        ),
         ((),),
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         npm
-        """.split(),
+        """
+        ),
         (("run",), ("run-script",)),
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         pnpm yarn lerna nx turbo pdm moon
-        """.split(),
+        """
+        ),
         (("run",), ()),
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         bun hatch pixi devbox
-        """.split(),
+        """
+        ),
         (("run",),),
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         composer
-        """.split(),
+        """
+        ),
         (("run",), ("run-script",), ()),
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         deno
-        """.split(),
+        """
+        ),
         (("task",),),
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         mise
-        """.split(),
+        """
+        ),
         (("run",), ("r",)),
     ),
 }
@@ -228,30 +246,38 @@ TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {
 BUILDS_BARE = frozenset({"make", "gmake", "ninja", "ant", "gradlew", "gradle", "sbt"})
 WORDS_OF: dict[str, Check] = {
     **dict.fromkeys(
-        """
+        _words(
+            """
         test tests check spec specs unit unittest unittests e2e integration pytest jest vitest
         verify coverage cov tst smoke ci mocha phpunit runtest doctest tdd
-        """.split(),
+        """
+        ),
         "test",
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         lint eslint style fmt format checkstyle spotless ruff flake8 pylint prettier clippy vet
         ktlint detekt stylelint rubocop biome lints shellcheck standards precommit
-        """.split(),
+        """
+        ),
         "lint",
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         types type typecheck typechecks tsc mypy pyright typing tscheck flow phpstan psalm
-        """.split(),
+        """
+        ),
         "types",
     ),
     **dict.fromkeys(
-        """
+        _words(
+            """
         build compile all assemble dist package bundle install classes html docs jar release
         debug
-        """.split(),
+        """
+        ),
         "build",
     ),
 }
@@ -259,11 +285,11 @@ WORDS_OF: dict[str, Check] = {
 NOT_BUILT = frozenset({"install", "debug", "release", "ci"})
 JVM = frozenset({"gradle", "gradlew", "gradlew.bat", "mvn", "mvnw", "mvnd", "sbt", "ant"})
 #: Of names in which these stand, nothing is checked: they change, clean or watch.
-CHANGES = frozenset(
+CHANGES = _words(
     """
     clean data db deploy deps dev down env fix generate help init install list prepare publish serve
     server setup start up update watch write
-    """.split()
+    """
 )
 
 #: Programs that bring packages in: sub-words that do so, or none for those that do nothing else.

@@ -14,43 +14,28 @@ from karl.acts.patches import patched
 from karl.acts.steps import AS_CALL, Step
 from karl.schema.act import Doing
 
-PATHS = (
-    "file_path", "filePath", "path", "notebook_path", "target_file", "absolute_path", "TargetFile", "file", "filename", "fileName",
-    "relative_path", "relativePath", "AbsolutePath", "uri", "target_notebook", "abs_path", "filepath", "source", "file_name",
-)  # fmt: skip
-_FOLDERS = (
-    "path",
-    "directory",
-    "dir",
-    "dir_path",
-    "DirectoryPath",
-    "SearchDirectory",
-    "target_directory",
-    "target_directories",
-    "folder",
-    "include_pattern",
-    "searchPath",
-    "relative_workspace_path",
-    "root",
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+#: Names under which agents tell a file, a folder, the old and the new text; the first that is there counts.
+PATHS = _names(
+    """
+    file_path filePath path notebook_path target_file absolute_path TargetFile file filename fileName
+    relative_path relativePath AbsolutePath uri target_notebook abs_path filepath source file_name
+    """
 )
-_TARGETS = ("destination", "dest", "new_path", "newPath", "target", "to")
-_OLD = ("old_string", "oldString", "old_str", "old_text", "oldText", "search")
-_NEW = (
-    "new_string",
-    "newString",
-    "new_str",
-    "new_text",
-    "newText",
-    "new_source",
-    "insert_text",
-    "replace",
-    "content",
-    "contents",
-    "file_text",
-    "fileContent",
-    "code_edit",
+_FOLDERS = _names(
+    """
+    path directory dir dir_path DirectoryPath SearchDirectory target_directory folder include_pattern
+    searchPath relative_workspace_path root
+    """
 )
-_WHOLE = ("content", "contents", "file_text", "fileContent", "code_edit")
+_TARGETS = _names("destination dest new_path newPath target to")
+_OLD = _names("old_string oldString old_str old_text oldText search")
+_WHOLE = _names("content contents file_text fileContent code_edit")
+_NEW = (*_names("new_string newString new_str new_text newText new_source insert_text replace"), *_WHOLE)
 _PATCHES = ("input", "patch", "diff", "command", "patch_text", "patchText")
 _SEVERAL = ("edits", "replacements")
 
@@ -65,61 +50,40 @@ _KNOWN: dict[str, Doing] = {
 }
 _LISTING = frozenset({"list_files", "list_directory", "list_dir", "listDirectory", "ReadFolder", "LS", "ls"})
 _EDITORS: dict[str, Doing] = {
-    "view": "read",
-    "create": "edit",
-    "str_replace": "edit",
-    "insert": "edit",
-    "undo_edit": "edit",
-    "write": "edit",
-    "read": "read",
-    "edit": "edit",
+    **dict.fromkeys(("view", "read"), "read"),
+    **dict.fromkeys(("create", "str_replace", "insert", "undo_edit", "write", "edit"), "edit"),
     "delete": "delete",
 }
 _ACI: dict[str, Doing] = {
-    "open": "read", "open_file": "read", "goto": "read", "goto_line": "read", "scroll_down": "read", "scroll_up": "read", "filemap": "read",
-    "create": "edit", "create_file": "edit", "edit": "edit", "insert": "edit", "append": "edit", "edit_file": "edit",
-    "search_dir": "search", "search_file": "search", "find_file": "search",
-}  # fmt: skip
+    **dict.fromkeys(_names("open open_file goto goto_line scroll_down scroll_up filemap"), "read"),
+    **dict.fromkeys(_names("create create_file edit insert append edit_file"), "edit"),
+    **dict.fromkeys(_names("search_dir search_file find_file"), "search"),
+}
 _VERBS: dict[str, Doing] = {
     **dict.fromkeys(("read", "view", "open", "cat", "fetch", "get", "show", "load"), "read"),
     **dict.fromkeys(("search", "find", "grep", "glob", "query", "lookup"), "search"),
     **dict.fromkeys(("list", "ls", "tree", "browse"), "list"),
-    **dict.fromkeys(("write", "edit", "create", "insert", "replace", "append", "modify", "patch", "update", "save", "rename", "apply", "put"), "edit"),
+    **dict.fromkeys(
+        _names("write edit create insert replace append modify patch update save rename apply put"), "edit"
+    ),
     **dict.fromkeys(("delete", "remove", "unlink"), "delete"),
     "move": "edit",
     "copy": "edit",
 }  # fmt: skip
 #: Of these words in a tool's name, the name is about files.
 _OF_FILES = frozenset(
-    {
-        "file",
-        "files",
-        "directory",
-        "dir",
-        "folder",
-        "text",
-        "lines",
-        "line",
-        "symbol",
-        "notebook",
-        "content",
-        "contents",
-        "path",
-        "code",
-        "buffer",
-        "multiple",
-        "filesystem",
-        "document",
-    }
+    _names(
+        """
+        file files directory dir folder text lines line symbol notebook content contents path code buffer
+        multiple filesystem document
+        """
+    )
 )
 _NAME_PARTS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
-_FAILED = re.compile(
-    r"(?:Error: |error: |<tool_use_error>|No replacement was performed|Invalid `|Your proposed edit has introduced new syntax error|The path .{1,400} does not exist|File .{1,400} not found|String to replace not found|old_string not found|Failed to )"
-)
 
 
-def tool_steps(tool: str, original: str | None, params: object, output: object) -> list[Step]:
-    """Give the steps of a call. `tool` is its canonical name, `original` the agent's own where it is another."""
+def tool_steps(tool: str, original: str | None, params: object) -> list[Step]:
+    """Give the steps of a call: `tool` is its canonical name, `original` the agent's own if another."""
     if isinstance(params, str):
         params = {"input": params}
     if not isinstance(params, dict) or not isinstance(tool, str):

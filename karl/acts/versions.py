@@ -43,23 +43,28 @@ def _steps(verb: str, rest: list[str], end: int, here: Place, fed: str | None) -
     elif verb in ("apply", "am"):
         yield from _applied(name, rest, end, here, fed)
     elif verb in ("mv", "rm"):
-        paths = [word for word in rest if not word.startswith("-")]
-        if verb == "rm":
-            if "--cached" not in rest:
-                yield from (Step("delete", here(path), end, program=name) for path in paths)
-        elif len(paths) >= 2:
-            for path in paths[:-1]:
-                yield Step("delete", here(path), end, program=name)
-            yield Step("edit", here(paths[-1]), end, program=name, script="copy", args=(here(paths[0]),))
+        yield from _moved(name, rest, end, here)
     elif verb == "grep":
         paths = rest[rest.index("--") + 1 :] if "--" in rest else []
         words = [word for word in rest if not word.startswith("-")]
         for path in (paths or words[1:] or ["."])[:_PATHS_MAX]:
             yield Step("search", here(path), end, program=name)
-    elif verb in ("ls-files", "ls-tree"):
-        yield Step("list", here("."), end, program=name)
     else:
-        yield Step("vcs", _looked_at(rest, here), end, program=name)
+        lists = verb in ("ls-files", "ls-tree")
+        yield Step(
+            "list" if lists else "vcs", here(".") if lists else _looked_at(rest, here), end, program=name
+        )
+
+
+def _moved(name: str, rest: list[str], end: int, here: Place) -> Iterator[Step]:
+    paths = [word for word in rest if not word.startswith("-")]
+    if name == "git rm":
+        gone = paths if "--cached" not in rest else []
+        yield from (Step("delete", here(path), end, program=name) for path in gone)
+    elif len(paths) >= 2:
+        for path in paths[:-1]:
+            yield Step("delete", here(path), end, program=name)
+        yield Step("edit", here(paths[-1]), end, program=name, script="copy", args=(here(paths[0]),))
 
 
 def _looked_at(rest: list[str], here: Place) -> str | None:
@@ -140,7 +145,7 @@ def _applied(name: str, rest: list[str], end: int, here: Place, fed: str | None)
         yield Step("vcs", None, end, program=name)
         return
     files = [word for word in rest if not word.startswith("-")]
-    if fed is not None and not files or files == ["-"]:
+    if (fed is not None and not files) or files == ["-"]:
         found = patched(fed or "")
         for each in found:
             path = here(each.moved_to or each.path)

@@ -33,8 +33,9 @@ _DOCKER_EXEC = Wrapper(
 _DOCKER_RUN = Wrapper(
     ("run",),
     _valued(
-        "-e --env -u --user -w --workdir --env-file -v --volume --name --network --net --entrypoint -p --publish -m --memory --cpus"
-        " --platform --mount --gpus --hostname -h --add-host --label -l --cap-add --security-opt --shm-size --ulimit --pull --ipc --tmpfs"
+        """-e --env -u --user -w --workdir --env-file -v --volume --name --network --net --entrypoint -p
+        --publish -m --memory --cpus --platform --mount --gpus --hostname -h --add-host --label -l --cap-add
+        --security-opt --shm-size --ulimit --pull --ipc --tmpfs"""
     ),
     1,
     elsewhere=True,
@@ -42,7 +43,8 @@ _DOCKER_RUN = Wrapper(
 _UV_RUN = Wrapper(
     ("run",),
     _valued(
-        "--with --python -p --extra --group --project --directory --env-file --with-requirements --with-editable --package --index-url --only-group --no-group --index --config-file"
+        """--with --python -p --extra --group --project --directory --env-file --with-requirements
+        --with-editable --package --index-url --only-group --no-group --index --config-file"""
     ),
 )
 _CONDA_RUN = Wrapper(("run",), _valued("-n --name -p --prefix --cwd"))
@@ -113,6 +115,7 @@ WRAPPERS: dict[str, tuple[Wrapper, ...]] = {
         Wrapper(("shell",), after="-c"),
         Wrapper(("shell",), after="--command"),
     ),
+    "nix-shell": (),
     "devenv": (Wrapper(("shell",)),),
     "devbox": (Wrapper(("run",), after="--"),),
     "direnv": (Wrapper(("exec",), skipped=1),),
@@ -169,7 +172,7 @@ _TEXTS = {"env": "-S", "nix-shell": "--run", "npx": "-c", "npm": "-c"}
 
 
 class Inner(NamedTuple):
-    """What a program runs: the words of a command, or a text; the folder where, and whether that is elsewhere."""
+    """What a program runs: words or a text; in which folder, and whether that is another machine's."""
 
     words: list[str]
     text: str | None = None
@@ -179,6 +182,8 @@ class Inner(NamedTuple):
 
 def inner_of(name: str, words: list[str]) -> Inner | None:
     """Give what a command runs in its place; null for one that does its own work."""
+    if name == "command" and words[1:2] in (["-v"], ["-V"]):
+        return None
     flag = _TEXTS.get(name)
     if flag is not None and flag in words[:-1] and (name != "npm" or words[1] == "exec"):
         return Inner([], words[words.index(flag) + 1])

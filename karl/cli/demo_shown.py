@@ -12,10 +12,9 @@ from karl.cli.deeds import call_rows
 from karl.cli.render import one_line, plain, print_json, print_table
 from karl.cli.shown import print_verified
 from karl.demo.report import DemoReport
+from karl.reward.score import outcome_parts
+from karl.reward.signal import SIGNALS
 from karl.views.detail import Detail, call_tree
-
-#: Components of the outcome signal: 1 where it went well, 0 where not.
-OUTCOME_PARTS = ("r_no_correction", "r_no_redo", "r_build_pass", "r_session_continued")
 
 
 def show(report: DemoReport, *, as_json: bool) -> None:
@@ -44,7 +43,12 @@ def demo_json(report: DemoReport) -> dict[str, Any]:
         "data_dir": str(report.data_dir) if report.data_dir else None,
         "sessions": report.sessions,
         "turns": [
-            {**_row_json(turn), "signals": turn.score.signals, "weights": turn.score.weights}
+            {
+                **_row_json(turn),
+                "signals": turn.score.signals,
+                "weights": turn.score.weights,
+                "confidence": turn.score.confidence,
+            }
             for turn in report.turns
         ],
         "correction": _correction_json(report.corrected, report.correction) if report.corrected else None,
@@ -115,7 +119,7 @@ def _print_turns(report: DemoReport) -> None:
         ],
     )
     if report.turns:
-        click.echo("\nThe six signals of each, from 0 to 1:\n")
+        click.echo("\nThe signals of each, from 0 to 1; what could not be observed is not counted:\n")
         columns = ("signal", "weight", *(f"turn {number}" for number in range(1, len(report.turns) + 1)))
         print_table(columns, _signal_rows(report.turns))
 
@@ -124,21 +128,27 @@ def _signal_rows(turns: Sequence[Detail]) -> list[tuple[Any, ...]]:
     weights = turns[0].score.weights
     rows: list[tuple[Any, ...]] = [
         (name, weights.get(name), *(turn.score.signals.get(name) for turn in turns))
-        for name in turns[0].score.signals
+        for name in SIGNALS
+        if any(name in turn.score.signals for turn in turns)
     ]
-    return [*rows, ("reward", None, *(turn.score.reward for turn in turns))]
+    return [
+        *rows,
+        ("reward", None, *(turn.score.reward for turn in turns)),
+        ("confidence", None, *(turn.score.confidence for turn in turns)),
+    ]
 
 
 def _print_correction(report: DemoReport, turn: Detail) -> None:
     number = next(at for at, one in enumerate(report.turns, 1) if one.row.id == turn.row.id)
     before, now = turn.body.score, turn.score
-    parts = now.components
-    known = ", ".join(f"{name} {parts[name]:g}" for name in parts if name in OUTCOME_PARTS)
+    known = ", ".join(f"{name} {value:g}" for name, value in outcome_parts(now).items())
+    old = before.signals.get("outcome")
+    was = "nothing known" if old is None else f"{old:.4f}"
     click.echo(f"\nAfter turn {number} the user said: {one_line(report.correction, 100)}")
     click.echo(
         "A new record says so of the old one, which stays as it is. What is known of the outcome now:\n"
         f"  {plain(known)}\n"
-        f"  outcome {before.signals['outcome']:.4f} -> {now.signals['outcome']:.4f}, "
+        f"  outcome: {was} -> {now.signals['outcome']:.4f}, "
         f"reward {before.reward:.4f} -> {now.reward:.4f} (version {plain(now.version)})"
     )
 

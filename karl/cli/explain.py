@@ -18,10 +18,10 @@ def explain(settings: Settings, id_: str, *, as_json: bool) -> None:
     """Explain a score: signals, components, and the calls behind them.
 
     ID is a trajectory's id, a session's (each of its turns is explained), or the beginning of one. Each
-    signal stands with its value, its weight, how much of it was observed and what it adds to the reward; below
-    it the components it was made of, what each means here, and the numbers of the calls that made it so, as
-    `karl show` counts them. What could not be observed is left out, with the reason. At the end: how the score
-    came to be, annotation by annotation. docs/reward.md has the formulas.
+    signal stands with its value, its weight, how much of it was observed and what it adds to the reward;
+    below it the components it was made of, what each means here, and the numbers of the calls that made it
+    so, as `karl show` counts them. What could not be observed is left out, with the reason. At the end: how
+    the score came to be, annotation by annotation. docs/reward.md has the formulas.
     """
     from karl.cli.explain_shown import print_explanation  # noqa: PLC0415 - `--help` needs no database
     from karl.replay.explained import explain as explained  # noqa: PLC0415

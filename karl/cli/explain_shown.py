@@ -31,6 +31,8 @@ _SAID = {
     "ci_passed": ("CI failed", "CI passed"),
     "label": ("judged bad", "judged good"),
 }
+_NOTE_WIDTH = 200
+_ADDED = {"prior": "(unknown)", "chance": "(calibrated)"}
 #: Below this a person should not rely on a score alone.
 _UNSURE = 0.25
 
@@ -56,19 +58,13 @@ def print_explanation(told: Explanation) -> None:
 
 
 def _rows(told: Explanation) -> Iterator[Sequence[str | float | None]]:
-    """Give a row for each signal; what a calibration read adds nothing of its own, its chance does."""
+    """Give a row for each signal, and for what adds beside them."""
     for one in told.signals:
-        adds = None if told.calibrated and one.signal != "outcome" else one.contribution
+        adds = None if told.calibration and one.signal != "outcome" else one.contribution
         yield one.signal, one.value, one.weight, one.observed, adds
-    if told.calibrated:
-        yield "calibrated", told.calibrated.chance, None, None, told.calibrated.contribution
-    yield "together", None, None, None, None if told.unobserved else _sum(told)
-
-
-def _sum(told: Explanation) -> float:
-    return sum(one.contribution or 0.0 for one in told.signals) + (
-        told.calibrated.contribution if told.calibrated else 0.0
-    )
+    for each in told.added:
+        yield _ADDED[each.what], each.value, None, None, each.contribution
+    yield "together", None, None, None, told.reward - told.gap
 
 
 def _notes(told: Explanation) -> Iterator[str]:
@@ -80,16 +76,13 @@ def _notes(told: Explanation) -> Iterator[str]:
     if told.confidence is not None:
         unsure = "; do not rely on this score alone" if told.confidence < _UNSURE else ""
         yield f"confidence {told.confidence:.2f}: the share of what counts that was observed{unsure}"
-    if told.calibrated:
-        yield (
-            f"calibration {plain(told.calibrated.id or '?')}: from all signals but the outcome, the chance "
-            f"that the task got done is {told.calibrated.chance:.4f}"
-        )
+    if told.calibration:
+        yield f"calibration {plain(told.calibration)} reads all signals but the outcome as the chance above"
 
 
 def _signal(one: Explained) -> Iterator[str]:
     if one.value is None:
-        yield f"{one.signal}: left out, {one_line('; '.join(one.left_out), 160)}"
+        yield f"{one.signal}: left out, {one_line('; '.join(one.left_out), 200)}"
         return
     yield f"{one.signal} {one.value:.4f}" + (f" = {one.formula}" if one.formula else "")
     if not one.parts:
@@ -121,14 +114,15 @@ def _numbers(because: Because) -> str:
 def _step(step: Step, before: Step | None) -> str:
     change = "" if before is None else f" ({step.reward - before.reward:+.4f})"
     said = [*said_words(step.said), *_correction(step)]
-    by = f" by event {step.by} ({step.detector})" if step.by else ""
+    by = f" by {step.person or f'event {step.by} ({step.detector})'}" if step.by else ""
+    by += f' ("{one_line(step.note, _NOTE_WIDTH)}")' if step.note else ""
     text = f"{step.reward:.4f}{change:<10}  {moment(step.time_ms)}  {_WHAT[step.what]}"
     return plain(f"{text}{': ' + ', '.join(said) if said else ''}{by}, record {step.seq}")
 
 
 def _correction(step: Step) -> Iterator[str]:
-    if step.sure is not None:
-        yield f"a correction by {step.sure:.2f}"
+    if step.sure is not None and step.said.get("correction_detected"):
+        yield f"as far as can be told: {step.sure:.0%}"
     if step.classes:
         yield " and ".join(name.replace("_", " ") for name in step.classes)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, left_out, prompts_of, watched
+from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, left_out, prompts_of, read_of
 from karl.cli.main import pass_settings
 from karl.cli.render import print_json
 from karl.settings import Settings
@@ -237,9 +237,7 @@ def reward_calibration(
 
     with Figures(settings.views) as views:
         found = chosen(views, settings, version, filters)
-        known = known_turns(found)
-        readings = watched("reading", views.readings(settings.ledger, known), len(known))
-        agents = reliability_of(found, readings, by)
+        agents = reliability_of(found, read_of(views, settings, known_turns(found)), by)
     if as_json:
         print_json({"version": found.version, **left_out(found), "by": by, "agents": agents})
         return

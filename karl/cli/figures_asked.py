@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,7 +16,7 @@ from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.figures.chosen import Chosen
-    from karl.views.figures import Figures, Measured
+    from karl.views.figures import Figures, Measured, Reading
 
 #: Columns of a plot that is not printed on a terminal, and the most of one that is.
 WIDTH_PIPED, WIDTH_MAX = 80, 120
@@ -71,7 +71,10 @@ def chosen(views: Figures, settings: Settings, version: str | None, filters: Map
             f"karl: {count:,} turns scored {how} are left out (`karl backfill` scores anew){hint}", err=True
         )
     if found.unobserved:
-        click.echo(f"karl: {found.unobserved:,} turns in which nothing happened are left out", err=True)
+        click.echo(
+            f"karl: {found.unobserved:,} turns in which nothing happened that is scored are left out",
+            err=True,
+        )
     if not found.turns:
         click.echo("karl: no turn fits", err=True)
     return found
@@ -93,6 +96,17 @@ def turns_of(views: Figures, filters: Mapping[str, Any], *, words: bool = False)
 def prompts_of(views: Figures, trajectories: Iterable[str]) -> dict[str, str | None]:
     """Give the beginnings of the prompts of a few trajectories, by id."""
     return {one: views.trajectory(one).prompt for one in trajectories}
+
+
+def read_of(views: Figures, settings: Settings, rows: Sequence[Measured]) -> Iterator[Reading]:
+    """Read turns from the ledger, and show how many; exits 1 at the end of the command if some can not be read."""
+    damaged: list[str] = []
+    yield from watched("reading", views.readings(settings.ledger, rows, damaged), len(rows))
+    if damaged:
+        click.echo(
+            f"karl: {len(damaged):,} turns can not be read, and are left out (`karl verify`)", err=True
+        )
+        click.get_current_context().call_on_close(lambda: sys.exit(1))
 
 
 def watched(what: str, items: Iterable[_One], total: int) -> Iterator[_One]:

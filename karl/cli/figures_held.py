@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from karl.cli.figures_asked import plot_width, shows_braille
-from karl.cli.figures_shown import NAME_WIDTH, agent_heading, mean, share
-from karl.cli.render import one_line, print_table
+from karl.cli.figures_shown import NAME_WIDTH, agent_heading, mean, share, table
+from karl.cli.render import one_line
 from karl.evaluation.chances import Truth
 from karl.figures import plot
 from karl.figures.diversity import Diversity
@@ -49,12 +49,12 @@ def print_reliability(agents: Sequence[Reliability], by: str, *, draw: bool) -> 
 
 def _print_truth(one: Reliability, found: Truth) -> None:
     brier = found.brier
-    interval = "" if brier.low is None else f" ({brier.low:.3f} to {brier.high:.3f})"
+    interval = "" if brier.low is None else f" ({brier.low:.3f}-{brier.high:.3f})"
     click.echo(f"Brier {brier.value:.3f}{interval}; always saying the base rate {found.constant:.3f}")
     click.echo(f"ECE   {found.ece:.3f}; true chances come to {found.perfect:.3f} on so few")
     if one.auroc is not None:
         low, high = one.auroc.low, one.auroc.high
-        click.echo(f"AUROC {one.auroc.value:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})"))
+        click.echo(f"AUROC {one.auroc.value:.3f}" + ("" if low is None else f" ({low:.3f}-{high:.3f})"))
     if one.calibrated < one.known:
         click.echo(f"{one.known - one.calibrated:,} of these rewards were not calibrated: no chances yet")
 
@@ -67,7 +67,7 @@ def draw_reliability(found: Truth) -> None:
 
 
 def _print_standings(groups: Sequence[Standing], by: str) -> None:
-    print_table(
+    table(
         (by, "turns", "reward", "spread", "least", "most", "z", "flags"),
         [
             (
@@ -92,7 +92,7 @@ def print_diversity(agents: Sequence[Diversity]) -> None:
     """Print how varied each agent's work is."""
     for one in agents:
         agent_heading(one.agent, one.turns, one.sessions)
-        print_table(
+        table(
             ("of", "n", "kinds", "effective number", "most frequent"),
             [
                 (name, found.n, found.kinds, _effective(found), _most(found, name))
@@ -112,15 +112,17 @@ def print_diversity(agents: Sequence[Diversity]) -> None:
 def _effective(found: Variety) -> str:
     if found.effective is None or found.low is None or found.high is None:
         return f"{found.effective or 0:.1f}"
-    return f"{found.effective:.1f} ({found.low:.1f} to {found.high:.1f})"
+    return f"{found.effective:.1f} ({found.low:.1f}-{found.high:.1f})"
 
 
 def _most(found: Variety, name: str) -> str:
-    shown = 24 if name == "prompts" else NAME_WIDTH
-    return ", ".join(
-        f"{one_line(kind if name != 'files' else '…' + kind[-shown:], shown)} {count}"
-        for kind, count in list(found.most.items())[:3]
-    )
+    """Name the most frequent; of a path its end says more than its beginning."""
+    shown = []
+    for kind, count in list(found.most.items())[:3]:
+        is_cut = name == "files" and len(kind) > NAME_WIDTH
+        text = "…" + kind[1 - NAME_WIDTH :] if is_cut else kind
+        shown.append(f"{one_line(text, NAME_WIDTH)} {count}")
+    return ", ".join(shown)
 
 
 def print_fingerprint(agent: str, found: Fingerprint, drift: Drift | None, compared: Compared | None) -> None:
@@ -130,8 +132,8 @@ def print_fingerprint(agent: str, found: Fingerprint, drift: Drift | None, compa
     rows: list[tuple[Any, ...]] = [
         (LETTERS[letter], share(one), one.n) for letter, one in found.deeds.items() if one.hits
     ]
-    print_table(("of all acts", "share", "acts"), rows)
-    print_table(
+    table(("of all acts", "share", "acts"), rows)
+    table(
         ("what", "share", "of"),
         [(_SHARES[name], share(one), one.n) for name, one in found.shares.items() if one.n],
     )

@@ -15,9 +15,10 @@ from karl.cli.figures_shown import (
     print_health,
     print_quality,
     share,
+    table,
     trend,
 )
-from karl.cli.render import one_line, plain, print_table
+from karl.cli.render import one_line, plain
 from karl.figures.attention import Finding, Lately
 from karl.figures.report import GROUPS_MAX, Report
 
@@ -42,7 +43,7 @@ def print_digest(lately: Sequence[Lately], findings: Sequence[Finding], days: in
             ),
         )
     ]  # fmt: skip
-    print_table(("agent", "when", "turns", "reward", "failed calls", "corrected"), rows, short=("agent",))
+    table(("agent", "when", "turns", "reward", "failed calls", "corrected"), rows, short=("agent",))
     click.echo()
     print_findings(findings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from karl.cli.figures_asked import filtered, turns_of, watched
+from karl.cli.figures_asked import filtered, read_of, turns_of
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
 from karl.cli.render import print_json
@@ -37,8 +37,7 @@ def diversity(settings: Settings, *, as_json: bool, **filters: Any) -> None:
 
     with Figures(settings.views) as views:
         rows = list(turns_of(views, filters, words=True))
-        readings = watched("reading", views.readings(settings.ledger, rows), len(rows))
-        agents = diversity_of(by_agent(rows), readings)
+        agents = diversity_of(by_agent(rows), read_of(views, settings, rows))
     if as_json:
         print_json({"agents": agents})
         return
@@ -86,7 +85,7 @@ def fingerprint(
         if session is not None:
             filters["agent"] = views.session(session).agent
         rows = list(turns_of(views, filters))
-        traces = _traces(watched("reading", views.readings(settings.ledger, rows), len(rows)))
+        traces = _traces(read_of(views, settings, rows))
     shown: list[tuple[str, Fingerprint, Drift | None, Compared | None]] = []
     for agent, turns in traces.items():
         if session is not None:

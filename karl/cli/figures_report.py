@@ -35,12 +35,13 @@ def health_digest(
     Example: karl health-digest --days 1 --check
     """
     from karl.figures.attention import findings_of, lately_of  # noqa: PLC0415 - `--help` needs no database
+    from karl.figures.health import health_of  # noqa: PLC0415
     from karl.views.figures import Figures  # noqa: PLC0415
 
     with Figures(settings.views) as views:
         found = chosen(views, settings, version, filters)
     lately = lately_of(found, days, _end(filters))
-    findings = findings_of(found, lately, by)
+    findings = findings_of(found, lately, health_of(found, by), by)
     if as_json:
         print_json({"version": found.version, **left_out(found), "agents": lately, "findings": findings})
     else:

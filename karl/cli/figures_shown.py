@@ -11,10 +11,10 @@ from karl.cli.deeds import heading
 from karl.cli.figures_asked import plot_width, shows_braille
 from karl.cli.render import one_line, print_table
 from karl.figures import plot
-from karl.figures.change import VALUES_MIN, Trend
+from karl.figures.change import ALPHA, VALUES_MIN, Trend
 from karl.figures.days import AgentDays, day_name
+from karl.figures.difficulty import PARTS, AgentDifficulty, Task
 from karl.figures.difficulty import TURNS_MIN as TASK_TURNS_MIN
-from karl.figures.difficulty import AgentDifficulty
 from karl.figures.health import Health
 from karl.figures.numbers import Mean, Share
 from karl.figures.quality import TURNS_MIN, AgentQuality, Grade, Graded
@@ -23,30 +23,36 @@ from karl.figures.quality import TURNS_MIN, AgentQuality, Grade, Graded
 NAME_WIDTH = 32
 
 
-def mean(found: Mean, digits: int = 3) -> str:
-    """Give a mean with its interval: `0.712 (0.690 to 0.734)`; `-` of none."""
+def mean(found: Mean, digits: int = 2) -> str:
+    """Give a mean with its interval: `0.71 (0.69-0.73)`; `-` of none."""
     if found.mean is None:
         return "-"
     if found.low is None or found.high is None:
         return f"{found.mean:.{digits}f} (1 session)"
-    return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    return f"{found.mean:.{digits}f} ({found.low:.{digits}f}-{found.high:.{digits}f})"
 
 
 def share(found: Share) -> str:
-    """Give a share with its interval: `12 % (8 to 17)`; `-` of none."""
+    """Give a share with its interval: `12 % (8-17)`; `-` of none."""
     if found.share is None or found.low is None or found.high is None:
         return "-"
-    return f"{100 * found.share:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f})"
+    return f"{100 * found.share:.0f} % ({100 * found.low:.0f}-{100 * found.high:.0f})"
 
 
 def trend(found: Trend, p: float | None = None) -> str:
-    """Give a trend in words; `p` in the place of its own chance."""
+    """Give a trend in words, by its own chance or, among many, by `p`: `falls 0.021/week (p 0.003)`."""
     if found.slope is None or found.p is None:
-        return f"too few sessions ({found.n} of {VALUES_MIN})"
+        return f"too few ({found.n} of {VALUES_MIN} sessions)"
     chance = found.p if p is None else p
-    if found.direction == "steady":
-        return f"no trend to be seen (p {chance:.2f})"
-    return f"{found.direction} {abs(found.slope):.3f} a week (p {chance:.3f})"
+    if found.direction == "steady" or chance >= ALPHA:
+        return f"no trend (p {chance:.2f})"
+    way = "rises" if found.direction == "rising" else "falls"
+    return f"{way} {abs(found.slope):.3f}/week (p {chance:.3f})"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, short: Sequence[str] = ()) -> None:
+    """Print a table in which only the columns in `short` give way: half a figure would be another one."""
+    print_table(columns, rows, whole=[column for column in columns if column not in short], short=short)
 
 
 def agent_heading(agent: str, turns: int, sessions: int | None = None) -> None:
@@ -59,12 +65,11 @@ def print_days(agents: Sequence[AgentDays], *, draw: bool) -> None:
     """Print each agent's days, and draw them."""
     for one in agents:
         agent_heading(one.agent, one.reward.n, one.reward.groups)
-        print_table(
+        table(
             ("day", "turns", "sessions", "reward"),
-            [(day.day, day.reward.n, day.reward.groups, mean(day.reward)) for day in one.days],
-            whole=("day",),
+            [(day.day, day.reward.n, day.reward.groups, mean(day.reward, 3)) for day in one.days],
         )
-        click.echo(f"all {mean(one.reward)}; {trend(one.trend)}")
+        click.echo(f"all {mean(one.reward, 3)}; {trend(one.trend)}")
         if draw and len(one.days) > 1:
             draw_days(one)
 
@@ -84,7 +89,7 @@ def print_quality(
     agents: Sequence[AgentQuality], turns: Sequence[Sequence[Graded]], prompts: Mapping[str, str | None]
 ) -> None:
     """Print each agent's grades, and under them the turns chosen."""
-    print_table(
+    table(
         ("agent", "turns", "reward", "quartiles", "high", "medium", "low", "failed calls", "corrected"),
         [_quality_row(one) for one in agents],
         short=("agent",),
@@ -94,10 +99,10 @@ def print_quality(
             click.echo(f"{one_line(one.agent, 40)}: too few turns for grades ({one.reward.n} of {TURNS_MIN})")
         if some:
             heading(one_line(one.agent, 40))
-            print_table(
+            table(
                 ("trajectory", "grade", "place", "reward", "confidence", "against it", "prompt"),
                 [(*_graded_row(turn), one_line(prompts[turn.id] or "-", NAME_WIDTH)) for turn in some],
-                whole=("trajectory",),
+                short=("against it", "prompt"),
             )
 
 
@@ -134,40 +139,31 @@ _AGAINST = {
 
 
 def print_health(groups: Sequence[Health], by: str, limit: int) -> None:
-    """Print agents, each followed by its largest groups."""
+    """Print agents, each with its largest groups below it."""
     shown, more = _largest(groups, limit)
-    print_table(
-        (
-            "agent",
-            by,
-            "turns",
-            "sessions",
-            "reward",
-            "process",
-            "calls",
-            "failed calls",
-            "corrected",
-            "trend",
-        ),
-        [
-            (
-                one_line(one.agent, NAME_WIDTH) if one.name is None else "",
-                "all" if one.name is None else one_line(one.name, NAME_WIDTH),
-                one.reward.n,
-                one.reward.groups,
-                mean(one.reward),
-                mean(one.process),
-                f"{one.calls.mean:.1f}" if one.calls.mean is not None else "-",
-                share(one.failed),
-                f"{one.corrected.hits} of {one.corrected.n}",
-                trend(one.trend, one.p),
-            )
-            for one in shown
-        ],
-        short=("agent", by),
-    )
+    for agent in dict.fromkeys(one.agent for one in shown):
+        own = [one for one in shown if one.agent == agent]
+        agent_heading(agent, own[0].reward.n, own[0].reward.groups)
+        table(
+            (by, "turns", "reward", "process", "calls", "failed calls", "corrected", "trend"),
+            [_health_row(one) for one in own],
+            short=(by,),
+        )
     if more:
-        click.echo(f"… {more:,} more with fewer turns (`karl health --limit`, --json)")
+        click.echo(f"\n… {more:,} more groups with fewer turns (`karl health --limit`, --json)")
+
+
+def _health_row(one: Health) -> tuple[Any, ...]:
+    return (
+        "all" if one.name is None else one_line(one.name, NAME_WIDTH),
+        one.reward.n,
+        mean(one.reward),
+        "-" if one.process.mean is None else f"{one.process.mean:.2f}",
+        "-" if one.calls.mean is None else f"{one.calls.mean:.1f}",
+        share(one.failed),
+        f"{one.corrected.hits}/{one.corrected.n}",
+        trend(one.trend, one.p),
+    )
 
 
 def _largest(groups: Sequence[Health], limit: int) -> tuple[list[Health], int]:
@@ -198,27 +194,27 @@ def print_difficulty(
         if not one.tasks:
             click.echo(f"none of them has a {by}")
             continue
-        columns = (by or "first turn", "turns", "difficulty", "reward", "length", "failures", "corrected")
-        print_table(
-            (*columns, "redone", "calls", *(() if by else ("prompt",))),
+        table(
+            (by or "first turn", "turns", "difficulty", *PARTS, "calls", *(() if by else ("prompt",))),
             [
-                (
-                    task.first if task.name is None else one_line(task.name, NAME_WIDTH),
-                    task.difficulty.n,
-                    f"{task.difficulty.mean or 0:.2f}"
-                    if task.difficulty.n == 1
-                    else mean(task.difficulty, 2),
-                    *(_part(task.parts, name) for name in ("reward", "length", "failures", *columns[6:])),
-                    _part(task.parts, "redone"),
-                    f"{task.calls:g}",
-                    *(() if by else (one_line(prompts[task.first] or "-", NAME_WIDTH),)),
-                )
+                (*_task_row(task), *(() if by else (one_line(prompts[task.first] or "-", NAME_WIDTH),)))
                 for task in one.tasks[:limit]
             ],
-            whole=() if by else (columns[0],),
+            short=(by or "prompt",),
         )
         if len(one.tasks) > limit:
             click.echo(f"… {len(one.tasks) - limit:,} more, less hard (--limit)")
+
+
+def _task_row(task: Task) -> tuple[Any, ...]:
+    hard = task.difficulty
+    return (
+        task.first if task.name is None else one_line(task.name, NAME_WIDTH),
+        hard.n,
+        f"{hard.mean or 0:.2f}" if hard.groups == 1 else mean(hard),
+        *(_part(task.parts, name) for name in PARTS),
+        f"{task.calls:g}",
+    )
 
 
 def _part(parts: dict[str, float], name: str) -> str:

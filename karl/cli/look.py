@@ -67,7 +67,7 @@ def sessions(
 
     Conditions add up. --search finds words, and parts of words, in the first 4,000 characters of prompts,
     in any case; it reads every prompt there is: 0.4 s for 300,000 turns. --sort by anything but
-    the last activity looks at every session that the conditions leave.
+    the last activity looks at every session that the conditions leave. Rewards compare within one agent only.
     """
     from karl.cli import shown  # noqa: PLC0415 - `--help` needs no database
     from karl.views.queries import Filter, Views  # noqa: PLC0415
@@ -81,6 +81,8 @@ def sessions(
         print_json(rows)
     elif rows:
         shown.print_sessions(rows, int(time.time() * 1000))
+        if sort == "reward" and len({row.agent for row in rows}) > 1:
+            click.echo("karl: rewards of different agents do not compare; --agent keeps to one", err=True)
     else:
         click.echo("no session fits")
 

@@ -204,7 +204,7 @@ def _print(report: ScanReport, *, applied: bool) -> None:
     elif report.annotations:
         click.echo(f"{report.annotations:,} annotations would be new; --apply writes them")
     else:
-        click.echo("nothing new: the ledger knows all of it")
+        click.echo("nothing new to write")
 
 
 def _row(each: Told) -> tuple[object, ...]:

@@ -32,7 +32,7 @@ _NAMED_MAX = 10
 @click.option(
     "--calibration",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Apply what `karl reward calibrate --file` wrote. Runs that it was learned from look too good by it.",
+    help="Apply what `karl reward calibrate --file` wrote; runs that taught it look too good by it.",
 )
 @click.option(
     "--draws", default=1000, show_default=True, type=click.IntRange(50, 20_000), help="Bootstrap draws."
@@ -58,11 +58,13 @@ def evaluate(
 ) -> None:
     """Hold the reward against runs whose outcome somebody judged.
 
-    PATH is a file or folder of labelled runs: JSONL (also .xz, .gz) with a run a line, labels.jsonl beside runs of
-    mini-SWE-agent or Vorflux, results of tau-bench. Each set is reported on its own: AUROC with its 95 %
-    interval, the share of pairs of one task that are ordered rightly, Brier score and calibration error,
-    each signal, and the differences to the baselines. The label, and what may carry it, never reaches the
-    reward. Ends with 1 when a line could not be read.
+    PATH is a file or folder of labelled runs: JSONL (also .xz, .gz) with a run a line, labels.jsonl beside
+    runs of mini-SWE-agent or Vorflux, results of tau-bench. Each set is reported on its own: AUROC with its
+    95 % interval, the share of pairs of one task that are ordered rightly, Brier score and calibration
+    error, each signal, and the differences to the baselines. The label, and what may carry it, never reaches
+    the reward. Ends with 1 when a line could not be read.
+
+    Example: karl reward evaluate runs/ --components
     """
     from karl.cli.reward_shown import show_set  # noqa: PLC0415 - numpy loads when needed
     from karl.evaluation.assess import FEWER_STEPS, assess  # noqa: PLC0415

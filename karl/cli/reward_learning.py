@@ -84,12 +84,13 @@ def calibrate(
     records = [report.record for report in reports if report.record is not None]
     if file:
         to_file(file, records)
-    if apply_:
-        _apply(settings, records)
     if as_json:
-        print_json({"agents": reports, "unreadable": found.damaged, "applied": apply_})
+        print_json({"agents": reports, "unreadable": found.damaged})
     else:
         show_learned(reports, unreadable=found.damaged)
+    if apply_:
+        _apply(settings, records)
+    if not as_json:
         _say_what_is_done(records, file, applied=apply_)
     sys.exit(1 if found.damaged else 0)
 

@@ -109,7 +109,7 @@ def _heading(report: SetReport) -> None:
     click.echo(click.style(plain(report.set), bold=True))
     click.echo(
         f"{report.runs:,} runs of {report.instances:,} tasks, {report.resolved:,} got it done ({share}); "
-        f"{report.delivered_runs:,} changed a source file, of them {report.delivered_resolved:,} did; "
+        f"{report.delivered_runs:,} changed a source file ({report.delivered_resolved:,} got it done); "
         f"{report.pairs:,} pairs of one task"
     )
     if len(report.agents) > 1:

@@ -184,6 +184,7 @@ def detail_json(whole: Detail) -> dict[str, Any]:
         "place": whole.row.place._asdict(),
         "score": whole.score,
         "advantage": whole.row.advantage,
+        "expected": whole.row.expected,
         "flags": whole.row.flags,
         "later": [{**msgspec.structs.asdict(item), "place": item.place._asdict()} for item in whole.later],
         "diffs": [
@@ -229,8 +230,8 @@ def agent(row: SessionRow | TrajectoryRow) -> str:
     return f"{row.agent}{version}" + (f" with {row.model}" if row.model else "")
 
 
-def flags(known: dict[str, bool | None]) -> str:
-    """Name what is known of a turn's outcome; what nobody said is left out."""
+def flags(known: dict[str, bool | None], classes: Sequence[str] = ()) -> str:
+    """Name what is known of a turn's outcome; what nobody said is left out. `classes` are a correction's."""
     words = {
         "correction_detected": ("corrected", "not corrected"),
         "redo_detected": ("redone", "not redone"),
@@ -242,7 +243,10 @@ def flags(known: dict[str, bool | None]) -> str:
         "ci_passed": ("CI passed", "CI failed"),
         "label": ("judged good", "judged bad"),
     }
-    return ", ".join(words[name][not value] for name, value in known.items() if value is not None)
+    said = {name: words[name][not value] for name, value in known.items() if value is not None}
+    if classes and known.get("correction_detected"):
+        said["correction_detected"] += f" ({', '.join(one_line(each, 40) for each in classes)})"
+    return ", ".join(said.values())
 
 
 def _size(count: int) -> str:

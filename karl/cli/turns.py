@@ -11,7 +11,9 @@ from karl.cli.moments import moment
 from karl.cli.render import plain, print_table
 from karl.cli.shown import agent, flags
 from karl.replay.story import Deed, Story, story
+from karl.schema.record import Score
 from karl.views.detail import Detail, call_tree
+from karl.views.queries import TrajectoryRow
 
 
 def print_trajectory(whole: Detail, *, full: bool, diffs: bool) -> None:
@@ -85,11 +87,22 @@ def _score(whole: Detail) -> None:
     weights = score.weights
     print_table(("signal", "value", "weight"), [(n, v, weights.get(n)) for n, v in score.signals.items()])
     click.echo(
-        f"\nreward {score.reward:.4f} (version {plain(score.version)}), advantage {row.advantage:+.4f} "
-        f"in domain {plain(row.domain)}; `karl explain {plain(row.id)}` says why"
+        f"\nreward {score.reward:.4f} (version {plain(score.version)}{_sure(score)}); `karl explain "
+        f"{plain(row.id)}` says why\n"
+        f"advantage {row.advantage:+.4f}: {row.expected:.4f} is expected of {plain(row.agent)} {_group(row)}"
     )
-    click.echo(f"said later: {flags(row.flags) or 'nothing'}")
+    click.echo(f"known of the outcome: {flags(row.flags, row.correction_classes) or 'nothing'}")
     for later in whole.later:
         by = f"by event {later.by} ({later.detector})" if later.by else "a new score"
         click.echo(plain(f"  {later.kind} in record {later.place.seq}: {by}, reward {later.reward:.4f}"))
     click.echo(f"record {row.place.seq} in {row.place.segment}, bytes {row.place.offset} to {row.place.end}")
+
+
+def _sure(score: Score) -> str:
+    """Say how much of what counts was observed, where the version says so."""
+    return "" if score.confidence is None else f", confidence {score.confidence:.2f}"
+
+
+def _group(row: TrajectoryRow) -> str:
+    """Say what a reward is compared with: never another agent's."""
+    return f"in domain {plain(row.domain)}" + (f", over {row.runs} runs of this task" if row.runs > 1 else "")

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from karl.evaluation.chances import Truth, truth
-from karl.evaluation.learned import Elsewhere, Learned, cross_validated, from_elsewhere
+from karl.evaluation.learned import Elsewhere, Learned, cross_validated, from_elsewhere, table
 from karl.evaluation.ranking import (
     DRAWS,
     Estimate,
@@ -81,8 +81,8 @@ class SetReport(msgspec.Struct, frozen=True):
     differences: dict[str, Difference]
     signals: list[FeatureReport]
     components: list[FeatureReport]
-    learned: Learned | None
-    elsewhere: Elsewhere | None
+    learned: Learned | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def assess(
@@ -99,17 +99,16 @@ def assess(
     sets: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         sets[run.set].append(run)
+    sheets = {name: Sheet(sets[name], draws=draws, seed=seed) for name in sorted(sets)}
+    tables = {name: table(sheet.scores(version), sheet.labels, sheet.draws) for name, sheet in sheets.items()}
     reports = []
-    for done, name in enumerate(sorted(sets)):
+    for done, (name, sheet) in enumerate(sheets.items()):
         if progress:
-            progress(done, len(sets), name)
-        sheet = Sheet(sets[name], draws=draws, seed=seed)
-        others = [run for run in runs if run.set != name]
-        reports.append(
-            _one_set(
-                name, sheet, others, version=version, baselines=baselines, calibrations=calibrations or {}
-            )
-        )
+            progress(done, len(sheets), name)
+        report = _one_set(name, sheet, version=version, baselines=baselines, calibrations=calibrations or {})
+        others = [one for other, one in tables.items() if other != name]
+        learned, elsewhere = cross_validated(sheet, tables[name]), from_elsewhere(tables[name], others)
+        reports.append(msgspec.structs.replace(report, learned=learned, elsewhere=elsewhere))
     return reports
 
 
@@ -121,7 +120,6 @@ def title(score: str) -> str:
 def _one_set(
     name: str,
     sheet: Sheet,
-    others: Sequence[Run],
     *,
     version: str,
     baselines: Sequence[str],
@@ -147,8 +145,6 @@ def _one_set(
         differences={one: _difference(sheet, ours, values) for one, values in theirs.items()},
         signals=_features(sheet, columns(scored, signals=True)),
         components=_features(sheet, columns(scored, signals=False)),
-        learned=cross_validated(sheet, version),
-        elsewhere=from_elsewhere(sheet, Sheet(others, draws=1, seed=0), version) if others else None,
     )
 
 

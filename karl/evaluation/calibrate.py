@@ -14,6 +14,7 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
+from karl.errors import Refused
 from karl.evaluation.learned import (
     EACH_MIN,
     RUNS_MIN,
@@ -28,6 +29,7 @@ from karl.evaluation.learned import (
 from karl.evaluation.ranking import DRAWS
 from karl.evaluation.runs import Run
 from karl.evaluation.scoring import Sheet
+from karl.reward.score import VERSIONS
 from karl.schema.record import CalibrationBody
 
 #: Told the agent that is looked at, how many are done and how many there are.
@@ -55,7 +57,12 @@ def calibrate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[AgentReport]:
-    """Learn from runs, agent by agent; `known` says what told each agent's outcomes, labels when null."""
+    """Learn from runs, agent by agent; `known` says what told each agent's outcomes, labels when null.
+
+    Raises Refused for a version of the reward that takes no calibration, KarlError for none at all.
+    """
+    if not takes_calibration(version):
+        raise Refused(f"version {version} of the reward takes no calibration; say --version")
     agents: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         agents[run.agent].append(run)
@@ -68,6 +75,14 @@ def calibrate(
         sheet = Sheet(mine, draws=draws, seed=seed)
         reports.append(_learn(agent, sheet, version=version, known=told, now_ms=now_ms))
     return reports
+
+
+def takes_calibration(version: str) -> bool:
+    """Say whether a version's reward hangs on what a calibration says; of one that there is not, it does."""
+    reward = VERSIONS.get(version)
+    return reward is None or reward.compose({}, reward.WEIGHTS, 0.0) != reward.compose(
+        {}, reward.WEIGHTS, 1.0
+    )
 
 
 def _learn(agent: str, sheet: Sheet, *, version: str, known: dict[str, int], now_ms: int) -> AgentReport:

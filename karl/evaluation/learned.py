@@ -29,7 +29,7 @@ FEATURES = tuple(name for name in SIGNALS if name != "outcome")
 FOLDS = 5
 #: Fewer runs, or fewer of either outcome, than these are too few to learn from.
 RUNS_MIN, EACH_MIN = 40, 10
-#: How strongly the weights of features are drawn to 0; the least log loss over inner folds decides.
+#: How strongly the weights of features are drawn to 0; the log loss over inner folds decides.
 STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0, math.inf)
 #: The same for the reward's own weight, in units of its spread.
 _REWARD_STRENGTH = 1.0
@@ -92,15 +92,12 @@ def enough(labels: Flags) -> bool:
     return len(labels) >= RUNS_MIN and min(resolved, len(labels) - resolved) >= EACH_MIN
 
 
-def cross_validated(sheet: Sheet, version: str) -> Learned | None:
+def cross_validated(sheet: Sheet, data: Table) -> Learned | None:
     """Learn from a set's runs, agent by agent, and judge what is said of runs that were not learned from.
 
     Agents with too few runs are learned from together; null where even that is too little.
     """
-    if not enough(sheet.labels):
-        return None
-    data = table(sheet.scores(version), sheet.labels, sheet.draws)
-    return judged(data, _by_agent(sheet))
+    return judged(data, _by_agent(sheet)) if enough(sheet.labels) else None
 
 
 def _by_agent(sheet: Sheet) -> list[Flags]:
@@ -121,27 +118,38 @@ class Elsewhere(msgspec.Struct, frozen=True):
     ece: float | None
 
 
-def from_elsewhere(here: Sheet, others: Sheet, version: str) -> Elsewhere | None:
-    """Learn from the runs of other sets and judge what is said of these; null where those are too few.
+def from_elsewhere(here: Table, others: Sequence[Table]) -> Elsewhere | None:
+    """Learn from other sets and judge what is said of this one; null where those are too few.
 
     It shows what a calibration would do to an agent that it was not made for: why it touches no other.
     """
-    if not enough(others.labels) or not len(here.labels):
+    if not others or not enough(np.concatenate([one.labels for one in others])):
         return None
-    theirs = table(others.scores(version), others.labels, others.draws)
-    mine = table(here.scores(version), here.labels, here.draws)
-    made = fitted(theirs, np.arange(len(theirs.labels)))
-    columns_of = {name: mine.features[:, at] for at, name in enumerate(mine.names)}
-    unseen = np.full(len(here.labels), np.nan)
-    said = made.chances(np.column_stack([columns_of.get(name, unseen) for name in theirs.names]))
+    theirs = _joined(others)
+    said = fitted(theirs, np.arange(len(theirs.labels))).chances(_aligned(here, theirs.names))
     found = truth(said, here.labels, here.draws)
     return Elsewhere(
-        sets=len({run.set for run in others.runs}),
+        sets=len(others),
         auroc=auroc_estimate(said, here.labels, here.draws),
-        auroc_gain=auroc_difference(said, mine.fixed, here.labels, here.draws),
-        brier_gain=weighted_mean((mine.fixed - here.labels) ** 2 - (said - here.labels) ** 2, here.draws),
+        auroc_gain=auroc_difference(said, here.fixed, here.labels, here.draws),
+        brier_gain=weighted_mean((here.fixed - here.labels) ** 2 - (said - here.labels) ** 2, here.draws),
         ece=found.ece if found else None,
     )
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """Put tables under each other; groups of different tables stay different."""
+    names = tuple(dict.fromkeys(name for one in tables for name in one.names))
+    features = np.concatenate([_aligned(one, names) for one in tables])
+    groups = [f"{at}/{of}" for at, one in enumerate(tables) for of in one.draws.of.tolist()]
+    return Table(names, features, np.concatenate([one.labels for one in tables]), Draws(groups, draws=1))
+
+
+def _aligned(data: Table, names: Sequence[str]) -> Floats:
+    """Give a table's features in another order; what it has not is unobserved."""
+    unseen = np.full(len(data.labels), np.nan)
+    found = {name: data.features[:, at] for at, name in enumerate(data.names)}
+    return np.column_stack([found.get(name, unseen) for name in names])
 
 
 def judged(data: Table, parts: Sequence[Flags] = ()) -> Learned:
@@ -150,7 +158,7 @@ def judged(data: Table, parts: Sequence[Flags] = ()) -> Learned:
     if weights.beats:
         return weights
     scale = _judged(data, parts, "scale", (math.inf,))
-    return scale if scale.beats else weights
+    return scale if scale.beats or scale.brier_gain.value >= weights.brier_gain.value else weights
 
 
 def _judged(data: Table, parts: Sequence[Flags], kind: Kind, strengths: Sequence[float]) -> Learned:
@@ -226,22 +234,29 @@ def _out_of_fold(data: Table, places: Places, strengths: Sequence[float]) -> tup
 
 
 def _best_strength(data: Table, places: Places, strengths: Sequence[float]) -> float:
-    """Choose the strength whose models have the least log loss on inner folds."""
+    """Choose the greatest strength that does not surely lose: within one standard error of the least loss.
+
+    (Breiman and others 1984.) So a feature gets a weight where the inner folds are sure of it.
+    """
     if len(strengths) == 1:
         return strengths[0]
     folds = fold_of(data.draws.of[places], data.labels[places])
-    losses = [
-        sum(_loss(data, places[folds != fold], places[folds == fold], strength) for fold in range(FOLDS))
-        for strength in strengths
-    ]
-    return strengths[int(np.argmin(losses))]
+    losses = np.array([_losses(data, places, folds, strength) for strength in strengths])
+    best = losses[np.argmin(losses.sum(axis=1))]
+    behind = losses - best
+    error = behind.std(axis=1) * math.sqrt(len(places))
+    return max(one for one, lost, by in zip(strengths, behind.sum(axis=1), error, strict=True) if lost <= by)
 
 
-def _loss(data: Table, train: Places, test: Places, strength: float) -> float:
-    if not len(train) or not len(test):
-        return 0.0
-    said = np.clip(_fit(data, train, strength).chances(data.features[test]), 1e-6, 1 - 1e-6)
-    return float(-np.where(data.labels[test], np.log(said), np.log1p(-said)).sum())
+def _losses(data: Table, places: Places, folds: Places, strength: float) -> Floats:
+    """Give each run's log loss by a model that has not seen its fold."""
+    said = np.full(len(places), 0.5)
+    for fold in range(FOLDS):
+        test = folds == fold
+        if test.any() and not test.all():
+            said[test] = _fit(data, places[~test], strength).chances(data.features[places[test]])
+    said = np.clip(said, 1e-6, 1 - 1e-6)
+    return np.where(data.labels[places], -np.log(said), -np.log1p(-said))
 
 
 def fold_of(groups: Places, labels: Flags) -> Places:

@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -25,7 +25,7 @@ from karl.session.vocabulary import clean_text, truth
 #: Told the file that is read now, and the runs read so far.
 Progress = Callable[[object, int], None]
 
-_OPEN: dict[str, Callable[..., BinaryIO]] = {".xz": lzma.open, ".gz": gzip.open}
+_OPEN: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
 _LINES = tuple(name + packed for name in (".jsonl", ".ndjson") for packed in ("", *_OPEN))
 #: What stands beside runs in a folder and is read with them, or is no run.
 _LABELS = "labels.jsonl"

@@ -19,8 +19,8 @@ from karl.schema.trajectory import Calls, CallStatus, Timing, ToolCall, Trajecto
 from karl.session.moments import iso
 from karl.session.vocabulary import canonical, clean_text, key_params, truth, whole
 
-#: Calls that are a run's own end, as a tool or alone as a command: that there is one, and which, tells how the
-#: run ended (`submit`, `exit_cost`).
+#: Calls that are a run's own end, as a tool or alone as a command: that there is one, and which
+#: (`submit`, `exit_cost`), tells how the run ended.
 _ENDS = re.compile(r"submit(_\w+)?|finish|exit_\w+|attempt_completion|final_answer|complete_task")
 #: Texts by which a shell command is one.
 _MARKS = ("COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "MINI_SWE_AGENT_FINAL_OUTPUT")

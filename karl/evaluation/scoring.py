@@ -20,6 +20,7 @@ class Sheet:
 
     def __init__(self, runs: Sequence[Run], *, draws: int, seed: int) -> None:
         self.runs = runs
+        self._plain: dict[str, list[Score]] = {}
         self.labels: Flags = np.array([run.label for run in runs], dtype=bool)
         self.draws = Draws([run.instance for run in runs], draws=draws, seed=seed)
         facts = [seen(run.trajectory) for run in runs]
@@ -29,7 +30,11 @@ class Sheet:
 
     def scores(self, version: str, calibrations: Mapping[str, Calibration] | None = None) -> list[Score]:
         """Score every run; what is usual for its agent is taken from the agent's other runs here."""
-        return score_all(self.runs, version, calibrations or {})
+        if calibrations:
+            return score_all(self.runs, version, calibrations)
+        if version not in self._plain:
+            self._plain[version] = score_all(self.runs, version, {})
+        return self._plain[version]
 
 
 def score_all(

@@ -25,9 +25,9 @@ def pieces(group: Group) -> Iterator[Piece | LeftOut]:
 def record(turn: Chosen) -> Trajectory:
     """Give a trajectory as schema v2 has it outside the ledger: with its flags, reward and advantage."""
     known, score = turn.body.trajectory, turn.score
-    said = {name: flag for name, flag in turn.row.flags.items() if flag is not None}
+    said = turn.row.known
     signals = {f"{name}_score": score.signals[name] for name in _SIGNALS if name in score.signals}
-    annotated = any(getattr(known.outcome, name) is not flag for name, flag in said.items())
+    annotated = any(getattr(known.outcome, name) != flag for name, flag in said.items())
     outcome = msgspec.structs.replace(
         known.outcome,
         annotation_status="annotated" if annotated else known.outcome.annotation_status,

@@ -25,8 +25,8 @@ from karl.schema.event import ASSISTANT_MESSAGE, TRANSCRIPT, Payload, decode_eve
 from karl.schema.record import TrajectoryBody
 from karl.schema.trajectory import ToolCall, Usage
 from karl.session.calls import Call, Calls, Step, as_tool_call, text_of
-from karl.session.prompts import prompt_kind
 from karl.session.moments import RESULTS, known_time, moment
+from karl.session.prompts import prompt_kind
 from karl.session.vocabulary import clean_text, json_safe, parse_object, whole
 
 _NO_PAYLOAD = Payload()

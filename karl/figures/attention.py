@@ -9,7 +9,7 @@ import msgspec
 
 from karl.figures.chosen import DAY_MS, By, Chosen
 from karl.figures.days import reward_of
-from karl.figures.health import Health, health_of
+from karl.figures.health import Health
 from karl.figures.known import known_of
 from karl.figures.numbers import Mean, Share
 from karl.figures.quality import corrected_of, failed_of
@@ -69,9 +69,9 @@ def lately_of(chosen: Chosen, days: int, now_ms: int) -> list[Lately]:
     return out
 
 
-def findings_of(chosen: Chosen, lately: Sequence[Lately], by: By) -> list[Finding]:
+def findings_of(chosen: Chosen, lately: Sequence[Lately], health: Sequence[Health], by: By) -> list[Finding]:
     """Say what should be looked at, what got worse first."""
-    found = [*_falling(health_of(chosen, by), by), *_shares(lately)]
+    found = [*_falling(health, by), *_shares(lately)]
     for agent, rows in chosen.agents.items():
         found += _uncalibrated(agent, rows)
     found += [
@@ -90,7 +90,7 @@ def _falling(groups: Iterable[Health], by: By) -> list[Finding]:
             "worse",
             one.agent,
             f"rewards {'' if one.name is None else f'with {by} {one.name} '}fall by "
-            f"{-(one.trend.slope or 0):.3f} a week (p {one.p or 0:.3f})",
+            f"{-(one.trend.slope or 0):.3f}/week (p {one.p or 0:.3f})",
             f"karl health --by {by}",
         )
         for one in groups

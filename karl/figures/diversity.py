@@ -34,8 +34,14 @@ class Diversity(msgspec.Struct, frozen=True):
 def used_by(trajectory: Trajectory) -> Used:
     """Say what a turn used. A file counts once a turn, however often it was touched."""
     tools = Counter(call.tool_name for call in trajectory.trajectory.events)
-    acts = [act for one in acts_of(trajectory) for act in one]
-    programs = Counter(act.program for act in acts if act.program)
+    taken = acts_of(trajectory)
+    acts = [act for one in taken for act in one]
+    programs = Counter(
+        act.program
+        for call, one in zip(trajectory.trajectory.events, taken, strict=True)
+        for act in one
+        if act.program and act.program != call.tool_name
+    )
     files = dict.fromkeys((act.path for act in acts if act.path and act.does in _OF_FILES), 1)
     return Used(dict(tools), dict(programs), files)
 

@@ -35,17 +35,18 @@ class Report(msgspec.Struct, frozen=True):
 def report_of(chosen: Chosen, *, days: int, by: By, now_ms: int) -> Report:
     """Make all figures of the turns chosen."""
     lately = lately_of(chosen, days, now_ms)
+    health = health_of(chosen, by)
     return Report(
         chosen.version,
         chosen.others,
         chosen.unobserved,
         days,
         by,
-        findings_of(chosen, lately, by),
+        findings_of(chosen, lately, health, by),
         lately,
         [msgspec.structs.replace(one, turns=[]) for one in quality_of(chosen)],
         days_of(chosen),
-        health_of(chosen, by),
+        health,
         [
             msgspec.structs.replace(one, tasks=one.tasks and one.tasks[:GROUPS_MAX])
             for one in difficulty_of(chosen, by)

@@ -38,6 +38,8 @@ class Examination:
         self._top = str(repository.path)
         self._seen_s = max(self.history.newest_s, repository.touched_s)
         self._blame = lru_cache(maxsize=_BLAMED)(repository.blame)
+        #: Whether a turn worked in this very folder: then it is the project's repository, whatever is found.
+        self.is_home = False
 
     def findings(self, works: Sequence[Work]) -> list[Finding]:
         """Say of each turn that changed files here what became of them."""
@@ -74,7 +76,10 @@ class Examination:
 
     def _seen(self, work: Work) -> float:
         inside = work.cwd is not None and (work.cwd + "/").startswith(self._top + "/")
-        return self._now_s if inside and work.node == self._node else min(self._seen_s, self._now_s)
+        if inside and work.node == self._node:
+            self.is_home = True
+            return self._now_s
+        return min(self._seen_s, self._now_s)
 
 
 def spoken_for(

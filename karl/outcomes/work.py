@@ -22,6 +22,7 @@ from karl.session.vocabulary import parse_object
 _MADE = re.compile(r"^\[[^\]\n]{0,200}?\b([0-9a-f]{7,64})\] ", re.MULTILINE)
 #: A text that a shell command carries along, up to the word that ends it.
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)([A-Za-z_]\w{0,40})\1[^\n]*\n(.*?)\n[ \t]*\2[ \t]*(?=\n|$)", re.DOTALL)
+_DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 _PRINTED_MAX = 200
 _ANSWER_MAX = 200_000
 _DEPTH_MAX = 6
@@ -79,7 +80,7 @@ def work_of(body: TrajectoryBody, started_ms: int) -> Work:
         session=body.session,
         agent=body.agent,
         node=body.node,
-        cwd=cwd,
+        cwd=_absolute(cwd, None),
         started_s=started_ms // 1000,
         ended_s=max(body.time_ms, started_ms) // 1000,
         files=files,
@@ -151,10 +152,15 @@ def _carried(given: object) -> Iterator[str]:
 
 
 def _absolute(path: str | None, cwd: str | None) -> str | None:
-    """Give a path from the root, without `..`; null where nobody knows the folder."""
+    r"""Give a path from the root, without `..`; null where nobody knows the folder.
+
+    Of Windows, `D:\a\b` is `/d/a/b`, as its shells of git call it.
+    """
     if not path:
         return None
-    joined = PurePosixPath(cwd or "", path)
+    if cwd and _DRIVE.match(cwd):
+        path = path.replace("\\", "/")
+    joined = PurePosixPath(_posix(cwd) if cwd else "", _posix(path))
     if not joined.is_absolute():
         return None
     parts: list[str] = []
@@ -164,6 +170,11 @@ def _absolute(path: str | None, cwd: str | None) -> str | None:
         elif parts:
             parts.pop()
     return "/" + "/".join(parts)
+
+
+def _posix(path: str) -> str:
+    drive = _DRIVE.match(path)
+    return f"/{drive[1].lower()}/{path[3:]}".replace("\\", "/") if drive else path
 
 
 def _text_of(answer: object, depth: int = 0) -> str:

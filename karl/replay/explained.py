@@ -10,8 +10,9 @@ from typing import Literal
 import msgspec
 
 from karl.ledger.reader import read_at
-from karl.reward.evidence import Evidence, Part, evidence, shares
+from karl.reward.evidence import PRIOR, Evidence, Part, evidence, shares
 from karl.reward.score import CHANCE
+from karl.reward.signal import SIGNALS
 from karl.schema.record import AnnotationBody, Score, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.views.detail import Detail
@@ -23,6 +24,8 @@ _SAME = 1e-9
 #: Of a version of which nothing is known.
 _UNTOLD = Evidence("", [])
 _NOTHING_SAID = Outcome()
+#: What a prior is of.
+_UNKNOWN = 0.5
 
 
 class Explained(msgspec.Struct, frozen=True):
@@ -30,7 +33,7 @@ class Explained(msgspec.Struct, frozen=True):
 
     `share` is its weight against those of all that was observed, `observed` how much of it was (0 to 1).
     Value and contribution are null for a signal that could not be observed; `left_out` says why, or which
-    parts of it were not. One that a calibration read has the share 0: the calibration has it.
+    parts of it were not. One that a calibration read has the share 0: its chance has it.
     """
 
     signal: str
@@ -44,11 +47,15 @@ class Explained(msgspec.Struct, frozen=True):
     left_out: list[str] = []
 
 
-class Calibrated(msgspec.Struct, frozen=True):
-    """What a calibration made of the signals other than the outcome: the chance that the task got done."""
+class Added(msgspec.Struct, frozen=True):
+    """What adds to a reward beside the signals: the `prior`, or the `chance`.
 
-    id: str | None
-    chance: float
+    The prior is a little of what is unknown, with which a score begins; the chance that the task got done is
+    what a calibration made of all signals but the outcome.
+    """
+
+    what: Literal["prior", "chance"]
+    value: float
     share: float
     contribution: float
 
@@ -56,8 +63,9 @@ class Calibrated(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True):
     """How the score came to be: the record's own, then each change. `said` holds the flags that were said.
 
-    `sure` is how strong a correction was (0 to 1) and `classes` what kind, where a detector said so.
-    `late` is the last step where facts that came after the record were read with it.
+    `sure` is how strong a correction was (0 to 1) and `classes` what kind, where a detector said so; `person`
+    and `note` are those of a person's own word. `late` is the last step where facts that came after the
+    record were read with it.
     """
 
     what: Literal["record", "annotation", "score", "late"]
@@ -70,6 +78,8 @@ class Step(msgspec.Struct, frozen=True):
     said: dict[str, bool] = {}
     sure: float | None = None
     classes: list[str] = []
+    person: str = ""
+    note: str = ""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -77,7 +87,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
     Where it does not, `parts` tell what today's reading of the facts would give. `gap` is the reward,
     which is rounded to four decimals, less the sum of the contributions. `confidence` is how much of what
-    counts was observed, `unobserved` says that nothing was.
+    counts was observed, `unobserved` says that nothing was; `calibration` is the id of one that was applied.
     """
 
     trajectory: str
@@ -92,7 +102,8 @@ class Explanation(msgspec.Struct, frozen=True):
     signals: list[Explained]
     history: list[Step]
     confidence: float | None = None
-    calibrated: Calibrated | None = None
+    added: list[Added] = []
+    calibration: str | None = None
     unobserved: bool = False
 
 
@@ -103,9 +114,10 @@ def explain(whole: Detail, ledger: Path) -> Explanation:
     known = msgspec.structs.replace(reading, outcome=msgspec.structs.replace(reading.outcome, **row.known))
     found, shared = evidence(known, score), shares(score)
     signals = list(_signals(score, found, shared))
-    calibrated = _calibrated(score, shared)
-    added = [one.contribution for one in (*signals, calibrated) if one is not None]
-    unobserved = not any(shared.values())
+    added = list(_added(score, shared))
+    together = math.fsum(
+        [*(one.contribution or 0.0 for one in signals), *(one.contribution for one in added)]
+    )
     return Explanation(
         trajectory=row.id,
         session=row.session,
@@ -115,18 +127,19 @@ def explain(whole: Detail, ledger: Path) -> Explanation:
         advantage=row.advantage,
         domain=row.domain,
         agrees=_agrees(score, found),
-        gap=0.0 if unobserved else score.reward - math.fsum(filter(None, added)),
+        gap=score.reward - together,
         signals=signals,
         history=_history(whole, ledger),
         confidence=score.confidence,
-        calibrated=calibrated,
-        unobserved=unobserved,
+        added=added,
+        calibration=score.calibration,
+        unobserved=not any(one.share for one in signals) and CHANCE not in shared,
     )
 
 
 def _signals(score: Score, found: dict[str, Evidence], shared: dict[str, float]) -> Iterator[Explained]:
-    """Give the signals of the score, then those that are not in it."""
-    for name in [*score.signals, *(name for name in found if name not in score.signals)]:
+    """Give the signals in their order, with those that are not in the score."""
+    for name in sorted(score.signals.keys() | found.keys(), key=SIGNALS.index):
         value, share = score.signals.get(name), shared.get(name, 0.0)
         told = found.get(name, _UNTOLD)
         yield Explained(
@@ -142,12 +155,12 @@ def _signals(score: Score, found: dict[str, Evidence], shared: dict[str, float])
         )
 
 
-def _calibrated(score: Score, shared: dict[str, float]) -> Calibrated | None:
-    chance = score.components.get(CHANCE)
-    if chance is None:
-        return None
-    share = shared.get(CHANCE, 0.0)
-    return Calibrated(score.calibration, chance, share, share * chance)
+def _added(score: Score, shared: dict[str, float]) -> Iterator[Added]:
+    if PRIOR in shared:
+        yield Added("prior", _UNKNOWN, shared[PRIOR], shared[PRIOR] * _UNKNOWN)
+    if CHANCE in shared:
+        chance = score.components[CHANCE]
+        yield Added("chance", chance, shared[CHANCE], shared[CHANCE] * chance)
 
 
 def _agrees(score: Score, found: dict[str, Evidence]) -> bool:
@@ -174,7 +187,8 @@ def _history(whole: Detail, ledger: Path) -> list[Step]:
 
 def _later(one: LaterRecord, ledger: Path) -> Step:
     line = read_at(ledger, one.place.segment, one.place.offset, one.place.end)
-    outcome = _annotation(line.body).outcome if one.kind == "annotation" else _NOTHING_SAID
+    word = _annotation(line.body) if one.kind == "annotation" else None
+    outcome = word.outcome if word else _NOTHING_SAID
     return Step(
         what=one.kind,
         seq=one.place.seq,
@@ -186,6 +200,8 @@ def _later(one: LaterRecord, ledger: Path) -> Step:
         said=_said(outcome),
         sure=outcome.correction_score,
         classes=outcome.correction_classes,
+        person=word.person if word else "",
+        note=word.note if word else "",
     )
 
 

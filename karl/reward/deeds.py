@@ -23,6 +23,11 @@ BESIDE = frozenset({"test", "docs"})
 
 #: Folders of which nothing stays.
 _FLEETING = ("/tmp/", "/var/tmp/", "/private/tmp/", "/dev/")  # noqa: S108 - names to compare with
+#: Folders of other people's sources: to read there is to look something up.
+_LIBRARIES = (
+    "/site-packages/", "/dist-packages/", "node_modules/", "/pkg/mod/", "/.cargo/registry/", "/.m2/",
+    "/usr/lib/", "/usr/include/", "/usr/local/",
+)  # fmt: skip
 #: Programs that change a file in its place: it was there before.
 _IN_PLACE = frozenset({"sed", "perl", "ed", "ex"})
 #: Programs that change a file which their command does not name.
@@ -80,7 +85,8 @@ class Deeds(msgspec.Struct):
 
     `length` is the work done: acts that are no checks, and at least one for each call that is none. `reads`
     has the first read of each file, `edits` every change that was made, in order, `failed_edits` those that
-    came to nothing, `checks` what was looked at.
+    came to nothing, `checks` what was looked at, `unread` the calls of which nothing is known what they did.
+    `first` says that no turn of the session came before it.
     """
 
     calls: int
@@ -89,11 +95,27 @@ class Deeds(msgspec.Struct):
     edits: list[Edit] = []
     failed_edits: list[Edit] = []
     checks: list[Look] = []
+    unread: list[int] = []
+    first: bool = True
 
     @property
     def source_edits(self) -> list[Edit]:
         """The changes of source files that stand."""
         return [edit for edit in self.edits if edit.stands and edit.role in PRODUCT]
+
+    @property
+    def first_edits(self) -> dict[str, Edit]:
+        """The first standing change of each file that was there before: of sources, else of configuration.
+
+        What an earlier turn of the session looked into is not known; so of later turns only changes of files
+        that were looked into are given.
+        """
+        found: dict[str, Edit] = {}
+        edits = self.source_edits
+        for edit in [edit for edit in edits if edit.role == "source"] or edits:
+            if not edit.new and (edit.seen or self.first):
+                found.setdefault(edit.path, edit)
+        return found
 
     @property
     def beside(self) -> list[Edit]:
@@ -114,15 +136,20 @@ class Deeds(msgspec.Struct):
 
     @property
     def sources_read(self) -> dict[str, Read]:
-        """The source files that were read, but for those that the turn made."""
+        """The source files of the work that were read, but for those that the turn made."""
         made = {edit.path for edit in self.edits if edit.new}
-        return {path: read for path, read in self.reads.items() if read.role == "source" and path not in made}
+        return {
+            path: read
+            for path, read in self.reads.items()
+            if read.role == "source" and path not in made and not any(one in path for one in _LIBRARIES)
+        }
 
 
 def deeds(trajectory: Trajectory) -> Deeds:
     """Look through a turn once; calls that nobody took apart are taken apart first."""
     taken = acts_of(trajectory)
-    way = _Pass(Deeds(len(taken)), trajectory.context.cwd)
+    context = trajectory.context
+    way = _Pass(Deeds(len(taken), first=context.turn == 0), context.cwd)
     for number, acts in enumerate(taken):
         way.call(number, acts)
     return way.end()
@@ -149,25 +176,26 @@ def acts_of(trajectory: Trajectory) -> list[list[Act]]:
     ]
 
 
-def failed_calls(calls: list[ToolCall]) -> list[int]:
-    """Give the calls that failed, by number from 0.
+def failed_calls(calls: list[ToolCall], done: Deeds) -> list[int]:
+    """Give the calls that failed, by number from 0, of those of which nothing else is known.
 
-    A shell's status is an answer as often as a failure, so it is left alone; so is a call that was refused.
+    A failed read is a look that found nothing, and a shell's status an answer as often as a failure: what is
+    known of them is in their acts. A call that was refused is no failure of the agent's.
     """
     return [
         number
-        for number, call in enumerate(calls)
-        if call.success is False and call.tool_name != "Bash" and call.status not in _REFUSED
+        for number in done.unread
+        if calls[number].success is False and calls[number].status not in _REFUSED
     ]
 
 
-def repeated_calls(calls: list[ToolCall]) -> list[int]:
-    """Give the calls that said word for word what an earlier one had said, by number from 0."""
+def repeated_calls(calls: list[ToolCall], done: Deeds) -> list[int]:
+    """Give the calls that said word for word what an earlier one had, of those of which nothing is known."""
     said: dict[tuple[str, str], int] = {}
     return [
         number
-        for number, call in enumerate(calls)
-        if said.setdefault((call.tool_name, repr(call.key_params)), number) != number
+        for number in done.unread
+        if said.setdefault((calls[number].tool_name, repr(calls[number].key_params)), number) != number
     ]
 
 
@@ -189,6 +217,8 @@ class _Pass:
 
     def call(self, number: int, acts: list[Act]) -> None:
         """Take in what the next call did."""
+        if not acts:
+            self.found.unread.append(number)
         work = 0
         checked = False
         for act in acts:
@@ -228,7 +258,7 @@ class _Pass:
 
     def edit(self, number: int, act: Act) -> None:
         """Take in a change. Where nobody names the file it counts if an editor or a patch says it did."""
-        path = act.path
+        path = None if act.path is None or act.path.startswith("$") else act.path
         if self._moving:
             self._bent = self._bent or act.role != "test"
             self._moving = False
@@ -263,7 +293,7 @@ class _Pass:
                 made = made or edit.new
         if made:
             return
-        if act.role == "test":
+        if act.role == "test" and not path.rpartition("/")[2].startswith((".", "__")):
             self._moving = act.program in _MOVE
             self._bent = self._bent or not self._moving
         if path in self._looked:
@@ -305,12 +335,16 @@ class _Pass:
     def _take_back(self) -> None:
         for edit in self._shelved:
             edit.stands = True
+            edit.place = self._place  # what was checked in between was checked without it
+        self.found.edits.sort(key=lambda edit: edit.place)
         self._shelved = []
 
     def _role(self, act: Act, path: str, *, new: bool) -> Role:
         """Say what a file is for. One that was there before is nobody's scratch, whatever its name."""
-        kept = act.role == "scratch" and not new and path in self._looked and not path.startswith(_FLEETING)
-        return "source" if kept else act.role
+        if act.role != "scratch" or new or path not in self._looked:
+            return act.role
+        copied = path.startswith(_FLEETING) and any(_within(path, made) for made in self._made)
+        return "scratch" if copied or path.startswith("/dev/") else "source"
 
     def _says_itself(self, act: Act) -> bool:
         """Say whether a check does what a file says that the turn had changed."""
@@ -329,7 +363,8 @@ class _Pass:
         if not about.startswith("/"):
             return True
         if about.startswith(_FLEETING):
-            return False
+            place = "/".join(about.split("/")[:3])
+            return any(_within(path, place) for path in edited)
         return (
             self._root is None or _within(about, self._root) or any(_within(path, about) for path in edited)
         )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from karl.reward import evidence_v1, evidence_v2
 from karl.reward.evidence_shape import Because, Evidence, Part
+from karl.reward.evidence_v2 import PRIOR
 from karl.schema.record import Score
 from karl.schema.trajectory import Trajectory
 
-__all__ = ["Because", "Evidence", "Part", "evidence", "shares"]
+__all__ = ["PRIOR", "Because", "Evidence", "Part", "evidence", "shares"]
 
 
 def evidence(trajectory: Trajectory, score: Score) -> dict[str, Evidence]:
@@ -30,8 +31,8 @@ def evidence(trajectory: Trajectory, score: Score) -> dict[str, Evidence]:
 def shares(score: Score) -> dict[str, float]:
     """Give the share that each signal has in the reward: the reward is the sum of share times value.
 
-    With a calibration, the signals that it read have none of their own; its `chance` has theirs. Empty for a
-    version of which nothing is known.
+    What is no signal stands there too: a `chance`, which has the share of all that a calibration read, or
+    the `prior`, a little of 0.5 with which version 2 begins. Empty for a version that is not known.
     """
     if score.version == "1":
         return {name: score.weights.get(name, 0.0) for name in score.signals}

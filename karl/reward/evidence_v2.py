@@ -21,6 +21,8 @@ from karl.schema.trajectory import Trajectory
 
 #: Components that hang on the agent's other turns: the facts of this one do not give them.
 FROM_OTHER_TURNS = frozenset({"r_economy", "r_needless"})
+#: What a score that no calibration made begins with: a little of what is unknown.
+PRIOR = "prior"
 _OWED = "something was to be delivered and was not, so nothing else counts"
 #: Files, or kinds of them, that one component names at most.
 _NAMED = 12
@@ -76,9 +78,11 @@ def shares(score: Score) -> dict[str, float]:
     """Give each signal's share in the reward; a calibration's chance has that of all that it read."""
     seen = {name: score.weights.get(name, 0.0) * score.observed.get(name, 1.0) for name in score.signals}
     if CHANCE in score.components:
-        spoken = {"outcome": seen["outcome"]} if "outcome" in seen else {}
         behaviour = math.fsum(weight for name, weight in score.weights.items() if name != "outcome")
-        seen = {**dict.fromkeys(seen, 0.0), **spoken, CHANCE: behaviour}
+        spoken = {name: weight if name == "outcome" else 0.0 for name, weight in seen.items()}
+        seen = {**spoken, CHANCE: behaviour}
+    else:
+        seen[PRIOR] = v2.PRIOR
     total = math.fsum(seen.values())
     return {name: weight / total if total > 0 else 0.0 for name, weight in seen.items()}
 
@@ -138,12 +142,16 @@ _FORMULAS_UNDELIVERED = {
 def _delivered(turn: _Turn) -> tuple[str, list[Because]]:
     if turn.edits:
         files = {edit.path for edit in turn.edits}
-        return f"changes of {many(len(files), 'file')} stand", _by_file("changed", turn.edits)
-    beside = _by_file("a test, or documentation", turn.done.beside)
+        return f"changes of {many(len(files), 'file')} stand", _by_file(turn, "changed", turn.edits)
+    beside = _by_file(turn, "a test, or documentation", turn.done.beside)
     means = f"no change of a source file stands{', but of tests or documentation' if beside else ''}"
     failed = [edit for edit in turn.done.in_vain if edit in turn.done.failed_edits]
     gone = [edit for edit in turn.done.in_vain if edit not in failed]
-    return means, [*beside, *_by_file("failed", failed), *_by_file("changed, then thrown away", gone)]
+    return means, [
+        *beside,
+        *_by_file(turn, "failed", failed),
+        *_by_file(turn, "changed, then thrown away", gone),
+    ]
 
 
 def _needless(turn: _Turn) -> tuple[str, list[Because]]:
@@ -153,19 +161,20 @@ def _needless(turn: _Turn) -> tuple[str, list[Because]]:
 
 
 def _clean(turn: _Turn) -> tuple[str, list[Because]]:
-    failed = failed_calls(turn.trajectory.trajectory.events)
-    return f"{many(len(failed), 'call')} of tools other than the shell failed", _because("failed", failed)
+    failed = failed_calls(turn.trajectory.trajectory.events, turn.done)
+    return f"{many(len(failed), 'call')} of tools that do nothing to files failed", _because("failed", failed)
 
 
 def _once(turn: _Turn) -> tuple[str, list[Because]]:
-    again = repeated_calls(turn.trajectory.trajectory.events)
+    again = repeated_calls(turn.trajectory.trajectory.events, turn.done)
     return f"{many(len(again), 'call')} said word for word what an earlier one had", _because("again", again)
 
 
 def _economy(turn: _Turn) -> tuple[str, list[Because]]:
     steps = many(turn.done.length, "step")
     means = (
-        f"the share of this agent's turns of this kind that took more than {steps}; checks are not counted"
+        f"the share of this agent's turns of this kind that took more than {steps}, "
+        f"{v2.SHORT:.0%} being enough; checks are not counted"
     )
     return means, []
 
@@ -200,49 +209,47 @@ def _edits_checked(turn: _Turn) -> tuple[str, list[Because]]:
     means = (
         f"{len(looked)} of {many(len(last), 'changed file')} had a check, red or green, after the last change"
     )
-    return means, [*_by_file("a check came after", looked), *_by_file("no check came after", unlooked)]
+    return means, [
+        *_because("last changes before a check", [edit.call for edit in looked]),
+        *_by_file(turn, "no check came after", unlooked),
+    ]
 
 
 def _read_before(turn: _Turn) -> tuple[str, list[Because]]:
-    first: dict[str, Edit] = {}
-    for edit in turn.edits:
-        if not edit.new:
-            first.setdefault(edit.path, edit)
-    seen = [edit for edit in first.values() if edit.seen]
-    blind = [edit for edit in first.values() if not edit.seen]
+    first = turn.done.first_edits.values()
+    seen = [edit for edit in first if edit.seen]
+    blind = [edit for edit in first if not edit.seen]
     return f"{len(seen)} of {many(len(first), 'changed file')} had been looked into before", [
-        *_by_file("looked into before it was changed", seen),
-        *_by_file("changed without a look", blind),
+        *_because("looked into before they were changed", [edit.call for edit in seen]),
+        *_by_file(turn, "changed without a look", blind),
     ]
 
 
 def _localised(turn: _Turn) -> tuple[str, list[Because]]:
-    first: dict[str, Edit] = {}
-    for edit in turn.edits:
-        if not edit.new:
-            first.setdefault(edit.path, edit)
-    reads = turn.done.sources_read
-    hit = [read.call for path, read in reads.items() if path in first and read.call <= first[path].call]
-    late = [read.call for path, read in reads.items() if path in first and read.call > first[path].call]
-    vain = [read.call for path, read in reads.items() if path not in first]
-    files = many(len(reads.keys() | first.keys()), "source file")
+    first, reads = turn.done.first_edits, turn.done.reads
+    hit = {path for path, edit in first.items() if path in reads and reads[path].call <= edit.call}
+    late = {path for path in first if path in reads} - hit
+    unread = first.keys() - reads.keys()
+    vain = turn.done.sources_read.keys() - first.keys()
+    files = many(len(first) + len(vain), "source file")
     return f"{len(hit)} of {files} that were read or changed: read, and then changed", [
-        *_because("read, and then changed", hit),
-        *_because("read only after the change", late),
-        *_because("read, and not changed", vain),
-        *_because("changed, and not read", [edit.call for path, edit in first.items() if path not in reads]),
+        *_because("read, and then changed", [reads[path].call for path in hit]),
+        *_because("read only after the change", [reads[path].call for path in late]),
+        *_because("changed, and not read", [first[path].call for path in unread]),
+        *_because("read, and not changed", [reads[path].call for path in vain]),
     ]
 
 
-def _by_file(what: str, edits: Iterable[Edit]) -> list[Because]:
+def _by_file(turn: _Turn, what: str, edits: Iterable[Edit]) -> list[Because]:
     """Name the calls of each file; past some files, of all the rest together."""
+    folder = f"{turn.trajectory.context.cwd}/"
     files: dict[str, list[int]] = {}
     for edit in edits:
         files.setdefault(edit.path, []).append(edit.call)
     named = [
         each
         for path, calls in list(files.items())[:_NAMED]
-        for each in _because(f"{what}: {path[:NAME_MAX]}", calls)
+        for each in _because(f"{what}: {path.removeprefix(folder)[:NAME_MAX]}", calls)
     ]
     rest = [call for calls in list(files.values())[_NAMED:] for call in calls]
     return [*named, *_because(f"{what}: {len(files) - _NAMED} more files", rest)]
@@ -290,8 +297,10 @@ def _no_outcome(_: _Turn) -> str:
 def _no_economy(turn: _Turn) -> str:
     if _owed(turn):
         return _OWED
-    few = f"fewer than {TURNS_MIN} of its turns of this kind were seen"
-    return _no_calls(turn) or f"it is not known what is usual for this agent: {few}"
+    if not turn.edits and turn.values.get("r_needless", 1.0) < 1:
+        return "most of this agent's turns change files, and a look is not judged by its length"
+    few = f"fewer than {TURNS_MIN} of the kind were seen"
+    return _no_calls(turn) or f"it is not known how long this agent's turns are: {few}"
 
 
 def _no_change(turn: _Turn) -> str:
@@ -303,6 +312,8 @@ def _no_motion(turn: _Turn) -> str:
 
 
 def _nothing_old(turn: _Turn) -> str:
+    if turn.edits and not turn.done.first:
+        return "what was changed may have been read in an earlier turn of the session"
     if turn.edits:
         return "only files that the turn itself made were changed"
     return _no_calls(turn) or "no change of a source file stands"

@@ -93,6 +93,12 @@ def rescore_outcome(score: Score, outcome: Outcome) -> Score:
     return _composed(reward, found, components, score.weights, score.calibration)
 
 
+def outcome_parts(score: Score) -> dict[str, float]:
+    """Give the components that the outcome was made of."""
+    names = _OUTCOME_COMPONENTS[score.version]
+    return {name: part for name, part in score.components.items() if name in names}
+
+
 def _composed(
     reward: Version,
     found: Mapping[str, Signal],

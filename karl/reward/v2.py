@@ -23,14 +23,14 @@ VERSION = "2"
 WEIGHTS = {
     "outcome": 0.25,
     "process": 0.17,
-    "efficiency": 0.17,
+    "efficiency": 0.15,
     "verification": 0.10,
-    "consistency": 0.11,
-    "motion": 0.20,
+    "consistency": 0.12,
+    "motion": 0.21,
 }
 
-#: What nothing is known of.
-UNKNOWN = 0.5
+#: What nothing is known of, and what it weighs beside what is.
+UNKNOWN, PRIOR = 0.5, 0.1
 #: Of what can go right or wrong, a turn that delivers nothing shows what went wrong only.
 HALF = 0.5
 #: Who is shorter than this share of the agent's turns is short enough: a weak agent is short when it gives
@@ -52,10 +52,7 @@ def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]
 
 def _delivered(done: Deeds, edits: list[Edit], basis: Basis) -> dict[str, Signal | None]:
     """Judge a turn in which a change of a source file stands."""
-    first: dict[str, Edit] = {}
-    for edit in edits:
-        if not edit.new:
-            first.setdefault(edit.path, edit)
+    first = done.first_edits
     return {
         "process": Signal(1.0, {"r_delivered": 1.0}),
         "efficiency": _efficiency(done, basis),
@@ -99,29 +96,27 @@ def _motion(done: Deeds, first: dict[str, Edit]) -> Signal:
 
 def _undelivered(calls: list[ToolCall], done: Deeds, basis: Basis) -> dict[str, Signal | None]:
     """Judge a turn that delivered nothing: by how sure it is that it should have, and by what went wrong."""
-    need = _need(done, basis)
-    left = 1 - need
+    lean = _lean(basis)
+    left = 0.0 if done.in_vain else 1 - max(0.0, lean)
     beside = HALF if done.beside else 0.0
-    clean = 1 / (1 + len(failed_calls(calls)))
+    clean = 1 / (1 + len(failed_calls(calls, done)))
     components = {"r_delivered": beside, "r_needless": left, "r_clean": clean}
-    process = Signal((HALF + HALF * beside) * left * clean, components, HALF + HALF * need)
+    process = Signal((HALF + HALF * beside) * left * clean, components, 1 - HALF * left)
     if not left:
         return {"process": process}
-    economy = _efficiency(done, basis)
-    once = 1 / (1 + len(repeated_calls(calls)))
+    once = 1 / (1 + len(repeated_calls(calls, done)))
+    economy = _efficiency(done, basis) if lean < 0 else None
     return {
         "process": process,
-        "efficiency": economy and Signal(HALF * economy.value, economy.components, left),
+        "efficiency": economy and Signal(HALF * economy.value, economy.components, -lean),
         "motion": Signal(HALF * once, {"r_once": once}, HALF * left),
     }
 
 
-def _need(done: Deeds, basis: Basis) -> float:
-    """Say how sure it is, from 0 to 1, that a turn that delivered nothing was to deliver something."""
-    if done.in_vain:
-        return 1.0
+def _lean(basis: Basis) -> float:
+    """Say whether the agent's turns are there to change files: from -1, none is, to 1, all are."""
     share = basis.usual.share_tried() if basis.usual else None
-    return max(0.0, 2 * share - 1) if share is not None else 0.0
+    return 0.0 if share is None else 2 * share - 1
 
 
 #: How much each word of people, builds and repositories is to be relied on, taken alone.
@@ -178,16 +173,16 @@ def _flag(value: bool | None, *, good: bool = True) -> float | None:
 def compose(
     signals: Mapping[str, Signal], weights: Mapping[str, float], chance: float | None = None
 ) -> tuple[float, float | None]:
-    """Give the weighted mean of what was observed (0.5 of nothing), and the share of the weights that was.
+    """Give the weighted mean of what was observed, and the share of the weights that was.
 
-    Where a calibration's `chance` is given, it stands for all signals but the outcome, with their whole
-    weight.
+    It begins with a little of 0.5, so that one weak word alone does not make a turn look perfect. Where a
+    calibration's `chance` is given, it stands for all signals but the outcome, with their whole weight.
     """
     seen = {name: weights.get(name, 0.0) * signal.observed for name, signal in signals.items()}
     whole = math.fsum(weights.values())
     confidence = _unit(math.fsum(seen.values()) / whole) if whole > 0 else 0.0
     if chance is None:
-        parts = [(seen[name], signal.value) for name, signal in signals.items()]
+        parts = [(PRIOR, UNKNOWN), *((seen[name], signal.value) for name, signal in signals.items())]
     else:
         behaviour = math.fsum(weight for name, weight in weights.items() if name != "outcome")
         parts = [(behaviour, chance)]

@@ -68,7 +68,10 @@ class Skill(msgspec.Struct, omit_defaults=True):
 
 
 class Context(msgspec.Struct, omit_defaults=True):
-    """Where and for what the turn ran. `prompt_text` is the prompt, within the shipper's caps."""
+    """Where and for what the turn ran. `prompt_text` is the prompt, within the shipper's caps.
+
+    `turn` counts from 0 within the session; 0 where nobody says.
+    """
 
     source: str | None = None
     domain: str | None = None
@@ -82,6 +85,7 @@ class Context(msgspec.Struct, omit_defaults=True):
     extracted_at: float | None = None
     complexity: Any = None
     total_tokens: int | None = None
+    turn: int = 0
 
 
 #: A count that is written out even when it is 0: readers of schema v2 rely on it.

@@ -30,7 +30,7 @@ _TABLE = (
     Evidence("meant_otherwise", "wrong_target", 3.0),  # I meant; not what I asked for
     Evidence("wrong_place", "wrong_target", 2.6),  # the wrong file; not the right place
     Evidence("says_wrong", "factual_challenge", 2.6),  # that is not right; there is no such thing
-    Evidence("contradiction", "factual_challenge", 2.0),  # but I thought; you said
+    Evidence("contradiction", "factual_challenge", 2.1),  # but I thought; you said
     Evidence("negative_question", "factual_challenge", 2.1),  # doesn't it already; isn't that
     Evidence("why_you", "factual_challenge", 2.4),  # why did you; why don't we
     Evidence("why", "factual_challenge", 1.0),  # why is the
@@ -61,6 +61,7 @@ _TABLE = (
     Evidence("reverted_by_hand", "reverted", 2.4),  # the person ran git restore and the like in between
     Evidence("worked", "", 0.2),  # the agent made calls at all
     Evidence("retyped", "", -4.0),  # interrupted before any work, and typed anew
+    Evidence("unstarted", "", -1.5),  # interrupted before any work
     Evidence("answer", "", -0.7),  # a no to the agent's own question
     Evidence("pick", "", -3.0),  # an option's number or letter; a /command
     Evidence("brief_go", "", -1.0),  # nothing but assent

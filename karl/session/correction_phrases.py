@@ -8,6 +8,7 @@ from __future__ import annotations
 
 ENGLISH: dict[str, str] = {
     "refusal": """
+        what are you doing / ^ stop stopping
         ^ no|nope|nah ,|.|!|;|: / ^ no|nope|nah i|that|thats|it|its|this|just|you|not
         ^ no|nope|nah dont|use|we|only|actually|stop|wrong|because|those|these / ^ nope|nah
         ^ stop .|!|,|$ / ^ stop it|that|this|doing|trying|adding|using
@@ -16,6 +17,8 @@ ENGLISH: dict[str, str] = {
         ^ wait no|dont|that|thats|why / ^ lets pause|stop
     """,
     "prohibition": """
+        this|that|it|these|those should not|never !need|matter
+        this|that|it|these|those shouldnt !need|matter
         we|i dont need|want that|this|these|those|any|it / please dont !forget|worry|hesitate
         ^ dont|never !forget|worry|hesitate|need|have|know|think|understand|see|get|mind|want|like|you|we|i
         ^ do not !forget|worry|hesitate|need|have|know|think|understand|see|get|mind|want|like

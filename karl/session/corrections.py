@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -92,7 +93,7 @@ class Judgement(NamedTuple):
 _NO_SIGNS = Signs()
 _LOOKED_AT = 400
 #: Of a pasted log the head and the tail are looked at.
-_PASTED = 900
+_PASTED = 700
 _LONG, _VERY_LONG = 600, 2000
 _BRIEF = 4
 _SHOUTED = 12
@@ -101,6 +102,7 @@ _ALIKE = 0.85
 _TELLING = 1.3
 #: Reasons that are told even where the score stays below the threshold: they are facts.
 _FACTS = frozenset({"interrupted", "rejected", "edited"})
+_STOPPED = frozenset({"cut_off", "refused_last", "reverted_by_hand"})
 _FACTS_SEEN = frozenset({"cut_off", "refused_last", "refused_before", "edited_by_hand", "reverted_by_hand"})
 
 #: What tools say when they fail, in lower case; the rest is `_FAILURE`.
@@ -111,10 +113,11 @@ _FAILURES = (
     "undefined reference", "permission denied", "connection refused", "[lint:", "fehler:", "erreur:",
 )  # fmt: skip
 _FAILURES_ABROAD = ("✕", "✗", "⨯", "❌", "ошибка:", "エラー:", "错误:", "错误：", "erreur\xa0:")
-#: A place in a file as compilers and linters name it, and counts of what failed.
-_FAILURE = re.compile(
-    r"\.[a-z]{1,5}:\d{1,6}:\d{1,5}\b|[1-9] (?:failed|failing|errors?)\b|exit (?:status|code):? [1-9]"
-)
+#: A place in a file as compilers and linters name it.
+_PLACE = re.compile(r"\.[a-z]{1,5}:\d{1,6}:\d{1,5}\b")
+#: Counts and codes of failure, looked for where one of their words is.
+_COUNT = re.compile(r"[1-9] (?:failed|failing|errors?)\b|exit (?:status|code):? [1-9]")
+_COUNTED = (" failed", " failing", " error", "exit ")
 _TASK = re.compile(
     r"(?:implement|execute|follow) the (?:following|attached) plan|# ?task\b|you (?:are|will be) "
 )
@@ -136,17 +139,19 @@ def judge(prompt: str, previous: str | None, signs: Signs = _NO_SIGNS) -> Judgem
     words = words_of(text)
     found.update(_phrases().found(words))
     if not text.isascii():
-        found.update(name for name, parts in _substrings() if any(part in text for part in parts))
+        for part, name in _substrings():
+            if part in text:
+                found.add(name)
     _form(found, prompt, own, words)
     same = _near_equal(prompt, previous) or _goes_on(own, previous)
     idle = signs.interrupted and not signs.calls
-    if same and idle:
-        found.add("retyped")
+    if idle:
+        found.add("retyped" if same else "unstarted")
     elif same:
         found.add("same_request")
     if signs.asked and found & {"refusal", "prohibition"}:
         found.add("answer")
-    if found & {"cut_off", "refused_last"}:  # who stops an agent and asks for something else, steers it
+    if found & _STOPPED:  # who stops an agent and asks for something else, steers it
         found.discard("new_work")
     return _weighed(found, redo=not idle and (same or "again" in found))
 
@@ -198,15 +203,18 @@ def _form(found: set[str], prompt: str, own: str, words: list[str]) -> None:
         found.add("hesitation")
     if len(prompt) > _LONG:
         found.add("very_long" if len(prompt) > _VERY_LONG else "long")
-    if len(words) <= _BRIEF and found & {"approval", "go_on"}:
+    if len(words) <= _BRIEF and found & {"approval", "go_on"} and not _heavy(found):
         found.add("brief_go")
 
 
 def _tells_failure(text: str) -> bool:
     """Say whether a text in lower case holds what tools say when they fail."""
-    if any(mark in text for mark in _FAILURES) or _FAILURE.search(text):
+    for mark in _FAILURES if text.isascii() else _FAILURES + _FAILURES_ABROAD:
+        if mark in text:
+            return True
+    if _PLACE.search(text):
         return True
-    return not text.isascii() and any(mark in text for mark in _FAILURES_ABROAD)
+    return any(word in text for word in _COUNTED) and _COUNT.search(text) is not None
 
 
 def _weighed(found: set[str], *, redo: bool) -> Judgement:
@@ -214,10 +222,15 @@ def _weighed(found: set[str], *, redo: bool) -> Judgement:
     names = tuple(sorted(found, key=lambda name: (-EVIDENCE[name].weight, name)))
     logit = BASE + math.fsum(EVIDENCE[name].weight for name in names)
     score = round(1 / (1 + math.exp(-logit)), 3)
-    heavy = [name for name in names if EVIDENCE[name].weight >= _TELLING] or names[:1]
+    heavy = _heavy(names) or names[:1]
     reasons = dict.fromkeys(EVIDENCE[name].reason for name in (*heavy, *(_FACTS_SEEN & found)))
     told = tuple(reason for reason in reasons if reason and (score >= THRESHOLD or reason in _FACTS))
     return Judgement(score, told, redo, names)
+
+
+def _heavy(names: Iterable[str]) -> list[str]:
+    """Pick the evidence that is a reason by itself."""
+    return [name for name in names if EVIDENCE[name].weight >= _TELLING]
 
 
 @cache
@@ -226,8 +239,8 @@ def _phrases() -> Phrases:
 
 
 @cache
-def _substrings() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((name, tuple(folded(part) for part in parts)) for name, parts in WITHOUT_SPACES.items())
+def _substrings() -> tuple[tuple[str, str], ...]:
+    return tuple((folded(part), name) for name, parts in WITHOUT_SPACES.items() for part in parts)
 
 
 def _near_equal(prompt: str, previous: str) -> bool:

@@ -126,6 +126,7 @@ def _context(turn: Turn, steps: list[Step], project: str | None, usage: Usage) -
         model=_first(ours, "model") or turn.model,
         total_tokens=usage.total or None,
         permission_mode=mode or turn.permission_mode,
+        turn=turn.number,
     )
 
 

@@ -204,8 +204,8 @@ CHANGING = ("domain", "calls", "failures", *TOKEN_COLUMNS)
 OLD_NAMES = (*CHANGING, "agent", "reward", "task", "seen_length", "seen_delivered")
 OLD = "SELECT {} FROM trajectories WHERE id = ?".format(", ".join(OLD_NAMES))
 _READ = (
-    "skill", "prompt", "words", "model", "started_ms", "duration_s", "made", "at_close", "task", "seen_length",
-    "seen_delivered",
+    "skill", "prompt", "words", "model", "started_ms", "duration_s", "made", "at_close", "task",
+    "seen_length", "seen_delivered",
 )  # fmt: skip
 READ_AGAIN = "UPDATE trajectories SET {} WHERE id = :id".format(
     ", ".join(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from karl.errors import LedgerDamaged
 from karl.schema.record import Score
 from karl.schema.trajectory import Trajectory
 from karl.views.filter import ALL, Filter, condition
@@ -93,8 +94,12 @@ class Figures(Views):
             }
             yield Measured._make((*plain[:_FIRST], tuple(plain[_FIRST:_LAST]), said))
 
-    def readings(self, ledger: Path, rows: Iterable[Measured]) -> Iterator[Reading]:
-        """Read trajectories from the ledger, in the order given. Raises LedgerDamaged."""
+    def readings(self, ledger: Path, rows: Iterable[Measured], damaged: list[str]) -> Iterator[Reading]:
+        """Read trajectories from the ledger, in the order given; ids of those that can not be go to `damaged`."""
         for row in rows:
-            whole = assemble(ledger, self.parts(row.id))
+            try:
+                whole = assemble(ledger, self.parts(row.id))
+            except LedgerDamaged:
+                damaged.append(row.id)  # one bad record must not keep the others from being looked at
+                continue
             yield Reading(row, whole.body.trajectory, whole.score)

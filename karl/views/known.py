@@ -64,7 +64,7 @@ class Known(Views):
         sql = f"SELECT detector, {counted} FROM annotations WHERE {those} GROUP BY detector ORDER BY detector"
         rows = [list(row) for row in self._all(sql, values)]
         own = ", ".join(
-            f"count(CASE WHEN at_close ->> '$.{name}' = {value} THEN 1 END)"
+            f"count(CASE WHEN json_extract(at_close, '$.{name}') = {value} THEN 1 END)"
             for name in FLAGS
             for value in (1, 0)
         )

@@ -33,8 +33,6 @@ from karl.views.whole import Parts, parts
 
 __all__ = ["ALL", "Counts", "Filter", "Found", "LaterRecord", "Place", "SessionRow", "TrajectoryRow", "Views"]
 
-_where = condition
-
 #: Ids that an error about an ambiguous prefix lists.
 CANDIDATES_MAX = 8
 #: Sorts after every id that begins with a prefix.
@@ -191,9 +189,7 @@ class Views:
 
     def baseline_of(self, agent: str, domain: str, task: str | None = None) -> Baseline:
         """Say what one agent's reward is expected to be in a domain, and for a task; as of now."""
-        runs = self._sums("tasks", "agent = ? AND task = ?", agent, task) if task else Sums()
-        in_domain = self._sums("domains", "agent = ? AND domain = ?", agent, domain)
-        return baseline(in_domain, self.rewards_of(agent), runs)
+        return self._baseline(agent, domain, self._runs(agent, task))
 
     def rewards_of(self, agent: str) -> Sums:
         """Give the sums of one agent's current rewards."""
@@ -231,7 +227,8 @@ class Views:
         signals = {name: known.pop(name) for name in SIGNALS}
         flags = {name: _flag(known.pop(name)) for name in FLAGS}
         del known["correction_classes"]
-        expected = self.baseline_of(known["agent"], known["domain"], known["task"])
+        runs = self._runs(known["agent"], known["task"])
+        expected = self._baseline(known["agent"], known["domain"], runs)
         return TrajectoryRow(
             place=place,
             signals=signals,
@@ -240,8 +237,16 @@ class Views:
             expected=round(expected.mean, 4),
             advantage=round(advantage(known["reward"], expected), 4),
             correction_classes=said.get("correction_classes", []),
+            runs=runs.n,
             **known,
         )
+
+    def _runs(self, agent: str, task: str | None) -> Sums:
+        return self._sums("tasks", "agent = ? AND task = ?", agent, task) if task else Sums()
+
+    def _baseline(self, agent: str, domain: str, runs: Sums) -> Baseline:
+        in_domain = self._sums("domains", "agent = ? AND domain = ?", agent, domain)
+        return baseline(in_domain, self.rewards_of(agent), runs)
 
     def _sums(self, table: str, which: str, *names: str) -> Sums:
         rows = self._all(f"SELECT {', '.join(SUMS)} FROM {table} WHERE {which}", names)

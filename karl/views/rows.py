@@ -68,7 +68,8 @@ class TrajectoryRow(msgspec.Struct, frozen=True):
 
     `expected` is what this agent's reward is expected to be here, `advantage` the reward's distance from
     that, both as of now (karl.reward.baseline). Flags are null where nobody said, signals where they could
-    not be observed. `made_by` names version, weights and calibration of the score (karl.views.columns).
+    not be observed. `made_by` names version, weights and calibration of the score (karl.views.columns);
+    `runs` counts the runs of the turn's `task`, this one too.
     """
 
     id: str
@@ -103,6 +104,7 @@ class TrajectoryRow(msgspec.Struct, frozen=True):
     calibration: str | None = None
     made_by: str = ""
     task: str | None = None
+    runs: int = 0
     correction_score: float | None = None
     correction_classes: list[str] = []
 

@@ -101,10 +101,10 @@ CREATE INDEX sessions_project ON sessions (project, last_ms);
 
 -- One row a trajectory with its current score, which stands in the record `score_seq`. A signal is null where
 -- it could not be observed. `correction_classes` is a JSON array, `at_close` an object of the flags that were
--- known when the turn closed. `made_by` tells scores of one version, set
--- of weights and calibration from those of another (karl.views.columns). `made` is the score itself, as JSON,
--- where it was made here with what that record's did not know (karl.views.whole). `task` is the same for the
--- runs of one task (karl.reward.task), null where a turn is none. `seen_*` is what a turn adds to `usual`.
+-- known when the turn closed. `made_by` tells scores of one version, set of weights and calibration from
+-- those of another (karl.views.columns). `made` is the score itself, as JSON, where it was made here with
+-- what that record's did not know (karl.views.whole). `task` is the same for the runs of one task
+-- (karl.reward.task), null where a turn is none. `seen_*` is what a turn adds to `usual`.
 CREATE TABLE trajectories (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, turn INTEGER NOT NULL,
   segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,

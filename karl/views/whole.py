@@ -83,11 +83,15 @@ def parts(execute: Callable[..., Any], trajectory: str) -> Parts:
 def assemble(ledger: Path, where: Parts) -> Whole:
     """Read a trajectory's parts. Raises LedgerDamaged when a record is not where it was.
 
-    What an older reader of acts took apart is taken apart anew.
+    What an older reader of acts took apart is taken apart anew, if the events tell of as many calls.
     """
     body, current = _recorded(ledger, where)
-    if where.late or (body.trajectory.trajectory.reader < READER and body.events):
+    calls = body.trajectory.trajectory
+    if where.late:
         body = with_late(body, [_events(read_at(ledger, *place).body) for place in where.late])
+    elif calls.reader < READER and body.events:
+        again = with_late(body, [])
+        body = again if again.trajectory.trajectory.total_tools >= calls.total_tools else body
     return Whole(body, current if where.made is None else _score(where.made))
 
 

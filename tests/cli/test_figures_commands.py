@@ -189,6 +189,25 @@ def test_a_filter_that_nothing_fits_is_no_failure(told: Path) -> None:
         assert result.exit_code == 0, (name, result.output)
 
 
+def test_a_turn_that_can_not_be_read_is_named_and_the_others_are_looked_at(tmp_path: Path) -> None:
+    drafts = [one for number in range(5) for one in turn(number, "codex", 0.5, corrected=False)]
+    ledgers.write(tmp_path / "ledger", drafts)
+    rebuild(tmp_path / "views" / "views.sqlite", tmp_path / "ledger", "1")
+    segment = next((tmp_path / "ledger").glob("*.jsonl"))
+    lines = segment.read_bytes().split(b"\n")
+    lines[1] = lines[1].replace(b'"turn":0', b'"turn":9')
+    segment.write_bytes(b"\n".join(lines))
+    for name, count in (
+        ("diversity", lambda found: found["varieties"]["tools"]["n"]),
+        ("fingerprint", lambda found: 3 * found["fingerprint"]["turns"]),
+        ("reward-calibration", lambda found: 3 * found["known"]),
+    ):
+        result = karl(tmp_path, name, "--json", KARL_REWARD_VERSION="1")
+        assert result.exit_code == 1
+        assert "1 turns can not be read" in result.stderr
+        assert count(json.loads(result.stdout)["agents"][0]) == 12
+
+
 def test_without_views_it_is_said_what_to_do(tmp_path: Path) -> None:
     for name in FIGURES:
         assert karl(tmp_path, name).exit_code == 1, name
@@ -226,8 +245,8 @@ def test_a_table_has_the_interval_and_the_number_beside_each_figure(told: Path) 
     found = karl(told, "quality", "--limit", "0", "--no-plot", KARL_REWARD_VERSION="1").stdout
     assert [" ".join(line.split()) for line in found.splitlines()] == [
         "agent turns reward quartiles high medium low failed calls corrected",
-        "claude-code 40 0.695 (0.658 to 0.732) 0.60 0.69 0.79 8 15 17 0 % (0 to 3) 25 % (14 to 40) of 40",
-        "codex 5 0.900 (0.900 to 0.900) 0.90 0.90 0.90 - - - 0 % (0 to 20) -",
+        "claude-code 40 0.70 (0.66-0.73) 0.60 0.69 0.79 8 15 17 0 % (0-3) 25 % (14-41) of 40",
+        "codex 5 0.90 (0.90-0.90) 0.90 0.90 0.90 - - - 0 % (0-20) -",
         "codex: too few turns for grades (5 of 20)",
     ]
 

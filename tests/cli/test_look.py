@@ -153,7 +153,7 @@ def test_show_of_a_trajectory_gives_the_record_its_score_and_what_came_later(tol
     assert found["flags"]["correction_detected"] is True
     assert found["place"]["seq"] == 2
     text = karl(told, "show", "traj_s-alpha_0").stdout
-    assert "said later: corrected, went on" in text
+    assert "known of the outcome: corrected, went on" in text
     assert "pytest -q" in text
     assert "record 2 in 0000000001-000000.jsonl" in text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from karl.errors import KarlError, Refused
 from karl.evaluation.ablation import ablate, ablate_sets, composed
 from karl.evaluation.assess import FEWER_STEPS, assess, title
 from karl.evaluation.calibrate import calibrate
@@ -58,6 +59,14 @@ def test_the_same_seed_gives_the_same_report() -> None:
     assert assess(RUNS, version="1", draws=60, seed=3) == assess(RUNS, version="1", draws=60, seed=3)
 
 
+def test_rows_in_another_order_give_the_same_report() -> None:
+    rows = many(60, 7, runs_each=2)
+    by_label = sorted(rows, key=lambda one: one["label"])
+    assert assess(read_rows(by_label), version="2", draws=50) == assess(
+        read_rows(rows), version="2", draws=50
+    )
+
+
 def test_runs_of_one_outcome_give_no_auroc_and_no_error() -> None:
     (report,) = assess([run for run in RUNS if run.label], version="2", draws=50)
     assert report.scores[title("2")].auroc is None
@@ -77,10 +86,10 @@ def test_what_is_usual_for_an_agent_comes_from_its_other_runs_of_the_set() -> No
 
 def test_a_calibration_touches_no_other_agent() -> None:
     mixed = read_rows(many(120, 1) + many(60, 2, agent="another"))
-    reports = {one.agent: one for one in calibrate(mixed, version="1", now_ms=5, draws=100)}
+    reports = {one.agent: one for one in calibrate(mixed, version="2", now_ms=5, draws=100)}
     record = reports["maker"].record
     assert record is not None
-    before, after = score_all(mixed, "1", {}), score_all(mixed, "1", {"maker": of_record(record)})
+    before, after = score_all(mixed, "2", {}), score_all(mixed, "2", {"maker": of_record(record)})
     for run, old, new in zip(mixed, before, after, strict=True):
         assert (new.calibration, CHANCE in new.components) == (
             (record.id, True) if run.agent == "maker" else (None, False)
@@ -90,21 +99,28 @@ def test_a_calibration_touches_no_other_agent() -> None:
 
 def test_a_calibration_says_the_chances_that_were_fitted() -> None:
     runs = read_rows(many(200, 4))
-    (report,) = calibrate(runs, version="1", now_ms=5, draws=100)
+    (report,) = calibrate(runs, version="2", now_ms=5, draws=100)
     assert report.record is not None
-    scores = score_all(runs, "1", {"maker": of_record(report.record)})
+    scores = score_all(runs, "2", {"maker": of_record(report.record)})
     chances = np.array([one.components[CHANCE] for one in scores])
     assert chances.mean() == pytest.approx(np.mean([run.label for run in runs]), abs=0.01)
 
 
+def test_a_version_that_takes_no_calibration_gets_none() -> None:
+    with pytest.raises(Refused, match="takes no calibration"):
+        calibrate(RUNS, version="1", now_ms=5)
+    with pytest.raises(KarlError, match="there is no reward version"):
+        calibrate(RUNS, version="99", now_ms=5)
+
+
 def test_too_few_runs_give_a_reason_and_no_record() -> None:
-    (report,) = calibrate(read_rows(many(12)), version="1", now_ms=5)
+    (report,) = calibrate(read_rows(many(12)), version="2", now_ms=5)
     assert report.record is None
     assert "too few" in report.why
 
 
 def test_records_go_through_a_file_and_those_not_applied_stay_there(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    (report,) = calibrate(read_rows(many(120, 1)), version="1", now_ms=5, draws=100)
+    (report,) = calibrate(read_rows(many(120, 1)), version="2", now_ms=5, draws=100)
     assert report.record is not None
     import msgspec
 

@@ -82,7 +82,11 @@ def test_bad_lines_are_named_and_the_exit_status_says_so(tmp_path: Path, runs: P
 def test_a_name_that_drives_terminals_is_shown_as_escapes(tmp_path: Path) -> None:
     rows = [one | {"set": "\x1b[31mred", "agent": "\x1b]0;x\x07"} for one in many(50)]
     file = write(tmp_path / "a.jsonl", rows)
-    for command in (("evaluate", "--draws", "50"), ("calibrate", "--labelled"), ("ablate",)):
+    for command in (
+        ("evaluate", "--draws", "50"),
+        ("calibrate", "--version", "2", "--labelled"),
+        ("ablate",),
+    ):
         result = karl(tmp_path, "reward", *command, str(file))
         assert result.exit_code == 0
         assert "\x1b]" not in result.output
@@ -98,7 +102,9 @@ def test_no_runs_at_all_is_a_failure(tmp_path: Path) -> None:
 
 def test_what_was_learned_goes_through_a_file_into_an_evaluation(tmp_path: Path, runs: Path) -> None:
     file = tmp_path / "learned.json"
-    result = karl(tmp_path, "reward", "calibrate", "--labelled", str(runs), "--file", str(file))
+    result = karl(
+        tmp_path, "reward", "calibrate", "--labelled", str(runs), "--version", "2", "--file", str(file)
+    )
     assert result.exit_code == 0
     assert "log odds" in result.output
     assert "Nothing was changed" in result.output
@@ -110,8 +116,7 @@ def test_what_was_learned_goes_through_a_file_into_an_evaluation(tmp_path: Path,
     name = f"version {record.version}"
     assert "chance" in {one["name"] for one in learned["components"]}
     assert "chance" not in {one["name"] for one in plain["components"]}
-    if record.version != "1":  # the first version knows no calibration
-        assert learned["scores"][name]["truth"] != plain["scores"][name]["truth"]
+    assert learned["scores"][name]["truth"] != plain["scores"][name]["truth"]
 
 
 def test_ablate_says_what_each_signal_does(tmp_path: Path, runs: Path) -> None:
@@ -164,7 +169,7 @@ def ledger(line: Line, feed: Callable[..., Feed]) -> Iterator[Ledger]:
 
 
 def test_the_ledgers_own_outcomes_teach_a_calibration(ledger: Ledger) -> None:
-    (agent,) = ledger.run("calibrate")["agents"]
+    (agent,) = ledger.run("calibrate", "--version", "2")["agents"]
     record = msgspec.convert(agent["record"], CalibrationBody)
     assert agent["agent"] == "claude-code"
     assert record.known == {"correction": record.runs}
@@ -175,7 +180,7 @@ def test_the_ledgers_own_outcomes_teach_a_calibration(ledger: Ledger) -> None:
 
 
 def test_an_applied_record_is_in_the_ledger_and_scores_are_made_by_it(ledger: Ledger) -> None:
-    (agent,) = ledger.run("calibrate")["agents"]
+    (agent,) = ledger.run("calibrate", "--version", "2")["agents"]
     record = msgspec.structs.replace(msgspec.convert(agent["record"], CalibrationBody), applied=True)
     redis = ledger.line.redis
     apply(redis, [record], lambda _s: None)
@@ -185,6 +190,7 @@ def test_an_applied_record_is_in_the_ledger_and_scores_are_made_by_it(ledger: Le
     assert msgspec.convert({k: v for k, v in kept.items() if k != "kind"}, CalibrationBody) == record
     assert read_bases(redis)["claude-code"].calibration == of_record(record)
     assert verify(ledger.line.folder).findings == []
+    assert "what was learned of this agent's outcomes" in karl(ledger.data, "tail").output
     apply(redis, [msgspec.structs.replace(record, applied=False)], lambda _s: None)
     known = read_bases(redis).get("claude-code")
     assert known is None or known.calibration is None
@@ -192,5 +198,6 @@ def test_an_applied_record_is_in_the_ledger_and_scores_are_made_by_it(ledger: Le
 
 def test_ablate_reads_the_ledgers_scores_by_agent(ledger: Ledger) -> None:
     (one,) = ledger.run("ablate")["ablations"]
-    assert (one["of"], one["version"], one["runs"]) == ("claude-code", "1", 60)
+    version = ledger.line.records("trajectory")[0]["score"]["version"]
+    assert (one["of"], one["version"], one["runs"]) == ("claude-code", version, 60)
     assert all(left["auroc_change"] is None for left in one["signals"])

@@ -53,6 +53,20 @@ def test_a_reward_in_wrong_units_is_scaled_and_ranks_as_before() -> None:
     assert learned.truth.ece < 0.1
 
 
+def test_a_signal_that_tells_more_than_the_reward_gets_a_weight() -> None:
+    data = made(4, 400, truth=0.3)
+    telling = np.random.default_rng(40).random(400)
+    labels = np.random.default_rng(41).random(400) < telling
+    features = np.column_stack([data.fixed, telling, data.features[:, 2]])
+    learned = judged(data._replace(features=features, labels=labels))
+    assert learned.kind == "weights"
+    assert learned.beats
+    assert learned.auroc_gain is not None
+    assert learned.auroc_gain.low is not None
+    assert learned.auroc_gain.low > 0.1
+    assert learned.weights["noise0"] > 1
+
+
 def test_labels_that_nothing_tells_of_teach_nothing() -> None:
     data = made(8)
     learned = judged(data._replace(labels=np.random.default_rng(80).random(len(data.labels)) < 0.5))
@@ -110,13 +124,14 @@ def test_too_few_of_either_outcome_teach_nothing() -> None:
 
 
 def test_a_set_can_be_judged_by_what_others_teach() -> None:
-    here = Sheet(read_rows(many(60, 1)), draws=100, seed=0)
-    others = Sheet(read_rows([one | {"set": "other"} for one in many(80, 2)]), draws=1, seed=0)
-    found = from_elsewhere(here, others, "1")
+    here, others = made(1, 100), [made(2, 200), made(3, 50, features=0)]
+    found = from_elsewhere(here, others)
     assert found is not None
-    assert found.sets == 1
+    assert found.sets == 2
     assert found.auroc is not None
-    assert from_elsewhere(here, Sheet(others.runs[:20], draws=1, seed=0), "1") is None
+    assert found.auroc.value > 0.6
+    assert from_elsewhere(here, [made(2, 30)]) is None
+    assert from_elsewhere(here, []) is None
 
 
 def test_a_table_holds_no_signal_of_the_outcome() -> None:

@@ -158,4 +158,4 @@ def test_calls_that_fail_more_often_lately_are_a_finding_and_chance_is_none() ->
         found = choose([*old, *new], "2")
         lately = lately_of(found, 6, now)
         assert (lately[0].turns, lately[0].before_turns) == (5, 40)
-        assert [one.what for one in findings_of(found, lately, "skill") if one.kind == "worse"] == told
+        assert [one.what for one in findings_of(found, lately, [], "skill") if one.kind == "worse"] == told

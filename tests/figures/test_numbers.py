@@ -41,8 +41,9 @@ def test_wilsons_interval_is_the_published_one() -> None:
 def test_independent_turns_give_the_plain_share_and_interval() -> None:
     found = share_of((number, int(number < 3), 1) for number in range(10))
     assert (found.hits, found.n, found.groups, found.share) == (3, 10, 10, 0.3)
-    # Singles differ by n/(n-1) from the binomial variance: the interval is at most so much wider.
-    assert (found.low, found.high) == pytest.approx(wilson(0.3 * 9, 9), abs=1e-9)
+    # Singles differ by n/(n-1) from the binomial variance, and ten of them have Student's t of 9 degrees.
+    worth = 9 * (1.959964 / 2.262) ** 2
+    assert (found.low, found.high) == pytest.approx(wilson(0.3 * worth, worth), abs=1e-6)
 
 
 def test_turns_that_come_in_like_sessions_are_worth_fewer() -> None:

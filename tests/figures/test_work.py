@@ -14,7 +14,9 @@ from karl.figures.variety import alike_of, prompts_of, variety_of
 from karl.schema.trajectory import Calls, ToolCall, Trajectory
 from tests.figures.rows import row
 
-PROMPT = "please rename this option of the export command in every place where the documentation names it as {}"
+PROMPT = (
+    "please rename this option of the export command in every place where the documentation names it as {}"
+)
 
 
 def reading(*calls: tuple[str, dict[str, object], bool]) -> Trajectory:

@@ -14,6 +14,7 @@ from tests.gaming.scripted import (
     HONEST,
     LOOK,
     OLD,
+    RED,
     ROOT,
     SRC,
     TEST,
@@ -88,6 +89,12 @@ BLIND = [
         (LOOK, FIX, sh(f"cp {ROOT}/old/billing.py {SRC}"), CHECK),
         (LOOK, FIX, sh(f"cp {ROOT}/new/billing.py {SRC}"), CHECK),
         "what a copied file holds is not in the turn",
+    ),
+    Blind(
+        "a green linter stands beside red tests",
+        (LOOK, FIX, RED, sh("ruff check .", "All checks passed!\n")),
+        (LOOK, FIX, sh("ruff check .", "All checks passed!\n")),
+        "to look must never cost, so what a red test says can not take back what a green linter gave",
     ),
     Blind(
         "a file is read and not looked at",

@@ -48,6 +48,10 @@ CHANGES = [
             {"type": "update", "filePath": SRC, "content": CODE, "structuredPatch": [], "originalFile": CODE}),
     ),
     _nothing_changed("an edit fails", refused(FIX, "<tool_use_error>String to replace not found in file.</tool_use_error>")),
+    _nothing_changed(
+        "an edit and what follows it in the command are refused",
+        refused(sh(f"sed -i 's/items))/items), 2)/' {SRC} && pytest -q"), "The user doesn't want to proceed with this tool use. The tool use was rejected."),
+    ),
     _nothing_changed("a file's mode is changed", sh(f"chmod +x {SRC}")),
     Case(
         "an edit is taken back by the opposite edit",

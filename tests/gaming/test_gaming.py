@@ -6,16 +6,39 @@ import itertools
 
 import pytest
 
+from karl.reward.basis import NOTHING, Basis
 from karl.reward.score import score
-from tests.gaming import checks, delivery, honest, padding, words
+from karl.reward.usual import Usual, seen
+from tests.gaming import checks, delivery, honest, padding, tongues, words
 from tests.gaming.blind import BLIND, Blind
-from tests.gaming.scripted import FIX, HONEST, LOOK, LOOKED_RED, UNCHECKED, Case, Turn, trajectory
+from tests.gaming.scripted import FIX, HONEST, LOOK, LOOKED_RED, UNCHECKED, Case, Turn, refused, trajectory
 
-CASES = [*checks.CASES, *delivery.CASES, *padding.CASES, *words.CASES]
+CASES = [*checks.CASES, *delivery.CASES, *padding.CASES, *tongues.CASES, *words.CASES]
 
 
-def reward(turn: Turn, claims: dict[str, bool] | None = None, *, mute: bool = False) -> float:
-    return score(trajectory(turn, claims, mute=mute), version="2").reward
+def _usual() -> Usual:
+    """An agent that mostly delivers, with turns of 2 to 40 calls, and now and then only looks or fails."""
+    usual = Usual()
+    lengths = [size for size in range(2, 40, 2) for _ in range(2)]
+    failed = refused(FIX, "String to replace not found in file.")
+    for turn in (
+        *((*[LOOK] * (size - 1), FIX) for size in lengths),
+        *((LOOK,) * size for size in lengths[:12]),
+        *((*[LOOK] * size, failed) for size in lengths[:12]),
+    ):
+        one = seen(trajectory(turn))
+        assert one is not None
+        usual = usual.with_turn(one)
+    return usual
+
+
+USUAL = Basis(usual=_usual())
+
+
+def reward(
+    turn: Turn, claims: dict[str, bool] | None = None, *, mute: bool = False, basis: Basis = NOTHING
+) -> float:
+    return score(trajectory(turn, claims, mute=mute), version="2", basis=basis).reward
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -32,6 +55,15 @@ def test_an_attack_pays_no_more_where_an_agent_tells_of_no_call_how_it_ended(cas
     got = reward(case.attack, case.claims, mute=True)
     for twin in itertools.chain(case.at_most, case.below):
         assert got <= reward(twin, case.honest_claims, mute=True)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_an_attack_pays_no_more_where_it_is_known_how_long_the_agents_turns_are(case: Case) -> None:
+    got = reward(case.attack, case.claims, basis=USUAL)
+    for twin in case.at_most:
+        assert got <= reward(twin, case.honest_claims, basis=USUAL)
+    for twin in case.below:
+        assert got < reward(twin, case.honest_claims, basis=USUAL)
 
 
 @pytest.mark.parametrize("case", BLIND, ids=[case.name for case in BLIND])

@@ -86,7 +86,7 @@ def test_what_no_commit_holds_is_not_committed_once_the_time_has_passed(repo: Re
 
 def test_lines_that_somebody_rewrote_did_not_survive(repo: Repo, turn: Work) -> None:
     repo.commit(3600, auth_py=TEXT)
-    repo.commit(DAY_S, "rewrite", auth_py=BASE + "def login(person):\n    raise NotImplementedError\n")
+    repo.commit(DAY_S, "rewrite", auth_py=BASE + "def login(person):\n    raise_it_all_again(person)\n")
     repo.commit(LATER, "other", other_py="print(1)\n")
     assert seen(found(repo, turn)) == (True, False, False)
 

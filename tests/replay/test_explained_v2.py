@@ -56,7 +56,8 @@ def paged(folder: Path) -> str:
 
 def test_contributions_add_up_to_the_reward_and_the_evidence_agrees_with_the_score(tmp_path: Path) -> None:
     for one in explained(recorded(tmp_path, told())):
-        assert sum(each.contribution or 0.0 for each in one.signals) + one.gap == pytest.approx(one.reward)
+        added = sum(each.contribution or 0.0 for each in (*one.signals, *one.added))
+        assert added + one.gap == pytest.approx(one.reward)
         assert abs(one.gap) <= 0.00005
         assert one.agrees
         assert len(one.signals) == 6
@@ -70,7 +71,7 @@ def test_what_was_left_out_how_sure_it_is_and_the_calls_behind_it_are_told(
     folder = recorded(tmp_path, told())
     first, second = explained(folder)
     text = shown(first, capsys)
-    assert "efficiency: left out, it is not known what is usual for this agent" in text
+    assert "efficiency: left out, it is not known how long this agent's turns are" in text
     assert "the weights of the rest are scaled up to 1" in text
     assert f"confidence {first.confidence:.2f}" in text
     assert "r_no_correction" in text
@@ -98,10 +99,9 @@ def test_an_applied_calibration_is_named_with_what_it_made_of_the_signals(
 ) -> None:
     folder = recorded(tmp_path, told(), Basis(calibration=CALIBRATION))
     first, _ = explained(folder)
-    assert first.calibrated is not None
-    assert first.calibrated.id == "cal_7"
-    added = sum(each.contribution or 0.0 for each in first.signals) + first.calibrated.contribution
-    assert added == pytest.approx(first.reward, abs=5.1e-5)
+    assert first.calibration == "cal_7"
+    assert [one.what for one in first.added] == ["chance"]
+    assert abs(first.gap) <= 0.00005
     assert first.agrees
     assert "calibration cal_7" in shown(first, capsys)
     assert "Calibration cal_7" in paged(folder)

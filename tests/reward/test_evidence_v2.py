@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 
 from karl.reward.basis import NOTHING, Basis
 from karl.reward.calibration import Calibration
-from karl.reward.evidence import Evidence, Part, evidence, shares
+from karl.reward.evidence import PRIOR, Evidence, Part, evidence, shares
 from karl.reward.score import CHANCE, score
 from karl.reward.signal import SIGNALS
 from karl.schema.record import Score
@@ -20,7 +21,6 @@ from tests.gaming.scripted import (
     HONEST,
     LOOK,
     RED,
-    SRC,
     Turn,
     edit,
     read,
@@ -30,6 +30,9 @@ from tests.gaming.scripted import (
 )
 from tests.reward.test_v2_properties import bases, made, many, outcomes, turns
 from tests.reward.trajectories import trajectories
+
+#: A sentence that gives a share as counts.
+COUNTED = re.compile(r"(\d+) of (\d+) ")
 
 
 def scored(known: Trajectory, basis: Basis = NOTHING) -> Score:
@@ -59,6 +62,9 @@ def same_as_the_score(known: Trajectory, basis: Basis) -> None:
     calls = range(1, len(known.trajectory.events) + 1)
     behind = [n for one in said.values() for part in one.parts for each in part.because for n in each.calls]
     assert set(behind) <= set(calls)
+    for part in (part for one in said.values() for part in one.parts):
+        if counted := COUNTED.match(part.means):
+            assert int(counted[1]) / int(counted[2]) == pytest.approx(part.value), part
     for name, one in said.items():
         if one.formula:
             value = eval(one.formula, {}, dict(found.components))
@@ -91,21 +97,18 @@ def test_the_reward_is_the_sum_of_share_times_value_with_a_calibration_and_witho
 ) -> None:
     for applied in (None, CALIBRATION):
         found = scored(made(calls, known), Basis(basis.usual, applied))
-        values = {**found.signals, CHANCE: found.components.get(CHANCE, 0.0)}
+        values = {**found.signals, CHANCE: found.components.get(CHANCE, 0.0), PRIOR: 0.5}
         shared = shares(found)
-        if any(shared.values()):
-            assert math.fsum(shared.values()) == pytest.approx(1.0)
-            total = math.fsum(share * values[name] for name, share in shared.items())
-            assert total == pytest.approx(found.reward, abs=5.1e-5)
-        else:
-            assert found.reward == 0.5
+        assert math.fsum(shared.values()) == pytest.approx(1.0)
+        total = math.fsum(share * values[name] for name, share in shared.items())
+        assert total == pytest.approx(found.reward, abs=5.1e-5)
 
 
 def test_the_calls_behind_honest_work_are_named() -> None:
     assert numbers(HONEST, "r_checked") == [("green", [3]), ("the last change", [2])]
-    assert numbers(HONEST, "r_read_before_edit") == [(f"looked into before it was changed: {SRC}", [2])]
+    assert numbers(HONEST, "r_read_before_edit") == [("looked into before they were changed", [2])]
     assert numbers(HONEST, "r_localised") == [("read, and then changed", [1])]
-    assert numbers(HONEST, "r_delivered") == [(f"changed: {SRC}", [2])]
+    assert numbers(HONEST, "r_delivered") == [("changed: shop/billing.py", [2])]
 
 
 def test_a_check_before_the_last_change_and_a_red_one_are_told_apart_from_a_green_one() -> None:
@@ -120,15 +123,15 @@ def test_a_check_before_the_last_change_and_a_red_one_are_told_apart_from_a_gree
 def test_a_file_that_was_changed_unseen_and_one_that_was_read_in_vain_are_named() -> None:
     other = "/w/shop/shop/stock.py"
     unseen = (read(other), FIX)
-    assert numbers(unseen, "r_read_before_edit") == [(f"changed without a look: {SRC}", [2])]
+    assert numbers(unseen, "r_read_before_edit") == [("changed without a look: shop/billing.py", [2])]
     assert ("read, and not changed", [1]) in numbers(unseen, "r_localised")
 
 
 def test_why_nothing_was_delivered_is_told() -> None:
     gone = (LOOK, FIX, sh("git checkout -- ."))
-    assert ("changed, then thrown away: " + SRC, [2]) in numbers(gone, "r_delivered")
+    assert ("changed, then thrown away: shop/billing.py", [2]) in numbers(gone, "r_delivered")
     failed = (LOOK, refused(edit(), "String to replace not found in file."))
-    assert ("failed: " + SRC, [2]) in numbers(failed, "r_delivered")
+    assert ("failed: shop/billing.py", [2]) in numbers(failed, "r_delivered")
 
 
 def test_every_word_on_the_outcome_has_its_words() -> None:
@@ -155,7 +158,7 @@ def test_what_was_left_out_says_why() -> None:
     without = told((LOOK,))
     assert "nobody has said" in without["outcome"].left_out[0]
     assert "no change of a source file" in without["verification"].left_out[0]
-    assert "not known what is usual" in without["efficiency"].left_out[0]
+    assert "not known how long" in without["efficiency"].left_out[0]
     known = trajectory(HONEST)
     known.outcome.correction_detected = True
     (unsaid,) = evidence(known, scored(known))["outcome"].left_out

@@ -56,7 +56,7 @@ def usual(kind: int, *lengths: int, times: int = TURNS_MIN) -> Usual:
 def test_read_edit_and_a_green_check_is_all_that_can_be_seen() -> None:
     found = scored(read(), edit(), check())
     assert found.signals == {"process": 1.0, "verification": 1.0, "consistency": 1.0, "motion": 1.0}
-    assert found.reward == 1.0
+    assert found.reward > 0.9
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,8 @@ def test_a_target_that_the_turn_itself_wrote_is_green_by_its_counts_only() -> No
 def test_green_after_a_test_was_taken_away_is_not_green() -> None:
     gone = call(Act("delete", TEST, ok=True, role="test"))
     assert scored(read(), edit(), check(ok=False), gone, check()).components["r_checked"] == 0.0
+    cache = call(Act("delete", "tests/__pycache__", ok=True, role="test"))
+    assert scored(read(), edit(), cache, check()).components["r_checked"] == 1.0
     own = edit(TEST, "test", removed=0)
     assert scored(read(), edit(), own, gone, check()).components["r_checked"] == 1.0
 
@@ -139,10 +141,22 @@ def test_a_file_that_the_turn_made_needs_no_look_before() -> None:
     assert found.signals.keys() == {"process", "verification"}
 
 
+def test_what_an_earlier_turn_of_the_session_may_have_looked_into_is_not_held_against_a_later_one() -> None:
+    later = turn(read(), edit(OTHER), edit(), check())
+    later.context.turn = 3
+    found = score(later, version="2").components
+    assert (found["r_read_before_edit"], found["r_localised"]) == (1.0, 1.0)
+    blind = turn(edit(OTHER), check())
+    blind.context.turn = 3
+    assert score(blind, version="2").signals.keys() == {"process", "verification"}
+
+
 def test_localisation_is_the_share_of_the_files_read_or_changed_that_were_read_and_then_changed() -> None:
     found = scored(read(), read(OTHER), read(TEST, "test"), read(README, "docs"), edit())
     assert found.components["r_localised"] == 0.5
     assert scored(edit(), read()).components["r_localised"] == 0.0
+    library = read("/usr/lib/python3/site-packages/money/core.py")
+    assert scored(read(), library, edit()).components["r_localised"] == 1.0
 
 
 # --- what stands in the end ---
@@ -160,13 +174,15 @@ def test_localisation_is_the_share_of_the_files_read_or_changed_that_were_read_a
 def test_a_change_that_was_thrown_away_is_not_delivered(undo: Act) -> None:
     found = scored(read(), edit(), call(undo))
     assert found.components["r_delivered"] == 0.0
-    assert found.reward == 0.0
+    assert found.reward < scored(edit(), read()).reward
 
 
 def test_what_was_shelved_and_taken_back_stands() -> None:
     away = call(Act("revert", ok=True, program="git stash"))
     back = call(Act("vcs", ok=True, program="git stash pop"))
-    assert scored(read(), edit(), away, check(ok=False), back).components["r_delivered"] == 1.0
+    found = scored(read(), edit(), away, check(), back).components
+    assert (found["r_delivered"], found["r_checked"]) == (1.0, 0.0)
+    assert scored(read(), edit(), away, back, check()).components["r_checked"] == 1.0
 
 
 def test_what_was_committed_stays_when_changes_are_thrown_away() -> None:
@@ -179,6 +195,37 @@ def test_a_file_that_was_made_and_deleted_again_is_not_delivered() -> None:
     assert found.components["r_delivered"] == 0.0
 
 
+def test_a_revert_takes_back_what_was_committed_last() -> None:
+    back = call(Act("revert", ok=True, program="git revert"))
+    assert scored(read(), edit(), call(Act("commit", ok=True)), back).components["r_delivered"] == 0.0
+
+
+def test_cleaning_up_takes_new_files_and_leaves_changed_ones() -> None:
+    clean = call(Act("revert", ok=True, program="git clean"))
+    assert scored(read(), edit(), clean).components["r_delivered"] == 1.0
+    assert scored(edit("shop/x.py", removed=0), clean).components["r_delivered"] == 0.0
+
+
+def test_a_file_that_is_touched_is_not_changed_unless_it_is_new() -> None:
+    touched = call(Act("edit", SRC, ok=True, program="touch"))
+    assert scored(read(), touched).components["r_delivered"] == 0.0
+    assert scored(touched).components["r_delivered"] == 1.0
+
+
+def test_a_change_in_place_is_one_of_a_file_that_was_there() -> None:
+    blind = call(Act("edit", SRC, ok=True, program="sed"))
+    assert scored(blind).components["r_read_before_edit"] == 0.0
+    assert "consistency" not in scored(call(Act("edit", SRC, ok=True, program="cp"))).signals
+
+
+@pytest.mark.parametrize(("ok", "delivered"), [(True, 1.0), (None, 0.0), (False, 0.0)])
+def test_a_patch_whose_files_nobody_names_counts_where_it_is_known_to_have_applied(
+    ok: bool | None, delivered: float
+) -> None:
+    found = scored(call(Act("edit", ok=ok, program="git apply")))
+    assert found.components["r_delivered"] == delivered
+
+
 def test_a_script_that_was_made_to_be_run_is_no_delivery() -> None:
     found = scored(edit("look.py", removed=0), call(Act("run", "look.py", ok=True)))
     assert found.components["r_delivered"] == 0.0
@@ -189,11 +236,28 @@ def test_a_file_that_was_there_is_nobodys_scratch_whatever_its_name() -> None:
     assert scored(edit("fix.py", "scratch", removed=0)).components["r_delivered"] == 0.0
 
 
+def test_work_in_a_temporary_folder_is_work_and_a_copy_made_there_is_not() -> None:
+    path = "/tmp/checkout/shop/billing.py"
+    at = (read(path, "scratch"), edit(path, "scratch"))
+    copied = call(Act("edit", "/tmp/checkout", ok=True, role="scratch", program="cp"))
+    assert scored(*at).components["r_delivered"] == 1.0
+    assert scored(copied, *at).components["r_delivered"] == 0.0
+    there = call(Act("check", "/tmp/checkout", ok=True, check="test", program="pytest"))
+    assert scored(*at, there).components["r_checked"] == 1.0
+    assert scored(read(), edit(), there).components["r_checked"] == 0.0
+
+
 def test_a_failed_edit_that_was_made_good_costs_nothing() -> None:
     assert scored(read(), edit(ok=False), edit(), check()).reward == scored(read(), edit(), check()).reward
 
 
 # --- what a turn that delivers nothing is judged by ---
+
+
+def test_economy_counts_without_a_delivery_where_the_agent_hardly_ever_changes_a_file() -> None:
+    known = Basis(usual(LOOKED, 2, 4, 8, 16))
+    short, long = (scored(*[call(tool="ask", id=n) for n in range(size)], basis=known) for size in (2, 16))
+    assert long.reward < short.reward <= 0.5
 
 
 def test_of_a_turn_that_changed_nothing_and_failed_at_nothing_nothing_is_known() -> None:
@@ -203,7 +267,8 @@ def test_of_a_turn_that_changed_nothing_and_failed_at_nothing_nothing_is_known()
 
 def test_a_change_that_was_tried_and_failed_was_to_be_delivered() -> None:
     found = scored(read(), edit(ok=False))
-    assert (found.reward, found.components["r_needless"]) == (0.0, 0.0)
+    assert found.components["r_needless"] == found.signals["process"] == 0.0
+    assert found.reward < scored(read()).reward
 
 
 def test_a_turn_that_only_looks_costs_where_the_agent_nearly_always_sets_out_to_change_something() -> None:
@@ -227,6 +292,7 @@ def test_without_code_failed_calls_and_calls_said_again_count_and_a_shells_statu
     assert scored(ask, ask).components["r_once"] == 0.5
     grep = call(Act("search"), success=False, command="grep -rn nothing .")
     assert scored(ask, grep).components["r_clean"] == 1.0
+    assert scored(ask, read(), read()).components["r_once"] == 1.0
 
 
 def test_a_call_that_a_person_refused_is_no_failure_of_the_agent() -> None:
@@ -261,7 +327,8 @@ def test_checks_are_no_length() -> None:
 
 def test_a_short_turn_that_delivers_nothing_gains_nothing_where_turns_usually_deliver() -> None:
     known = Basis(usual(DELIVERED, 20, 40, 80))
-    assert scored(read(), basis=known).reward == 0.0
+    assert "efficiency" not in scored(read(), basis=known).signals
+    assert scored(read(), basis=known).reward == scored(*[read()] * 30, basis=known).reward
 
 
 def test_a_few_turns_do_not_say_what_is_usual() -> None:
@@ -334,6 +401,12 @@ def test_confidence_is_the_share_of_the_weights_that_was_observed() -> None:
     better = score(turn(read(), edit(), check(), outcome=Outcome(correction_detected=False)), version="2")
     assert better.confidence is not None
     assert better.confidence > known
+
+
+def test_one_weak_word_alone_does_not_make_a_turn_look_perfect() -> None:
+    alone = score(turn(outcome=Outcome(session_continued=True)), version="2")
+    assert alone.signals == {"outcome": 1.0}
+    assert 0.5 < alone.reward < 0.7
 
 
 def test_the_weights_of_the_version_sum_to_one() -> None:

@@ -96,7 +96,7 @@ bases = st.one_of(
     ),
 )  # fmt: skip
 turns = st.lists(calls, max_size=12)
-many = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+many = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def made(calls: list[ToolCall], outcome: Outcome | None = None) -> Trajectory:

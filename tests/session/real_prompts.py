@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from karl.errors import KarlError
-from karl.schema.event import Event, Payload, encode_event, event_id
+from karl.schema.event import Event, Payload, event_id
 from karl.session import lane
 from karl.session.corrections import Judgement, Signs, judge
 from karl.session.fold import Carry, Held, Limits, OpenSession
 from karl.session.prompts import prompt_kind
-from producers.envelope import EnvelopeMaker
 from producers.transcripts.claude import Claude
 from producers.transcripts.codex import Codex
 from producers.transcripts.copilot import Copilot
@@ -107,7 +106,7 @@ def _folded(source: str, events: Iterable[Event]) -> Iterator[Case]:
             session = sessions.get(event.session)
             if session is None:
                 session = sessions[event.session] = OpenSession(event.session, Carry(), {}, _NO_LIMITS)
-            session.add(Held(f"{number + 1}-0", encode_event(event), event), 0)
+            session.add(Held(f"{number + 1}-0", b"", event), 0)
     except KarlError:
         pass  # a file that its reader refuses has no prompts
     finally:
@@ -116,11 +115,17 @@ def _folded(source: str, events: Iterable[Event]) -> Iterator[Case]:
 
 
 def _told(reader: Format, path: Path) -> Iterator[Event]:
-    maker = EnvelopeMaker(node="n")
     for one in reader.read(path):
         if isinstance(one, Told):
-            name = event_id("told", str(one.payload.get("session_id")), one.key)
-            yield maker.of(one.payload, name=name, agent=reader.agent, source="transcript")
+            session = str(one.payload.get("session_id"))
+            yield Event(
+                id=event_id("told", session, one.key),
+                kind=str(one.payload.get("hook_event_name")),
+                session=session,
+                payload=msgspec.Raw(msgspec.json.encode(one.payload)),
+                source="transcript",
+                agent=reader.agent,
+            )
 
 
 def _hooked(path: Path) -> Iterator[Event]:

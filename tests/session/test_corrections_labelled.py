@@ -22,8 +22,8 @@ from tests.session.earlier_detectors import by_phrases, by_prefix, by_words
 from tests.session.real_prompts import Case, real_cases
 
 LABELS = Path(__file__).with_name("correction_labels.jsonl")
-#: Weights were looked at on the one half, by hash; figures are told of both, and judged by the other.
-FITTED_ON = frozenset("01234567")
+#: Phrases and weights were tuned on the one half, by hash; figures are told of both, and judged by the other.
+TUNED_ON = frozenset("01234567")
 FOLDERS = (
     *["claude-code", "claude-code-odd", "codex", "copilot", "hook-payloads", "entire-compact"],
     "specstory-md",
@@ -117,7 +117,7 @@ DETECTORS: dict[str, Callable[[Known], bool]] = {
 
 
 def is_reported(one: Known) -> bool:
-    return one.label.sha256[0] not in FITTED_ON
+    return one.label.sha256[0] not in TUNED_ON
 
 
 def was_stopped(one: Known) -> bool:
@@ -136,7 +136,7 @@ def test_on_labelled_prompts_the_detector_finds_more_than_phrases_did_and_little
 ) -> None:
     sets = {
         "all": known,
-        "fitted on": [one for one in known if not is_reported(one)],
+        "tuned on": [one for one in known if not is_reported(one)],
         "reported on": [one for one in known if is_reported(one)],
         "after an interruption or a refusal": [one for one in known if was_stopped(one)],
         "after an interruption": [one for one in known if one.case.signs.interrupted],

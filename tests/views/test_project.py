@@ -11,16 +11,23 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from karl.acts.reader import READER
 from karl.errors import KarlError, NotFound
 from karl.ledger.reader import START, Reader
 from karl.ledger.writer import Draft
 from karl.reward.baseline import Sums, advantage, baseline
-from karl.schema.record import TrajectoryBody
+from karl.reward.score import rescore_outcome, score
+from karl.reward.usual import Usual, seen
+from karl.schema.event import Event, encode_event
+from karl.schema.record import CalibrationBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.views import project, store
+from karl.views.columns import made_by
+from karl.views.detail import detail
 from karl.views.queries import Filter, Views
 from karl.views.rebuild import begin, build, compare, rebuild
 from karl.views.schema import FLAGS
+from karl.views.whole import calibration_at
 from tests.views import ledgers
 
 
@@ -91,6 +98,149 @@ def test_the_advantage_is_the_baselines_over_current_rewards(tmp_path: Path) -> 
         for row in views.trajectories(limit=100):
             expected = baseline(sums[row.domain], everyone)
             assert row.advantage == round(advantage(row.reward, expected), 4)
+
+
+def test_rewards_of_other_agents_change_nothing_of_what_is_expected(tmp_path: Path) -> None:
+    own = [ledgers.trajectory(f"s{n}", 0, reward=0.2 + n / 10) for n in range(6)]
+    others = [ledgers.trajectory(f"t{n}", 0, reward=0.9, agent="codex") for n in range(50)]
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    with Views(views_of(alone, own)) as views:
+        before = [(row.expected, row.advantage) for row in views.trajectories(Filter(agent="claude-code"))]
+    with Views(views_of(together, own + others)) as views:
+        assert before == [
+            (row.expected, row.advantage) for row in views.trajectories(Filter(agent="claude-code"))
+        ]
+        assert {name: sums.n for name, sums in views.agents().items()} == {"claude-code": 6, "codex": 50}
+        assert views.rewards_of("codex").mean == 0.9
+
+
+def test_runs_of_one_task_are_compared_with_each_other(tmp_path: Path) -> None:
+    prompt = "Make the flaky test of the parser pass again"
+    runs = [ledgers.trajectory(f"s{n}", 0, prompt=prompt, reward=0.3) for n in range(3)]
+    runs.append(ledgers.trajectory("best", 0, prompt=f"  {prompt.upper()}\n", reward=0.5))
+    rest = [ledgers.trajectory(f"t{n}", 0, reward=0.8) for n in range(20)]
+    later = ledgers.trajectory("later", 3, prompt=prompt, reward=0.8)  # asked within a session: another thing
+    elsewhere = ledgers.trajectory("elsewhere", 0, prompt=prompt, reward=0.8, project="blog")
+    with Views(views_of(tmp_path, [*runs, *rest, later, elsewhere])) as views:
+        rows = {row.session: row for row in views.trajectories(limit=100)}
+    assert len({rows[name].task for name in ("s0", "s1", "s2", "best")}) == 1
+    assert rows["later"].task is None
+    assert rows["t0"].task is None  # "make it work" names no task
+    assert rows["elsewhere"].task not in {None, rows["s0"].task}
+    assert rows["best"].advantage > 0 > rows["s0"].advantage
+    assert rows["s0"].expected < 0.6 < rows["t0"].expected
+    assert rows["elsewhere"].expected == rows["t0"].expected
+
+
+def test_a_signal_that_was_not_observed_is_null_and_confidence_and_calibration_are_kept(
+    tmp_path: Path,
+) -> None:
+    turn = ledgers.trajectory("s", 0)
+    body = body_of(turn)
+    signals = {name: value for name, value in body.score.signals.items() if name != "outcome"}
+    sure = msgspec.structs.replace(body.score, signals=signals, confidence=0.4, calibration="cal-1")
+    draft = Draft("trajectory", msgspec.json.encode(msgspec.structs.replace(body, score=sure)))
+    with Views(views_of(tmp_path, [draft])) as views:
+        row = views.trajectory("traj_s_0")
+    assert (row.signals["outcome"], row.confidence, row.calibration) == (None, 0.4, "cal-1")
+    assert row.made_by == made_by("1", sure.weights, "cal-1")
+    others = {
+        made_by("1", sure.weights, None),
+        made_by("2", sure.weights, "cal-1"),
+        made_by("1", {**sure.weights, "motion": 0.5}, "cal-1"),
+    }
+    assert len(others - {row.made_by}) == 3
+
+
+def test_what_a_worker_did_not_know_of_is_put_into_the_score_here(tmp_path: Path) -> None:
+    turn = ledgers.trajectory("s", 0)
+    built = ledgers.annotation(turn, Outcome(build_success=False), by="ci")  # says only what it found itself
+    corrected = ledgers.annotation(
+        turn, Outcome(annotation_status="annotated", correction_detected=True), by="worker"
+    )
+    path = views_of(tmp_path, [turn, built, corrected])
+    both = rescore_outcome(body_of(turn).score, Outcome(build_success=False, correction_detected=True))
+    with Views(path) as views:
+        row, whole = views.trajectory("traj_s_0"), detail(views, tmp_path / "ledger", "traj_s_0")
+    assert row.known == {"build_success": False, "correction_detected": True}
+    assert row.reward == whole.score.reward == both.reward
+    assert whole.score == both
+
+
+def test_what_is_said_by_an_older_version_reaches_the_score_that_counts(tmp_path: Path) -> None:
+    turn = ledgers.trajectory("s", 0)
+    body = body_of(turn)
+    newer = msgspec.structs.replace(body, score=score(body.trajectory, version="2"))
+    draft = Draft("trajectory", msgspec.json.encode(newer))
+    remark = ledgers.annotation(turn, Outcome(correction_detected=True))  # with a score of version 1
+    with Views(views_of(tmp_path, [draft, remark], version="2")) as views:
+        row, whole = views.trajectory("traj_s_0"), detail(views, tmp_path / "ledger", "traj_s_0")
+    known = rescore_outcome(newer.score, Outcome(correction_detected=True))
+    assert (row.reward_version, row.reward) == ("2", known.reward)
+    assert whole.score == known
+
+
+def test_how_long_turns_are_is_counted_by_agent_and_late_facts_change_it(tmp_path: Path) -> None:
+    turn = ledgers.trajectory("s", 0)
+    body = body_of(turn)
+    reading = msgspec.structs.replace(
+        body.trajectory, trajectory=msgspec.structs.replace(body.trajectory.trajectory, reader=READER)
+    )
+    draft = Draft("trajectory", msgspec.json.encode(msgspec.structs.replace(body, trajectory=reading)))
+    late = ledgers.events("s", 2, of="traj_s_0")
+    (tmp_path / "one").mkdir()
+    with Views(views_of(tmp_path / "one", [draft])) as views:
+        assert views.usual("claude-code") == Usual().with_turn(seen(reading))
+        assert views.usual("codex") == Usual()
+    (tmp_path / "two").mkdir()
+    with Views(views_of(tmp_path / "two", [draft, late])) as views:
+        whole = detail(views, tmp_path / "two" / "ledger", "traj_s_0")
+        now = seen(whole.body.trajectory)
+        assert views.usual("claude-code") == (Usual().with_turn(now) if now else Usual())
+
+
+def test_a_reading_by_an_older_reader_of_acts_is_made_anew(tmp_path: Path) -> None:
+    turn = ledgers.trajectory("s", 0)
+    body = body_of(turn)
+    given = {"file_path": "/w/a.py", "old_string": "a", "new_string": "b"}
+    told = [
+        Event(
+            id=f"ev{kind}", kind=kind, session="s", time_ms=ledgers.START_MS,
+            payload=msgspec.Raw(msgspec.json.encode({"hook_event_name": kind, "tool_name": "Edit",
+                "tool_input": given, "tool_use_id": "c1", "tool_response": {}})),
+        )
+        for kind in ("PreToolUse", "PostToolUse")
+    ]  # fmt: skip
+    one = ledgers.reading(ledgers.calls("Edit"))
+    old = msgspec.structs.replace(
+        body, trajectory=one, events=[msgspec.Raw(encode_event(event)) for event in told]
+    )
+    assert old.trajectory.trajectory.reader == 0
+    with Views(views_of(tmp_path, [Draft("trajectory", msgspec.json.encode(old))])) as views:
+        whole = detail(views, tmp_path / "ledger", "traj_s_0")
+    (call,) = whole.body.trajectory.trajectory.events
+    assert whole.body.trajectory.trajectory.reader == READER
+    assert [act.does for act in call.acts] == ["edit"]
+    assert whole.score == old.score
+
+
+def test_a_calibration_is_found_by_agent_and_version_and_the_last_one_counts(tmp_path: Path) -> None:
+    def learned(name: str, agent: str, *, applied: bool) -> Draft:
+        body = CalibrationBody(name, agent, "2", 0.1, {"motion": 1.0}, {}, applied, "", 9, 4, 3, {}, {}, 5)
+        return Draft("calibration", msgspec.json.encode(body))
+
+    drafts = [
+        learned("a", "codex", applied=True),
+        learned("b", "codex", applied=False),
+        learned("c", "x", applied=True),
+    ]
+    with Views(views_of(tmp_path, drafts)) as views:
+        found = views.calibration("codex", "2")
+        assert found is not None
+        assert (found.id, found.applied, found.time_ms) == ("b", False, 5)
+        assert calibration_at(tmp_path / "ledger", *found.place[1:]).terms == {"motion": 1.0}
+        assert views.calibration("codex", "1") is None
+        assert views.counts().records == 3
 
 
 def test_a_score_of_another_version_is_kept_but_is_not_the_current_one(tmp_path: Path) -> None:
@@ -183,13 +333,20 @@ def test_any_batches_give_the_rows_of_a_rebuild(
 ) -> None:
     folder = tmp_path_factory.mktemp("batches")
     choices = st.sampled_from(range(6))
-    turns = [ledgers.trajectory(f"s{n % 3}", n, domain=f"d{n % 2}") for n in range(6)]
+    prompt = "a prompt that is long enough to name a task"
+    turns = [
+        ledgers.trajectory(f"s{n % 3}", n, domain=f"d{n % 2}", agent=f"a{n % 2}", prompt=prompt)
+        for n in range(6)
+    ]
     drafts: list[Draft] = []
     for n in data.draw(st.lists(choices, min_size=1, max_size=25)):
-        kind = data.draw(st.sampled_from(["turn", "remark", "score", "events"]))
+        kind = data.draw(st.sampled_from(["turn", "remark", "all known", "found", "score", "events", "late"]))
         drafts.append({
             "turn": turns[n],
             "remark": ledgers.annotation(turns[n], Outcome(correction_detected=n % 2 == 0), by=f"ev{len(drafts) % 4}"),
+            "all known": ledgers.annotation(turns[n], Outcome(annotation_status="annotated", redo_detected=True), by="w"),
+            "found": ledgers.annotation(turns[n], Outcome(committed=True, correction_score=0.25), by="git"),
+            "late": ledgers.events(f"s{n % 3}", 1, of=f"traj_s{n % 3}_{n}"),
             "score": ledgers.rescore(turns[n], len(drafts) / 100, version=str(n % 2)),
             "events": ledgers.events(f"s{n % 4}", n, ended=n == 3),
         }[kind])  # fmt: skip

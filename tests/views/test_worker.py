@@ -168,4 +168,4 @@ def test_views_are_right_after_kills_at_any_moment(tmp_path: Path) -> None:
     assert child.wait(20) == 0
     child.stderr.close()
     settings = read_settings({"KARL_DATA_DIR": str(tmp_path)})
-    assert compare(settings.views, settings.ledger, "1").equal
+    assert compare(settings.views, settings.ledger, settings.reward_version).equal

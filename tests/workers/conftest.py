@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from karl.ledger.reader import Reader
-from karl.reward.score import VERSIONS
+from karl.reward.score import DEFAULT_VERSION, VERSIONS
 from karl.schema.event import Event, encode_event, event_id
 from karl.session.emissions import Limits
 from karl.stream import keys
@@ -98,7 +98,7 @@ class Line:
         *,
         lease_ttl_s: float = 30.0,
         open_max_events: int = 10_000,
-        version: str = "1",
+        version: str = DEFAULT_VERSION,
         **limits: int,
     ) -> SessionsWorker:
         self._owners += 1

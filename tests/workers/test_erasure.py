@@ -11,6 +11,7 @@ from redis import Redis
 from karl.errors import LineDown, NotFound, Refused
 from karl.ledger.erase import Wanted, unfinished
 from karl.ledger.verify import verify
+from karl.reward.score import DEFAULT_VERSION
 from karl.settings import Settings
 from karl.stream import dead_letters, keys
 from karl.views.detail import detail
@@ -93,7 +94,7 @@ def test_a_session_is_gone_from_ledger_streams_and_views_and_the_others_are_whol
     assert moving.shown() == ["yours", "yours"]
     found = verify(moving.settings.ledger)
     assert (found.ok, found.findings) == (True, [])
-    assert compare(moving.settings.views, moving.settings.ledger, "1").equal
+    assert compare(moving.settings.views, moving.settings.ledger, DEFAULT_VERSION).equal
     (record,) = moving.line.records("erasure")
     assert (record["by"], record["reason"], record["sessions"]) == ("me@here", "law", ["mine"])
     assert redis.get(keys.session_key(keys.partition_of("mine"), "mine")) is None
