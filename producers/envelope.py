@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,9 @@ from producers.project import project_of
 from producers.redact import Redactor
 from producers.times import time_of
 from producers.values import TOO_MANY, has_too_many
+
+if TYPE_CHECKING:
+    from karl.settings import Settings
 
 RAW_MAX = 64 * 1024 * 1024
 _TOO_LARGE = f"larger than {RAW_MAX // 1024 // 1024} MiB"
@@ -253,6 +256,12 @@ class EnvelopeMaker:
                 return data, 0
         room = self.caps.entry - len(encode_event(event)) - len(',"cuts":123456789')
         return cut(payload, Caps(self.caps.string, room))
+
+
+def envelope_maker(settings: Settings) -> EnvelopeMaker:
+    """Build the maker of envelopes that the settings describe."""
+    caps = Caps(settings.string_max_chars, settings.entry_max_kb << 10)
+    return EnvelopeMaker(node=settings.node, fleet=settings.fleet, caps=caps)
 
 
 def spool_id(node: str, name: str, mtime_ns: int, raw: bytes) -> str:

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from karl.errors import LineDown, Refused
+from producers.envelope import envelope_maker
 from producers.flow_entries import Entries
 from producers.flow_facts import END, START
 from producers.flows import Fact, Source
 from producers.gateway_lines import Line, LineReader, by_time
 from producers.gateway_notes import Place, alone_on, known_elsewhere, load, mark_of, notes_path, save
 from producers.importing import Sender
-from producers.ship import envelope_maker
 from producers.times import time_of
 
 if TYPE_CHECKING:

@@ -19,10 +19,9 @@ import msgspec
 
 from karl.errors import Refused, Unreadable
 from karl.schema.event import Event
-from producers.envelope import ImportNaming
+from producers.envelope import ImportNaming, envelope_maker
 from producers.importing import Sender, require_file
 from producers.pieces import Broken, Piece, Scanner, chunks, is_payload, members
-from producers.ship import envelope_maker
 from producers.times import TIME_FIELDS, time_of
 
 if TYPE_CHECKING:

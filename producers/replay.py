@@ -19,9 +19,8 @@ import msgspec
 from karl.errors import Unreadable
 from karl.schema.event import Event, decode_event, event_id
 from karl.stream.dead_letters import DeadLetter, drop
-from producers.envelope import EnvelopeMaker
+from producers.envelope import EnvelopeMaker, envelope_maker
 from producers.importing import Sender
-from producers.ship import envelope_maker
 
 if TYPE_CHECKING:
     from redis import Redis

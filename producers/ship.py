@@ -28,8 +28,7 @@ import msgspec
 import karl
 from karl.errors import LineDown, Refused, ServerSilent, Unreadable
 from karl.metrics import table as metrics
-from producers.cut import Caps
-from producers.envelope import EnvelopeMaker, spool_id
+from producers.envelope import EnvelopeMaker, envelope_maker, spool_id
 from producers.push import BATCH_MAX, BATCH_MAX_BYTES, Parcel, Pushed, parcel_of, push, tell
 from producers.quiet import Quiet
 from producers.resend import Resend
@@ -351,12 +350,6 @@ class Shipper:
         elif self._trouble and not trouble:
             _log.warning("events go to Redis again")
         self._trouble = trouble
-
-
-def envelope_maker(settings: Settings) -> EnvelopeMaker:
-    """Build the maker of envelopes that the settings describe."""
-    caps = Caps(settings.string_max_chars, settings.entry_max_kb << 10)
-    return EnvelopeMaker(node=settings.node, fleet=settings.fleet, caps=caps)
 
 
 @contextmanager

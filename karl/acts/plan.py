@@ -28,6 +28,8 @@ _WORDS_MAX = 400
 _WRAPPED_MAX = 8
 _VARIABLES_MAX = 200
 _SAID_MAX = 32
+#: Characters of a variable, and variables of one word, that are followed.
+_VALUE_MAX, _EXPANDED_MAX = 1000, 32
 _VARIABLE = re.compile(LIVE + r"(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*|[1-9])|\?)")
 _STATUS = re.compile(r"\x03(\d+)\x03")
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
@@ -63,7 +65,7 @@ class _Walk(Lists):
     def _expand(self, word: str) -> str:
         if LIVE not in word:
             return word
-        return _VARIABLE.sub(self._value, word).replace(LIVE, "$")
+        return _VARIABLE.sub(self._value, word, _EXPANDED_MAX).replace(LIVE, "$")
 
     def _value(self, found: re.Match[str]) -> str:
         name = found[1] or found[2]
@@ -123,7 +125,7 @@ class _Walk(Lists):
         for word in words:
             if (named := ASSIGNMENT.match(word)) and len(self._given) < _VARIABLES_MAX:
                 value = word[named.end() :]
-                self._given[named[1]] = value if "$()" not in value else UNKNOWN
+                self._given[named[1]] = value[:_VALUE_MAX] if "$()" not in value else UNKNOWN
 
     def _print(self, text: str) -> None:
         """Note a text that the command may print itself: nobody's result stands in it."""

@@ -2,7 +2,7 @@
 
 Invariants:
 - A part that can not run (`true || x`, what stands behind `exit`, a function not called) is passed over.
-- At most STEPS_MAX steps and DEPTH_MAX texts in one another.
+- At most STEPS_MAX steps, DEPTH_MAX texts in one another and _PIPES_MAX pipes, loops and functions included.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from karl.acts.tokens import UNKNOWN
 
 DEPTH_MAX = 5
 _LOOP_MAX = 16
+#: Pipes that are walked in one text: loops in loops and functions in functions would go on for ever.
+_PIPES_MAX = 4000
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 SAYS = frozenset({"echo", "printf"})
 
@@ -41,6 +43,7 @@ class Lists:
         self._said: list[str] = []
         self._marks: list[Mark] = []
         self._depth = 0
+        self._left = _PIPES_MAX
         self._errexit = self._pipefail = False
         self._is_over = False
         self._folders: list[str] = []
@@ -69,7 +72,7 @@ class Lists:
 
     def _list(self, items: list[Item], end: int) -> None:
         at = 0
-        while at < len(items) and not self._is_over and len(self.steps) < STEPS_MAX:
+        while at < len(items) and not self._is_over and len(self.steps) < STEPS_MAX and self._left > 0:
             to = at + 1
             while to < len(items) and items[to].joined != ";":
                 to += 1
@@ -103,6 +106,7 @@ class Lists:
 
     def _pipe(self, pipe: Pipe, end: int) -> bool | None:
         """Walk a pipe; say how it ends, where its text tells (`true`, `echo`)."""
+        self._left -= 1
         if pipe.negated:
             end = NOT_CALL if end == AS_CALL else HIDDEN
         items = pipe.items
@@ -180,7 +184,7 @@ class Lists:
             for part in node.parts:
                 self._list(part, end if len(rounds) == 1 and plain else HIDDEN)
             self._is_over = False
-            if len(self.steps) >= STEPS_MAX:
+            if len(self.steps) >= STEPS_MAX or self._left <= 0:
                 break
 
     # --- what one command does ---

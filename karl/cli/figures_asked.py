@@ -99,7 +99,7 @@ def prompts_of(views: Figures, trajectories: Iterable[str]) -> dict[str, str | N
 
 
 def read_of(views: Figures, settings: Settings, rows: Sequence[Measured]) -> Iterator[Reading]:
-    """Read turns from the ledger, and show how many; exits 1 at the end of the command if some can not be read."""
+    """Read turns from the ledger, and show how many; if some can not be, the command will exit 1."""
     damaged: list[str] = []
     yield from watched("reading", views.readings(settings.ledger, rows, damaged), len(rows))
     if damaged:

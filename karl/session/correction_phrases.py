@@ -45,7 +45,7 @@ ENGLISH: dict[str, str] = {
         you misunderstood|misread|misinterpreted / i was asking|talking|referring
         i didnt|never tell|ask|say|mean|told|asked|said
         i ?already|just|literally|clearly told|asked you
-        i ?already|just|literally|clearly said !thanks / as i said|told
+        i already|just|literally|clearly said / ^ i said / but|because i said / as i said|told
     """,
     "wrong_place": """
         wrong file|branch|folder|directory|repo|function|test|way
@@ -73,11 +73,11 @@ ENGLISH: dict[str, str] = {
     """,
     "contradiction": """
         ^ but / but i|we ?already thought|said|have|did|told|asked / i|we thought / but you said
-        you said / ^ i mean ,|its|the|it / i|we already removed|did|have|fixed / should|would work , no
+        ^ you said / because|though|although you said / ^ i mean ,|its|the|it / i|we already removed|did|have|fixed / should|would work , no
         , no $|? / ^ thats|this|that|it|they ?was|is not / ^ youre not
     """,
     "negative_question": """
-        ^ doesnt|isnt|arent|wasnt|shouldnt|wont|wouldnt|didnt|hasnt|havent|cant|couldnt !you
+        ^ doesnt|isnt|arent|wasnt|shouldnt|wont|wouldnt|didnt|hasnt|havent|cant|couldnt !you|matter|mind|care|hurt
         isnt|arent that|this|it|these|those|your|the
     """,
     "why_you": """
@@ -155,7 +155,8 @@ ENGLISH: dict[str, str] = {
         you only did|changed|fixed|updated|added|implemented|tested|checked
         not done|finished|complete|implemented ?yet|$|. / you|u forgot|forget|missed
         you forgot|missed|skipped|ignored|overlooked
-        you didnt|havent|did|have ?not !need|to|have|already|a|the|you|i|we / you left out
+        you didnt|havent !need|to|have|already|a|the|you|i|we / you left out
+        you did|have not !need|to|have|already|a|the|you|i|we
         thats just|only ?1|one|part|half|the|for / that was|is just|only ?1|one|part|half|the
         only part|half of / what about the other|rest / while this|that|it solves|fixes|works|helps
         i cant|dont|cannot|couldnt see|find any|the|where / where is|are the|my / ^ finish it|the|what

@@ -95,7 +95,7 @@ class Figures(Views):
             yield Measured._make((*plain[:_FIRST], tuple(plain[_FIRST:_LAST]), said))
 
     def readings(self, ledger: Path, rows: Iterable[Measured], damaged: list[str]) -> Iterator[Reading]:
-        """Read trajectories from the ledger, in the order given; ids of those that can not be go to `damaged`."""
+        """Read trajectories from the ledger, in the order given; ids of those that fail go to `damaged`."""
         for row in rows:
             try:
                 whole = assemble(ledger, self.parts(row.id))

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from karl.errors import Refused, Unreadable
 from karl.schema.event import TRANSCRIPT, Event, event_id
+from producers.envelope import envelope_maker
 from producers.importing import Sender, require_file
-from producers.ship import envelope_maker
 from producers.transcripts.imported import Imported, Stamp, imported
 from producers.transcripts.told import Broken, Format, Told
 

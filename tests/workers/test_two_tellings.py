@@ -98,7 +98,7 @@ def test_the_transcript_fills_in_calls_tokens_and_model(
     reading = whole.body.trajectory
     assert [call.call_id for call in reading.trajectory.events] == ["c1", "c3", "invalid"]
     assert reading.channel == "live"
-    assert turn.reward == whole.score.reward == score(reading, version="1").reward
+    assert turn.reward == whole.score.reward == score(reading, version=whole.score.version).reward
     assert session.reward == turn.reward
     assert turn.events == len(whole.body.events)
     worker.close()
@@ -147,10 +147,9 @@ def test_what_is_said_later_of_such_a_turn_counts_with_its_late_facts(
     line.drain(worker)
     _, (turn,), (whole,) = look(line, folder / "views.sqlite")
     assert turn.flags["correction_detected"] is True
-    outcome = msgspec.structs.replace(
-        whole.body.trajectory.outcome, **{k: v for k, v in turn.flags.items() if v is not None}
-    )
-    expected = score(msgspec.structs.replace(whole.body.trajectory, outcome=outcome), version="1")
+    outcome = msgspec.structs.replace(whole.body.trajectory.outcome, **turn.known)
+    known = msgspec.structs.replace(whole.body.trajectory, outcome=outcome)
+    expected = score(known, version=whole.score.version, weights=whole.score.weights)
     assert turn.reward == whole.score.reward == expected.reward
     worker.close()
 
