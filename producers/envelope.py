@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -334,32 +333,21 @@ class _Reasons:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        reason = None if error is None else _reason_of(error)
-        if reason is not None:
-            raise Unreadable(reason) from None
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        match error:
+            case UnicodeDecodeError():
+                raise Unreadable(f"not UTF-8 at byte {error.start}") from None
+            case RecursionError():
+                raise Unreadable("nested too deep") from None
+            case json.JSONDecodeError():
+                raise Unreadable(f"not JSON: {error.msg} (character {error.pos})") from None
+            case TooLarge():
+                raise Unreadable(f"too large: {error}") from None
+            case ValueError():  # int() of a number with thousands of digits
+                raise Unreadable(f"not JSON: {type(error).__name__}") from None
 
 
 _REASONS = _Reasons()
-
-
-def _reason_of(error: BaseException) -> str | None:
-    """Say what is wrong with the data; null for an error of another kind."""
-    match error:
-        case UnicodeDecodeError():
-            return f"not UTF-8 at byte {error.start}"
-        case RecursionError():
-            return "nested too deep"
-        case json.JSONDecodeError():
-            return f"not JSON: {error.msg} (character {error.pos})"
-        case TooLarge():
-            return f"too large: {error}"
-        case ValueError():  # int() of a number with thousands of digits
-            return f"not JSON: {type(error).__name__}"
-        case _:
-            return None
 
 
 def _repaired(match: re.Match[bytes]) -> bytes:

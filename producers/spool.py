@@ -50,10 +50,15 @@ class Item:
     """A waiting file: when it was last written (Unix time, ns) and its size in bytes, when it was seen."""
 
     name: str
-    path: str
+    folder: Path
     agent: str
     mtime_ns: int
     size: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is: made when asked for, as a Path for each of many files costs what reading them does."""
+        return self.folder / self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Spool:
         None also when it belongs to another user (an agent run as root): that makes it a stranger.
         """
         try:
-            file = _open_plainly(item.path)
+            file = _open_plainly(f"{self._place}/{item.name}")
         except (FileNotFoundError, IsADirectoryError):
             return None
         except PermissionError:
@@ -133,7 +138,7 @@ class Spool:
         """Remove files whose events are safe elsewhere. One that is gone already is as good."""
         for item in items:
             with suppress(FileNotFoundError):
-                os.unlink(item.path)  # noqa: PTH108 - a Path for each costs as much as the call
+                os.unlink(f"{self._place}/{item.name}")  # noqa: PTH108 - no Path for each
             self._waiting.pop(item.name, None)
 
     def depth(self) -> Depth:
@@ -205,14 +210,13 @@ class Spool:
         return found
 
     def _look(self, name: str) -> Item | None:
-        path = f"{self._place}/{name}"
         try:
-            status = os.lstat(path)
+            status = os.lstat(f"{self._place}/{name}")
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        return Item(name, path, name.partition(".")[0], status.st_mtime_ns, status.st_size)
+        return Item(name, self.folder, name.partition(".")[0], status.st_mtime_ns, status.st_size)
 
     def _list(self) -> bool:
         """List the folder and say whether there is anything new; known files keep their place."""

@@ -50,7 +50,7 @@ _SCRATCH_NAME = re.compile(
     r"|analy[sz]e|probe|fix|patch|apply|cleanup|snippet|replacement|minimal|edge_cases?)(?:[_-]\w*|\d*)"
     r"|(?:update|modify|edit|replace|add|insert|remove|rewrite|refactor|convert|finali[sz]e|run_test|run_repro"
     r"|simple|quick|manual|my|final|comprehensive|example|create_test|new_test)_\w+"
-    r"|(?:test|tests|mytest|foo|bar|baz|a|b|x|t|example|output|out|result|results|issue|bug|mwe)\d*"
+    r"|(?:test|tests|mytest|foo|bar|baz|output|out|result|results|issue|bug|mwe)\d*"
     rf"|test[_-][\w-]*){_ENDINGS}"
 )
 #: Files that are nobody's product, wherever they stand.

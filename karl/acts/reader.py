@@ -15,12 +15,12 @@ import msgspec
 
 from karl.acts.aci import OPEN_FILE, WINDOWED, aci_block, opened, window_said
 from karl.acts.checked import results_of
+from karl.acts.faults import Result
 from karl.acts.folders import Folders
 from karl.acts.outputs import command_of, edit_said, exit_said, output_text
 from karl.acts.patches import patched
 from karl.acts.paths import role
 from karl.acts.plan import plan_of, within_plan
-from karl.acts.results import Result
 from karl.acts.steps import AS_CALL, IF_OK, Plan, Step, ended
 from karl.acts.tools import tool_steps
 from karl.schema.act import Act, Doing
@@ -34,6 +34,8 @@ _BODY_MAX = 65_536
 _EDITED_MAX = 256
 #: Steps of such a text that are told.
 _FOLLOWED_MAX = 32
+#: What a program ends with whose reader, a `head`, has seen enough.
+_PIPE_CLOSED = 141
 _SCRIPTS = frozenset({"python", "sh", "js", "rb", "pl", "php"})
 
 
@@ -239,6 +241,8 @@ class Reader:
 
 def _success(call: Given, text: str) -> bool | None:
     """Say how a shell's call ended: by its exit code, by what its hook said, by what its output tells."""
+    if call.exit_code == _PIPE_CLOSED:
+        return None
     if call.exit_code is not None:
         return call.exit_code == 0
     if call.success is not None:

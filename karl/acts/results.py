@@ -11,27 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
+from karl.acts.faults import JVM_END, NEVER, Result, count_of, last, of_build, of_code
 from karl.schema.act import Check
 
 TAIL_MAX = 12_000
 HEAD_MAX = 4_000
-_COUNT_MAX = 10_000_000
 
 
-class Result(NamedTuple):
-    """A check's result; `ran` is false where the output says that it never did."""
-
-    ok: bool | None = None
-    passed: int | None = None
-    failed: int | None = None
-    ran: bool = True
-
-
-_NEVER = Result(None, 0, None, ran=False)
-
-_COLOURS = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
+_COLOURS = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]|\[\d{1,3}(?:;\d{1,3}){0,4}m")
 _TOOLS = r"['\"]?(?:pytest|mypy|ruff|tox|nox|flake8|pylint|nose|coverage|black|pyright|django|xdist)\b"
 #: Said of a program that was not there or not understood.
 _NOT_RUN = re.compile(
@@ -66,9 +54,21 @@ _PYTEST = re.compile(
 _NAMED = re.compile(r"(\d{1,9}) (passed|failed|errors?|skipped|xfailed|xpassed)")
 _UNITTEST_RAN = re.compile(r"^Ran (\d{1,9}) tests? in ", re.MULTILINE)
 _UNITTEST_END = re.compile(r"^(OK|FAILED)(?: \(([^)\n]*)\))?\s*$", re.MULTILINE)
+#: The same without the line before it, when it can be nothing else.
+_UNITTEST_ALONE = re.compile(
+    r"^(OK|FAILED)(?: \((?:skipped|failures|errors|expected failures)=[^)\n]*\)$"
+    r"|\s*\nDestroying test database)",
+    re.MULTILINE,
+)
+#: Lines about single tests, for outputs that show nothing else.
+_ONE_FAILED = re.compile(
+    r"^(?:FAILED|ERROR|FAIL:|ERROR:(?! usage)) \S+|^\S+::\S+ (?:FAILED|ERROR)\b", re.MULTILINE
+)
 _COUNTED = re.compile(r"(failures|errors|skipped|unexpected successes)=(\d{1,9})")
-_SYMPY = re.compile(
-    r"tests finished: (?:(\d+) passed)?(?:,? ?(\d+) failed)?[^\n]*?(?:(\d+) exceptions?)?[^\n]* in "
+_SYMPY = re.compile(r"tests finished: ([^=]{0,300}?)(\bin [\d.]|\Z)")
+_SYMPY_PART = re.compile(r"(\d{1,9}) (passed|failed|exceptions?)")
+_CRASHED = re.compile(
+    r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt))(?::[^\n]*)?\s*\Z", re.MULTILINE
 )
 _JEST = re.compile(r"^\s*Tests:?\s+((?:\d+ [a-z]+[,|]? ?(?:\| )?)+)(?:total|\(\d+\))?", re.MULTILINE)
 _JEST_PART = re.compile(r"(\d{1,9}) (passed|failed)")
@@ -82,7 +82,6 @@ _NEXTEST = re.compile(
 )
 _GO = re.compile(r"^(ok  \t|ok\s{2,}|FAIL\t|FAIL\s*$|--- FAIL:|--- PASS:|PASS\s*$|panic: )", re.MULTILINE)
 _MAVEN = re.compile(r"Tests run: (\d{1,9}), Failures: (\d{1,9}), Errors: (\d{1,9})")
-_JVM_END = re.compile(r"BUILD (SUCCESSFUL|SUCCESS|FAILURE|FAILED)")
 _GRADLE_TESTS = re.compile(r"(\d{1,9}) tests? completed, (\d{1,9}) failed")
 _RSPEC = re.compile(r"^(\d{1,9}) examples?, (\d{1,9}) failures?", re.MULTILINE)
 _MINITEST = re.compile(r"(\d{1,9}) (?:runs|tests), \d{1,9} assertions, (\d{1,9}) failures, (\d{1,9}) errors")
@@ -107,50 +106,13 @@ _BATS = re.compile(r"^(\d{1,9}) tests?, (\d{1,9}) failures?", re.MULTILINE)
 _TOX = re.compile(r"^\s*(congratulations :\)|evaluation failed :\()", re.MULTILINE)
 _PLAYWRIGHT = re.compile(r"^\s{2,}(\d{1,9}) (passed|failed|flaky)\b", re.MULTILINE)
 
-_MYPY_BAD = re.compile(r"^Found (\d{1,9}) errors? in ", re.MULTILINE)
-_FOUND = re.compile(
-    r"^(?:✖ |Found )(\d{1,9}) (?:errors?|problems?|warnings?|diagnostics?|issues?|lint)", re.MULTILINE
-)
-_ERRORS_WARNINGS = re.compile(r"^(\d{1,9}) errors?, (\d{1,9}) warnings?", re.MULTILINE)
-_ESLINT = re.compile(r"\((\d{1,9}) errors?, \d{1,9} warnings?\)")
-_CLEAN = re.compile(
-    r"^(?:All checks passed!?|Success: no issues found\b|✔ No ESLint|No problems found|no offenses detected"
-    r"|All matched files use Prettier code style!?|no issues found|All done! [^\n]*|No errors!?"
-    r"|Found 0 (?:errors|warnings)\b[^\n]*|No issues found!?|Checked \d+ files? in [^\n]*\. No fixes[^\n]*"
-    r"|\s*\[OK\] No errors|Success! The configuration is valid\.?)",
-    re.MULTILINE | re.IGNORECASE,
-)
-_TSC = re.compile(r"error TS\d{1,6}:")
-_COMPILED_BAD = re.compile(
-    r"^(?:error(?:\[E\d+\])?: |[^\s:]{1,300}:\d+:\d+: (?:fatal )?error: |make: \*\*\* |ninja: build stopped"
-    r"|error: could not compile|SyntaxError: |FAILED: )",
-    re.MULTILINE,
-)
-_COMPILED = re.compile(
-    r"^\s*(?:Finished (?:`?\w+`? )|Build succeeded\.?|✓ built in|Compiled successfully|build succeeded"
-    r"|webpack [\d.]+ compiled successfully|The HTML pages are in )",
-    re.MULTILINE | re.IGNORECASE,
-)
-_PYLINT = re.compile(r"^Your code has been rated at (-?[\d.]{1,8})/10", re.MULTILINE)
-
-
-def _number(text: str | None) -> int:
-    return min(int(text), _COUNT_MAX) if text and len(text) < 10 else 0
-
 
 def _test(passed: int, failed: int) -> Result:
     return Result(failed == 0 and passed > 0 if failed or passed else None, passed, failed)
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007 - the last one counts
-        pass
-    return found
-
-
 def _pytest(text: str) -> Result | None:
-    found = _last(_PYTEST, text)
+    found = last(_PYTEST, text)
     if found is None:
         return None
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -159,26 +121,27 @@ def _pytest(text: str) -> Result | None:
             "failed"
             if name in ("failed", "error", "errors")
             else "passed"
-            if name in ("passed", "xfailed", "xpassed")
+            if name in ("passed", "xpassed")
             else "skipped"
         )
-        counts[key] += _number(number)
+        counts[key] += count_of(number)
     if counts["passed"] + counts["failed"] == 0:
-        return Result(None, 0, 0) if counts["skipped"] else _NEVER
+        return Result(None, 0, 0) if counts["skipped"] else NEVER
     return _test(counts["passed"], counts["failed"])
 
 
 def _unittest(text: str) -> Result | None:
-    ran = _last(_UNITTEST_RAN, text)
+    ran = last(_UNITTEST_RAN, text)
     if ran is None:
-        return None
-    total = _number(ran[1])
+        end = last(_UNITTEST_ALONE, text)
+        return Result(end[1] == "OK") if end else None
+    total = count_of(ran[1])
     end = _UNITTEST_END.search(text, ran.end())
     if end is None:
         return None
     if total == 0 and end[1] == "OK":
-        return _NEVER
-    counts = {name: _number(number) for name, number in _COUNTED.findall(end[2] or "")}
+        return NEVER
+    counts = {name: count_of(number) for name, number in _COUNTED.findall(end[2] or "")}
     failed = counts.get("failures", 0) + counts.get("errors", 0) + counts.get("unexpected successes", 0)
     if end[1] == "FAILED":
         return Result(
@@ -188,36 +151,42 @@ def _unittest(text: str) -> Result | None:
 
 
 def _sympy(text: str) -> Result | None:
-    found = _last(_SYMPY, text)
-    return _test(_number(found[1]), _number(found[2]) + _number(found[3])) if found else None
+    found = last(_SYMPY, text)
+    if found is None:
+        return None
+    counts = [(name, count_of(number)) for number, name in _SYMPY_PART.findall(found[1])]
+    passed = sum(number for name, number in counts if name == "passed")
+    if not found[2] and all(name == "passed" for name, _ in counts):
+        return None  # cut off before it says what failed
+    return _test(passed, sum(number for name, number in counts if name != "passed"))
 
 
 def _jest(text: str) -> Result | None:
-    found = _last(_JEST, text)
+    found = last(_JEST, text)
     if found is None:
         return None
-    counts = {name: _number(number) for number, name in _JEST_PART.findall(found[1])}
+    counts = {name: count_of(number) for number, name in _JEST_PART.findall(found[1])}
     return _test(counts.get("passed", 0), counts.get("failed", 0)) if counts else None
 
 
 def _mocha(text: str) -> Result | None:
-    found, failed = _last(_MOCHA, text), _last(_MOCHA_FAILED, text)
+    found, failed = last(_MOCHA, text), last(_MOCHA_FAILED, text)
     if found is None and failed is None:
         return None
-    return _test(_number(found[1]) if found else 0, _number(failed[1]) if failed else 0)
+    return _test(count_of(found[1]) if found else 0, count_of(failed[1]) if failed else 0)
 
 
 def _cargo(text: str) -> Result | None:
-    if found := _last(_NEXTEST, text):
-        return _test(_number(found[1]), _number(found[2]))
+    if found := last(_NEXTEST, text):
+        return _test(count_of(found[1]), count_of(found[2]))
     results = _CARGO.findall(text)
     if not results:
         return None
-    passed = sum(_number(each[1]) for each in results)
-    failed = sum(_number(each[2]) for each in results)
+    passed = sum(count_of(each[1]) for each in results)
+    failed = sum(count_of(each[2]) for each in results)
     if any(each[0] == "FAILED" for each in results):
         return Result(ok=False, passed=passed, failed=max(failed, 1))
-    return Result(ok=True, passed=passed, failed=0) if passed else _NEVER
+    return Result(ok=True, passed=passed, failed=0) if passed else NEVER
 
 
 def _go(text: str) -> Result | None:
@@ -232,18 +201,18 @@ def _go(text: str) -> Result | None:
 
 
 def _jvm(text: str) -> Result | None:
-    end, counts, gradle = _last(_JVM_END, text), _last(_MAVEN, text), _last(_GRADLE_TESTS, text)
+    end, counts, gradle = last(JVM_END, text), last(_MAVEN, text), last(_GRADLE_TESTS, text)
     if end is None and counts is None and gradle is None:
         return None
     ok = end[1].startswith("SUCC") if end else None
     if counts:
-        failed = _number(counts[2]) + _number(counts[3])
+        failed = count_of(counts[2]) + count_of(counts[3])
         return Result(
-            failed == 0 if ok is None else ok and not failed, max(0, _number(counts[1]) - failed), failed
+            failed == 0 if ok is None else ok and not failed, max(0, count_of(counts[1]) - failed), failed
         )
     if gradle:
-        failed = _number(gradle[2])
-        return Result(ok=False if failed else ok, passed=max(0, _number(gradle[1]) - failed), failed=failed)
+        failed = count_of(gradle[2])
+        return Result(ok=False if failed else ok, passed=max(0, count_of(gradle[1]) - failed), failed=failed)
     return Result(ok)
 
 
@@ -253,20 +222,20 @@ def _simple(
     """Make a reader of a summary with counts in groups; `total` says that the first counts all of them."""
 
     def read_counts(text: str) -> Result | None:
-        found = _last(pattern, text)
+        found = last(pattern, text)
         if found is None:
             return None
-        bad = sum(_number(found[group]) for group in failed)
-        good = _number(found[passed])
+        bad = sum(count_of(found[group]) for group in failed)
+        good = count_of(found[passed])
         return _test(max(0, good - bad) if total else good, bad)
 
     return read_counts
 
 
 def _tap(text: str) -> Result | None:
-    passed, failed = _last(_TAP_PASS, text), _last(_TAP_FAIL, text)
+    passed, failed = last(_TAP_PASS, text), last(_TAP_FAIL, text)
     return (
-        _test(_number(passed[1]) if passed else 0, _number(failed[1]) if failed else 0)
+        _test(count_of(passed[1]) if passed else 0, count_of(failed[1]) if failed else 0)
         if passed or failed
         else None
     )
@@ -274,14 +243,14 @@ def _tap(text: str) -> Result | None:
 
 def _words(pattern: re.Pattern[str], good: str) -> Callable[[str], Result | None]:
     def read_words(text: str) -> Result | None:
-        found = _last(pattern, text)
+        found = last(pattern, text)
         return Result(found[1].startswith(good)) if found else None
 
     return read_words
 
 
 def _playwright(text: str) -> Result | None:
-    counts = {name: _number(number) for number, name in _PLAYWRIGHT.findall(text)}
+    counts = {name: count_of(number) for number, name in _PLAYWRIGHT.findall(text)}
     return (
         _test(counts.get("passed", 0) + counts.get("flaky", 0), counts.get("failed", 0)) if counts else None
     )
@@ -291,6 +260,8 @@ _EXAMPLES, _EXUNIT_COUNTS = _simple(_RSPEC, 1, 2, total=True), _simple(_EXUNIT, 
 #: A word that stands in every such summary, and its reader; the first that says something counts.
 _TESTS: tuple[tuple[str, Callable[[str], Result | None]], ...] = (
     ("Ran ", _unittest),
+    ("OK", _unittest),
+    ("FAILED (", _unittest),
     (" tests run:", _cargo),
     (" test run:", _cargo),
     ("test result: ", _cargo),
@@ -333,30 +304,9 @@ def _of_tests(text: str) -> Result | None:
         if sign in text and (found := reader(text)) is not None:
             return found
     if _NO_TESTS.search(text):
-        return _NEVER
-    return None
-
-
-def _of_code(text: str) -> Result | None:
-    """Read what linters and type checkers say at their end."""
-    for pattern in (_MYPY_BAD, _ESLINT, _FOUND, _ERRORS_WARNINGS):
-        if found := _last(pattern, text):
-            errors = _number(found[1])
-            return Result(ok=errors == 0, failed=errors)
-    if "error TS" in text:
-        return Result(ok=False, failed=len(_TSC.findall(text)))
-    if _CLEAN.search(text):
-        return Result(ok=True, failed=0)
-    found = _last(_PYLINT, text) if "rated at" in text else None
-    return Result(ok=True) if found and found[1].startswith("10") else None
-
-
-def _of_build(text: str) -> Result | None:
-    if "BUILD " in text and (found := _jvm(text)):
-        return Result(found.ok)
-    if _COMPILED_BAD.search(text):
-        return Result(ok=False)
-    return Result(ok=True) if _COMPILED.search(text) else None
+        return NEVER
+    failed = len(_ONE_FAILED.findall(text))
+    return Result(ok=False, failed=failed) if failed else None
 
 
 def read_result(check: Check, text: str) -> Result | None:
@@ -365,13 +315,15 @@ def read_result(check: Check, text: str) -> Result | None:
         return None
     if len(text) > HEAD_MAX + TAIL_MAX:
         text = f"{text[:HEAD_MAX]}\n{text[-TAIL_MAX:]}"
-    if "\x1b" in text:
+    if "\x1b" in text or "[0m" in text:
         text = _COLOURS.sub("", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n")
-    found = _of_tests(text) if check == "test" else _of_build(text) if check == "build" else _of_code(text)
+    found = _of_tests(text) if check == "test" else of_build(text) if check == "build" else of_code(text)
     if found is not None:
         return found
+    if "Traceback (most recent call last)" in text and _CRASHED.search(text, max(0, len(text) - 1000)):
+        return NEVER if _NOT_RUN.search(text[-400:]) else Result(ok=False)
     if _NOT_RUN.search(text[:HEAD_MAX]) or _NOT_RUN.search(text[-400:]):
-        return _NEVER
+        return NEVER
     return None

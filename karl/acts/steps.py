@@ -35,8 +35,9 @@ class Step(msgspec.Struct):
     appends: bool = False
     script: str | None = None
     args: tuple[str, ...] = ()
-    #: What it prints goes nowhere.
+    #: What it prints goes nowhere; or through a pipe that lets an end of it through (`| tail`).
     muted: bool = False
+    piped: bool = False
 
 
 class Mark(NamedTuple):

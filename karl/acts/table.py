@@ -180,6 +180,14 @@ VALUED: dict[str, frozenset[str]] = _sets(
     """
 )
 
+#: Checks that print nothing when all is well, and never nothing when it is not.
+SILENT = frozenset(
+    {
+        "go build", "go vet", "gofmt -l", "tsc", "eslint", "flake8", "pyflakes", "pycodestyle", "shellcheck",
+        "yamllint", "gcc", "clang", "g++", "cc", "javac", "py_compile", "bash -n", "sh -n",
+    }
+)  # fmt: skip
+
 #: Runners of named targets or scripts: what those names mean, `of_target` says. The words are what stands
 #: between the program and the name.
 TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -72,6 +72,9 @@ def _looked_at(rest: list[str], here: Place) -> str | None:
     if "--" in rest:
         paths = rest[rest.index("--") + 1 :]
         return here(paths[0]) if len(paths) == 1 else None
+    files = [word for word in rest if not word.startswith("-") and _is_file(word) and ".." not in word]
+    if len(files) == 1 and ":" not in files[0]:
+        return here(files[0])
     for word in rest:
         if not word.startswith("-") and ":" in word and "/" in word.partition(":")[2] and "//" not in word:
             return here(word.partition(":")[2])

@@ -18,6 +18,7 @@ DEPTH_MAX = 5
 _LOOP_MAX = 16
 #: Pipes that are walked in one text: loops in loops and functions in functions would go on for ever.
 _PIPES_MAX = 4000
+_ENDS_SHOWN = (["tail"], ["head"], ["cat"], ["tee"])
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 SAYS = frozenset({"echo", "printf"})
 
@@ -102,7 +103,8 @@ class Lists:
             if item.joined == "||" and not before:
                 self._is_over = False  # `cd x || exit` does not end what follows
         if part == IF_OK and end == AS_CALL and len(self.steps) == start + 1:
-            self.steps[start].end = AS_CALL if self.steps[start].end == IF_OK else self.steps[start].end
+            alone = self.steps[start]
+            alone.end = AS_CALL if alone.end == IF_OK else IF_BAD if alone.piped else alone.end
 
     def _pipe(self, pipe: Pipe, end: int) -> bool | None:
         """Walk a pipe; say how it ends, where its text tells (`true`, `echo`)."""
@@ -118,7 +120,11 @@ class Lists:
             return (None if ended is None else not ended) if pipe.negated else ended
         ranges: list[tuple[int, int]] = []
         fed: str | None = None
-        inner = IF_OK if self._pipefail and end in (AS_CALL, IF_OK) else HIDDEN
+        shown = all(map(_lets_through, items[1:]))
+        # A `tail` does not fail: if the call did, its shell lets pipes fail, and what stands before it did.
+        inner = IF_BAD if shown and end == AS_CALL else HIDDEN
+        if self._pipefail and end in (AS_CALL, IF_OK):
+            inner = IF_OK
         for place, item in enumerate(items):
             start = len(self.steps)
             self._node(item, Place(end if place == len(items) - 1 else inner, place > 0, fed))
@@ -126,6 +132,9 @@ class Lists:
             fed = _told(item) if isinstance(item, Simple) else None
         self._last = ranges
         first = ranges[0][0]
+        if shown:
+            for step in self.steps[first : ranges[0][1]]:
+                step.piped = True
         if inner == IF_OK and end == AS_CALL and len(self.steps) == first + 1:
             self.steps[first].end = AS_CALL
         return None
@@ -198,6 +207,15 @@ class Lists:
 
     def _redirected(self, redirects: list[Redirect], end: int, fed: str | None, program: str) -> None:
         raise NotImplementedError
+
+
+def _lets_through(node: Node) -> bool:
+    """Say whether a part of a pipe shows at least an end of whatever comes in."""
+    return (
+        isinstance(node, Simple)
+        and node.words[:1] in _ENDS_SHOWN
+        and not {"-0", "0", "-n0"}.intersection(node.words)
+    )
 
 
 def _only_assigns(node: Node) -> bool:

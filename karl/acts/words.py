@@ -76,7 +76,7 @@ def files_of(args: list[str], valued: frozenset[str] = frozenset()) -> list[str]
         if skip:
             skip = False
         elif done or not arg.startswith("-"):
-            if arg and not arg.startswith(("&", ">")):
+            if arg:
                 files.append(arg)
         elif arg == "--":
             done = True

@@ -116,6 +116,7 @@ WRAPPERS: dict[str, tuple[Wrapper, ...]] = {
         Wrapper(("shell",), after="--command"),
     ),
     "nix-shell": (),
+    "wsl": (Wrapper(valued=_valued("-d --distribution -u --user --cd"), elsewhere=True),),
     "devenv": (Wrapper(("shell",)),),
     "devbox": (Wrapper(("run",), after="--"),),
     "direnv": (Wrapper(("exec",), skipped=1),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from karl.outcomes.history import Commit, History, read_log, read_patches
 from karl.outcomes.judge import DAY_S, EARLY_S, Finding, Sources, candidates, judge
@@ -12,8 +13,16 @@ from karl.outcomes.repository import Repository
 from karl.outcomes.results import Result
 from karl.outcomes.work import Piece, Work
 
-#: Files whose lines' origins are kept in memory.
-_BLAMED = 64
+#: Files in commits that are kept in memory.
+_KEPT = 64
+
+
+class _Near(NamedTuple):
+    """A turn, its files by their paths in the repository, and the commits that may hold them."""
+
+    work: Work
+    files: dict[str, Piece]
+    commits: list[Commit]
 
 
 class Examination:
@@ -37,28 +46,48 @@ class Examination:
         self._known = {*self._by_path, *repository.paths()}
         self._top = str(repository.path)
         self._seen_s = max(self.history.newest_s, repository.touched_s)
-        self._blame = lru_cache(maxsize=_BLAMED)(repository.blame)
+        self._look = lru_cache(maxsize=_KEPT)(repository.file)
         #: Whether a turn worked in this very folder: then it is the project's repository, whatever is found.
         self.is_home = False
 
     def findings(self, works: Sequence[Work]) -> list[Finding]:
-        """Say of each turn that changed files here what became of them."""
-        near: list[tuple[Work, dict[str, Piece], list[Commit]]] = []
+        """Say of each turn that changed files here what became of it.
+
+        Most work is committed within a day, so only what is not all on HEAD by then is looked for in later commits.
+        """
+        near = [
+            _Near(work, files, candidates(work, files, self._by_path))
+            for work in works
+            if (files := self._files(work))
+        ]
+        soon = [
+            one._replace(commits=[each for each in one.commits if _is_soon(each, one.work)]) for one in near
+        ]
+        found = self._judged(soon)
+        late = [
+            at
+            for at, (one, finding) in enumerate(zip(near, found, strict=True))
+            if len(one.commits) > len(soon[at].commits) and not self._is_whole(finding)
+        ]
+        for at, finding in zip(late, self._judged([near[at] for at in late]), strict=True):
+            found[at] = finding
+        return found
+
+    def _is_whole(self, finding: Finding) -> bool:
+        on_head = all(name in self.history.landed for name in finding.commits)
+        return on_head and 0 < finding.lines == finding.held
+
+    def _judged(self, near: Sequence[_Near]) -> list[Finding]:
         wanted: dict[str, set[str]] = {}
-        for work in works:
-            files = self._files(work)
-            if not files:
-                continue
-            found = candidates(work, files, self._by_path)
-            near.append((work, files, found))
-            for commit in found:
+        for _, files, commits in near:
+            for commit in commits:
                 paths = {change.path for change in commit.changes if {change.path, change.was} & files.keys()}
                 wanted.setdefault(commit.name, set()).update(paths)
         added = read_patches(self._repository.patches(wanted), wanted) if wanted else {}
-        sources = Sources(self.history, added, self._blame)
+        sources = Sources(self.history, added, self._look)
         return [
-            judge(work, files, found, sources, days=self._days, seen_s=self._seen(work))
-            for work, files, found in near
+            judge(work, files, commits, sources, days=self._days, seen_s=self._seen(work))
+            for work, files, commits in near
         ]
 
     def _files(self, work: Work) -> dict[str, Piece]:
@@ -71,8 +100,8 @@ class Examination:
     def _before(self, work: Work, path: str) -> Piece | None:
         """Give the lines that a file had before a turn, as far as commits tell."""
         at = self.history.at(work.started_s)
-        text = self._repository.file(self.history.main[at].name, path) if at >= 0 else None
-        return Piece.of(text) if text else None
+        found = self._look(self.history.main[at].name, path) if at >= 0 else None
+        return Piece.of(found.text) if found and found.text else None
 
     def _seen(self, work: Work) -> float:
         inside = work.cwd is not None and (work.cwd + "/").startswith(self._top + "/")
@@ -122,3 +151,7 @@ def _about(result: Result, history: History, turns: Sequence[tuple[float, float]
         return None
     at = history.at(result.time_s)
     return at if at >= 0 else None
+
+
+def _is_soon(commit: Commit, work: Work) -> bool:
+    return commit.written_s <= work.ended_s + DAY_S

@@ -8,8 +8,8 @@ Definitions, for a turn whose files changed in this repository:
 - *committed*: at least half of its lines are held; or git told the turn the hash of a commit that touches its
   files; or a commit made meanwhile touches them and names the agent as co-author. Not committed: HELD_DAYS
   have passed, and less than half is held.
-- *survived*: N days after what holds them had come to HEAD, at least half of the held lines were still
-  those that these commits brought (`git blame`).
+- *survived*: N days after what holds them had come to HEAD, at least half of the held lines stood in their
+  files, beyond as many equal ones as had been there before.
 - *reverted*: a later commit on HEAD says "This reverts commit" of commits that hold half of the lines, and
   was not reverted itself; or, N days after, or now, files that hold half of them have the content that they
   had before.
@@ -26,7 +26,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from karl.outcomes.history import Commit, History, telling
+from karl.outcomes.history import Commit, History
+from karl.outcomes.repository import Found
 from karl.outcomes.work import Piece, Work
 
 DAY_S = 86_400
@@ -46,8 +47,8 @@ _AGENTS = {
 
 #: The telling lines that commits brought, by commit and path.
 Added = Mapping[str, Mapping[str, Counter[str]]]
-#: Gives the lines of a path in a commit, each with the commit that it came in with; null for what has none.
-Blame = Callable[[str, str], "list[tuple[str, str]] | None"]
+#: Gives a file in a commit, null where it is not there.
+Look = Callable[[str, str], Found | None]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -70,11 +71,11 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Sources(NamedTuple):
-    """Where it is looked up: the commits, the lines they brought, and who wrote which line of a file."""
+    """Where it is looked up: the commits, the lines they brought, and files as they were."""
 
     history: History
     added: Added
-    blame: Blame
+    look: Look
 
 
 class _Held(NamedTuple):
@@ -107,7 +108,7 @@ def judge(
 
     `days` is the N of the definitions.
     """
-    history, added, blame = sources
+    history, added, look = sources
     order = sorted(near, key=lambda one: (history.landed.get(one.name, len(history.main)), one.time_s))
     named = {name for beginning in work.commits if (name := history.named(beginning))}
     own = [one for one in order if one.name in named or _names(one, work)]
@@ -124,11 +125,11 @@ def judge(
     end_s = history.main[place].time_s + days * DAY_S
     until = max(place, history.at(min(end_s, seen_s)))
     on_head = [each for each in held if each.commit.name in history.landed]
-    left = _left(on_head, history, until, blame) if seen_s >= end_s and on_head else None
+    left = _left(on_head, history, until, look) if seen_s >= end_s and on_head else None
     return msgspec.structs.replace(
         nothing,
         survived=None if left is None else left >= HALF * sum(each.lines.total() for each in on_head),
-        reverted=_reverted(on_head, history, until) or (False if seen_s >= end_s and on_head else None),
+        reverted=_reverted(on_head, history, until, look) or (False if seen_s >= end_s and on_head else None),
         left=left,
         landed=place,
     )
@@ -170,34 +171,44 @@ def _unseen(files: Mapping[str, Piece], own: Iterable[Commit], added: Added) -> 
                 yield _Held(commit, change.path, Counter(brought))
 
 
-def _left(held: list[_Held], history: History, until: int, blame: Blame) -> int:
-    """Count the held lines that were still there, as the commits that hold them had brought them."""
-    names = {each.commit.name for each in held}
-    wanted: dict[str, Counter[str]] = {}
-    for each in held:
-        path, _ = history.follow(each.path, history.landed[each.commit.name], until)
-        wanted.setdefault(path, Counter()).update(each.lines)
+def _left(held: list[_Held], history: History, until: int, look: Look) -> int:
+    """Count the held lines that are in their files, beyond the equal ones that were there before."""
     left = 0
-    for path, lines in wanted.items():
-        for commit, line in blame(history.main[until].name, path) or ():
-            if commit in names and lines[text := telling(line)] > 0:
-                lines[text] -= 1
-                left += 1
+    for path, those in _by_path(held).items():
+        wanted = sum((each.lines for each in those), Counter[str]())
+        there, _ = history.follow(path, history.landed[those[0].commit.name], until)
+        now = _lines(look(history.main[until].name, there))
+        parents = those[0].commit.parents
+        was = next(change.was for change in those[0].commit.changes if change.path == path)
+        now -= _lines(look(parents[0], was)) if parents else Counter[str]()
+        left += (now & wanted).total()
     return left
 
 
-def _reverted(held: list[_Held], history: History, until: int) -> bool:
+def _lines(found: Found | None) -> Counter[str]:
+    text = found.text if found else None
+    return Piece.of(text).lines if text else Counter()
+
+
+def _by_path(held: Iterable[_Held]) -> dict[str, list[_Held]]:
+    """Gather what is held by path, the first that landed first."""
+    found: dict[str, list[_Held]] = {}
+    for each in held:
+        found.setdefault(each.path, []).append(each)
+    return found
+
+
+def _reverted(held: list[_Held], history: History, until: int, look: Look) -> bool:
     total = sum(each.lines.total() for each in held)
     said = sum(each.lines.total() for each in held if history.is_reverted(each.commit.name))
-    first: dict[str, _Held] = {}
-    last: dict[str, int] = {}
-    for each in held:
-        first.setdefault(each.path, each)
-        last[each.path] = max(last.get(each.path, -1), history.landed[each.commit.name])
     restored = 0
-    for path, each in first.items():
-        before = next(change.before for change in each.commit.changes if change.path == path)
-        _, change = history.follow(path, last[path], until)
-        if change is not None and change.after == before:
-            restored += sum(other.lines.total() for other in held if other.path == path)
+    for path, those in _by_path(held).items():
+        before = next(change.before for change in those[0].commit.changes if change.path == path)
+        last = max(history.landed[each.commit.name] for each in those)
+        there, change = history.follow(path, last, until)
+        if change is not None:
+            found = look(history.main[until].name, there)
+            restored += (
+                sum(each.lines.total() for each in those) if (found.blob if found else "") == before else 0
+            )
     return total > 0 and max(said, restored) >= HALF * total

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from karl.errors import KarlError
 
@@ -29,8 +29,8 @@ from karl.errors import KarlError
 TIMEOUT_S = 120.0
 #: Refs whose commits are looked at.
 TIPS_MAX = 2000
-#: Bytes of a file above which nobody asks who wrote its lines.
-BLAMED_MAX = 2 * 1024 * 1024
+#: Bytes of a file above which it is not read.
+READ_MAX = 4 * 1024 * 1024
 _TIPS = ("refs/heads", "refs/remotes")
 _PIECE = 1 << 16
 #: Smaller numbers are no time for git.
@@ -45,11 +45,19 @@ class GitFailed(KarlError):
     """Raised when git is not there, does not end, or says that something is wrong."""
 
 
+class Found(NamedTuple):
+    """A file in a commit: the hash of its content, and its text, null for what is large or no text."""
+
+    blob: str
+    text: str | None
+
+
 class Repository:
     """A repository's history, open for reading. `head` is its current commit, `tips` all of its branches'."""
 
     def __init__(self, path: Path) -> None:
         self._git = _program()
+        self._open: dict[str, subprocess.Popen[bytes]] = {}
         self.path, self._common, kind = self._look(path)
         self.head, self.tips = self._refs(path)
         self._folder = Path(tempfile.mkdtemp(prefix="karl-git-"))
@@ -68,7 +76,11 @@ class Repository:
         self.close()
 
     def close(self) -> None:
-        """Remove what was made to read it."""
+        """End what was started, and remove what was made, to read it."""
+        for process in self._open.values():
+            process.kill()
+            process.communicate()
+        self._open.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -118,23 +130,22 @@ class Repository:
         arguments = ("ls-tree", "-r", "-z", "--name-only", self.head)
         return (path.decode("utf-8", "surrogateescape") for path in self._split(arguments, b"", b"\0"))
 
-    def file(self, commit: str, path: str) -> str | None:
-        """Give a file's text in a commit; null where it is not there, is large or is no text."""
-        size = self._try("cat-file", "-s", f"{commit}:{path}")
-        if size is None or int(size) > BLAMED_MAX:
+    def file(self, commit: str, path: str) -> Found | None:
+        """Give a file as it is in a commit; null where it is not there, or has a name that can not be asked for."""
+        if "\n" in path:
             return None
-        data = self._try("cat-file", "blob", f"{commit}:{path}")
-        return None if data is None or b"\0" in data else data.decode("utf-8", "replace")
-
-    def blame(self, commit: str, path: str) -> list[tuple[str, str]] | None:
-        """Give a file's lines in a commit, each with the commit that it came in with; null as `file` does.
-
-        A line whose spaces alone were changed still came in where it did.
-        """
-        if self.file(commit, path) is None:
+        told = self._ask_one("--batch-check", os.fsencode(f"{commit}:{path}")).split()
+        if len(told) != 3 or told[1] != b"blob":
             return None
-        told = self._try("blame", "--porcelain", "-w", "--root", commit, "--", path)
-        return None if told is None else list(_blamed(told))
+        name = told[0].decode("ascii")
+        return Found(name, None if int(told[2]) > READ_MAX else self._text(name))
+
+    def _text(self, blob: str) -> str | None:
+        """Give the text of a blob; null for what is no text."""
+        head = self._ask_one("--batch", blob.encode("ascii")).split()
+        out = self._open["--batch"].stdout
+        data = out.read(int(head[2]) + 1)[:-1] if out and len(head) == 3 else b"\0"
+        return None if b"\0" in data else data.decode("utf-8", "surrogateescape")
 
     # --- asking git ---
 
@@ -187,13 +198,35 @@ class Repository:
         quoted = objects.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
         (self._folder / "objects" / "info" / "alternates").write_bytes(b'"' + quoted + b'"\n')
 
+    def _ask_one(self, how: str, what: bytes) -> bytes:
+        """Ask a `git cat-file` that stays open for one object; gives the line that it answers."""
+        if how not in self._open:
+            self._open[how] = subprocess.Popen(
+                [self._git, *_SAFE, f"--git-dir={self._folder}", "cat-file", how],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        process = self._open[how]
+        late = threading.Timer(TIMEOUT_S, process.kill)
+        late.start()
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(what + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        finally:
+            late.cancel()
+        if not line:
+            raise GitFailed("git cat-file ended, or did not answer in time")
+        return line
+
     def _ask(self, *arguments: str) -> bytes:
         return self._run([f"--git-dir={self._folder}", *arguments]).stdout
-
-    def _try(self, *arguments: str) -> bytes | None:
-        """Ask what may have no answer: a path that is not there, say."""
-        told = self._run([f"--git-dir={self._folder}", *arguments], check=False)
-        return None if told.returncode else told.stdout
 
     def _run(self, arguments: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         try:
@@ -280,15 +313,6 @@ def _pieces(blocks: Iterable[bytes], end: bytes) -> Iterator[bytes]:
             kept = [other]
     if any(kept):
         yield b"".join(kept)
-
-
-def _blamed(told: bytes) -> Iterator[tuple[str, str]]:
-    commit = ""
-    for line in told.split(b"\n"):
-        if line.startswith(b"\t"):
-            yield commit, line[1:].decode("utf-8", "replace")
-        elif (first := line.split(b" ", 1)[0]) and len(first) >= 40 and not first.strip(b"0123456789abcdef"):
-            commit = first.decode("ascii")
 
 
 def _failed(arguments: Sequence[str], stderr: bytes) -> GitFailed:

@@ -31,7 +31,7 @@ _LIBRARIES = (
 #: Programs that change a file in its place: it was there before.
 _IN_PLACE = frozenset({"sed", "perl", "ed", "ex"})
 #: Programs that change a file which their command does not name.
-_UNNAMED = frozenset({"patch", "git apply", "edit"})
+_UNNAMED = frozenset({"patch", "git apply", "edit", "sed", "perl"})
 _MOVE = frozenset({"mv", "git mv"})
 _TAKEN_BACK = frozenset({"git stash pop", "git stash apply"})
 #: Runners that do what a file says, and the names of that file: who changes it says what a check is.
@@ -107,11 +107,11 @@ class Deeds(msgspec.Struct):
     def first_edits(self) -> dict[str, Edit]:
         """The first standing change of each file that was there before: of sources, else of configuration.
 
-        What an earlier turn of the session looked into is not known; so of later turns only changes of files
-        that were looked into are given.
+        Where neither was changed, of tests and documentation. What an earlier turn of the session looked into
+        is not known; so of later turns only changes of files that were looked into are given.
         """
         found: dict[str, Edit] = {}
-        edits = self.source_edits
+        edits = self.source_edits or self.beside
         for edit in [edit for edit in edits if edit.role == "source"] or edits:
             if not edit.new and (edit.seen or self.first):
                 found.setdefault(edit.path, edit)
@@ -124,9 +124,12 @@ class Deeds(msgspec.Struct):
 
     @property
     def in_vain(self) -> list[Edit]:
-        """The changes of source files that failed or were thrown away, where none stands in their place."""
+        """The changes of source files that failed or were thrown away, where none stands in their place.
+
+        A file that the turn made and took away again was a try, and nothing was to stand there.
+        """
         stand = {edit.path for edit in self.edits if edit.stands}
-        lost = [*self.failed_edits, *(edit for edit in self.edits if not edit.stands)]
+        lost = [*self.failed_edits, *(edit for edit in self.edits if not (edit.stands or edit.new))]
         return [edit for edit in lost if edit.role in PRODUCT and edit.path not in stand]
 
     @property
@@ -146,12 +149,16 @@ class Deeds(msgspec.Struct):
 
 
 def deeds(trajectory: Trajectory) -> Deeds:
-    """Look through a turn once; calls that nobody took apart are taken apart first."""
+    """Look through a turn once; calls that nobody took apart are taken apart first.
+
+    A call that a person refused, or cut off, did nothing, and is no failure of the agent's.
+    """
     taken = acts_of(trajectory)
     context = trajectory.context
     way = _Pass(Deeds(len(taken), first=context.turn == 0), context.cwd)
-    for number, acts in enumerate(taken):
-        way.call(number, acts)
+    for number, (call, acts) in enumerate(zip(trajectory.trajectory.events, taken, strict=True)):
+        if call.status not in _REFUSED:
+            way.call(number, acts)
     return way.end()
 
 
@@ -180,13 +187,9 @@ def failed_calls(calls: list[ToolCall], done: Deeds) -> list[int]:
     """Give the calls that failed, by number from 0, of those of which nothing else is known.
 
     A failed read is a look that found nothing, and a shell's status an answer as often as a failure: what is
-    known of them is in their acts. A call that was refused is no failure of the agent's.
+    known of them is in their acts.
     """
-    return [
-        number
-        for number in done.unread
-        if calls[number].success is False and calls[number].status not in _REFUSED
-    ]
+    return [number for number in done.unread if calls[number].success is False]
 
 
 def repeated_calls(calls: list[ToolCall], done: Deeds) -> list[int]:

@@ -106,9 +106,13 @@ def _undelivered(calls: list[ToolCall], done: Deeds, basis: Basis) -> dict[str, 
         return {"process": process}
     once = 1 / (1 + len(repeated_calls(calls, done)))
     economy = _efficiency(done, basis) if lean < 0 else None
+    tests = [edit for edit in done.beside if edit.role == "test"]
+    first = done.first_edits
     return {
         "process": process,
         "efficiency": economy and Signal(HALF * economy.value, economy.components, -lean),
+        "verification": _verification(done, tests)._replace(observed=HALF * left) if tests else None,
+        "consistency": _consistency(first)._replace(observed=HALF * left) if first else None,
         "motion": Signal(HALF * once, {"r_once": once}, HALF * left),
     }
 
@@ -133,23 +137,30 @@ OUTCOME = {
 }
 
 
+#: Words that only say that nothing worse was said: where there was a correction, they say nothing.
+_NOTHING_WORSE = frozenset({"r_no_redo", "r_session_continued", "r_not_reverted"})
+
+
 def outcome(known: Outcome) -> Signal | None:
     """Renormalise over what people and builds said; null when nobody did. No other signal reads `known`."""
     uncorrected = _uncorrected(known)
-    # A session that ends says nothing, and one that goes on with a correction says nothing more.
-    went_on = known.session_continued is True and (uncorrected is None or uncorrected > HALF)
     said = {
         "r_no_correction": uncorrected,
         "r_no_redo": _flag(known.redo_detected, good=False),
         "r_build_pass": _flag(known.build_success),
-        "r_session_continued": 1.0 if went_on else None,
+        "r_session_continued": 1.0 if known.session_continued else None,  # that it ended says nothing
         "r_committed": _flag(known.committed),
         "r_survived": _flag(known.survived),
         "r_not_reverted": _flag(known.reverted, good=False),
         "r_ci_pass": _flag(known.ci_passed),
         "r_label": _flag(known.label),
     }
-    components = {name: value for name, value in said.items() if value is not None}
+    corrected = uncorrected is not None and uncorrected < HALF
+    components = {
+        name: value
+        for name, value in said.items()
+        if value is not None and not (corrected and value == 1.0 and name in _NOTHING_WORSE)
+    }
     if not components:
         return None
     total = math.fsum(OUTCOME[name] for name in components)

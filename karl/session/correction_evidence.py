@@ -8,17 +8,36 @@ cross-validation, so they stay round.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 #: Log-odds of a correction where nothing speaks for or against it.
 BASE = -2.1
 
+#: Why a turn was corrected. `interrupted`, `rejected` (a call was refused), `edited` and `reverted` (by the
+#: person's own hand) are facts of the session too; the others are what a prompt says.
+Reason = Literal[
+    "wrong_target",
+    "redo",
+    "reverted",
+    "factual_challenge",
+    "scope",
+    "steering",
+    "frustration",
+    "verify_first",
+    "still_broken",
+    "incomplete",
+    "rule",
+    "interrupted",
+    "rejected",
+    "edited",
+]
+
 
 class Evidence(NamedTuple):
-    """`reason` is the class that it is evidence for; empty where it is for none."""
+    """`reason` is the class that it is evidence for; null where it is for none."""
 
     name: str
-    reason: str
+    reason: Reason | None
     weight: float
 
 
@@ -45,29 +64,29 @@ _TABLE = (
     Evidence("anger", "frustration", 2.3),  # swearing; how many times
     Evidence("rule", "rule", 1.7),  # we always; from now on
     Evidence("again", "redo", 1.2),  # try again
-    Evidence("approval", "", -1.3),  # yes; great; thanks; no problem
-    Evidence("go_on", "", -1.8),  # continue; commit and push
-    Evidence("new_work", "", -0.9),  # can you add; what is; now
-    Evidence("own_slip", "", -1.6),  # sorry, wrong window; never mind
+    Evidence("approval", None, -1.3),  # yes; great; thanks; no problem
+    Evidence("go_on", None, -1.8),  # continue; commit and push
+    Evidence("new_work", None, -0.9),  # can you add; what is; now
+    Evidence("own_slip", None, -1.6),  # sorry, wrong window; never mind
     # seen in the prompt or around it
     Evidence("pasted_failure", "still_broken", 3.0),  # what tools print when they fail
     Evidence("exclaimed", "frustration", 0.8),  # !!, an angry face, capitals
-    Evidence("hesitation", "", 0.7),  # hmm; :| ; ...?
+    Evidence("hesitation", None, 0.7),  # hmm; :| ; ...?
     Evidence("same_request", "redo", 1.4),  # the prompt before once more, or with more at its end
     Evidence("cut_off", "interrupted", 2.0),  # the agent was interrupted at work
     Evidence("refused_last", "rejected", 1.4),  # the last call was refused by the person
     Evidence("refused_before", "rejected", 0.2),  # an earlier call was
     Evidence("edited_by_hand", "edited", 1.0),  # an edit was changed by the person before it was made
     Evidence("reverted_by_hand", "reverted", 2.4),  # the person ran git restore and the like in between
-    Evidence("worked", "", 0.2),  # the agent made calls at all
-    Evidence("retyped", "", -4.0),  # interrupted before any work, and typed anew
-    Evidence("unstarted", "", -1.5),  # interrupted before any work
-    Evidence("answer", "", -0.7),  # a no to the agent's own question
-    Evidence("pick", "", -3.0),  # an option's number or letter; a /command
-    Evidence("brief_go", "", -1.0),  # nothing but assent
-    Evidence("long", "", -0.7),  # more than 600 characters: new work, mostly
-    Evidence("very_long", "", -0.8),  # more than 2,000
-    Evidence("pasted_task", "", -3.0),  # a plan or a role to carry out
+    Evidence("worked", None, 0.2),  # the agent made calls at all
+    Evidence("retyped", None, -4.0),  # interrupted before any work, and typed anew
+    Evidence("unstarted", None, -1.5),  # interrupted before any work
+    Evidence("answer", None, -0.7),  # a no to the agent's own question
+    Evidence("pick", None, -3.0),  # an option's number or letter; a /command
+    Evidence("brief_go", None, -1.0),  # nothing but assent
+    Evidence("long", None, -0.7),  # more than 600 characters: new work, mostly
+    Evidence("very_long", None, -0.8),  # more than 2,000
+    Evidence("pasted_task", None, -3.0),  # a plan or a role to carry out
 )
 
 #: All evidence, by name.

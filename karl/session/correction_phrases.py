@@ -8,8 +8,8 @@ from __future__ import annotations
 
 ENGLISH: dict[str, str] = {
     "refusal": """
-        what are you doing / ^ stop stopping
-        ^ no|nope|nah ,|.|!|;|: / ^ no|nope|nah i|that|thats|it|its|this|just|you|not
+        what are you doing / ^ stop stopping / ^ no|nope|nah ,|.|!|;|:
+        ^ no|nope|nah i|that|thats|it|its|this|just|you|not
         ^ no|nope|nah dont|use|we|only|actually|stop|wrong|because|those|these / ^ nope|nah
         ^ stop .|!|,|$ / ^ stop it|that|this|doing|trying|adding|using
         ^ stop changing|making|guessing|ignoring|editing|writing|stopping
@@ -18,10 +18,11 @@ ENGLISH: dict[str, str] = {
     """,
     "prohibition": """
         this|that|it|these|those should not|never !need|matter
-        this|that|it|these|those shouldnt !need|matter
-        we|i dont need|want that|this|these|those|any|it / please dont !forget|worry|hesitate
-        ^ dont|never !forget|worry|hesitate|need|have|know|think|understand|see|get|mind|want|like|you|we|i
-        ^ do not !forget|worry|hesitate|need|have|know|think|understand|see|get|mind|want|like
+        this|that|it|these|those shouldnt !need|matter / we|i dont need|want that|this|these|those|any|it
+        please dont !forget|worry|hesitate
+        ^ dont !forget|worry|bother|need|have|know|think|understand|see|get|mind|care|want|like|you|we|really
+        ^ never !forget|worry|bother|need|have|know|think|understand|see|get|mind|care|want|like|you|we|really
+        ^ do not !forget|worry|bother|need|have|know|think|understand|see|get|mind|care|want|like|really
         ^ not in|on|the|a|that|like|under ?the * ,|but / ^ not in|on the * * ,|but
         ^ not like|that|this|there|here $|.|,|! / dont|never do that|this|it|so
         we|you should not|never touch|change|pollute|use|edit|modify|do|commit|delete
@@ -43,9 +44,12 @@ ENGLISH: dict[str, str] = {
         i|we meant / what i mean|meant is|was|by / thats not what
         not what i|we ?have asked|meant|wanted|said|had|need|want / my point is|was
         you misunderstood|misread|misinterpreted / i was asking|talking|referring
-        i didnt|never tell|ask|say|mean|told|asked|said
-        i ?already|just|literally|clearly told|asked you
-        i already|just|literally|clearly said / ^ i said / but|because i said / as i said|told
+        i|we didnt|never tell|ask|say|mean|told|asked|said|want|request
+        i|we did not tell|ask|say|mean|want|request
+        you didnt|dont|still ?understand|get|hear me|it|this|that / not listening / isnt|wasnt what i|we
+        not what i|we was|were|am|are looking|asking|searching|after
+        i ?already|just|literally|clearly told|asked you / i already|literally|clearly said
+        ^ i ?just said / but|because i said / as i said|told
     """,
     "wrong_place": """
         wrong file|branch|folder|directory|repo|function|test|way
@@ -66,18 +70,26 @@ ENGLISH: dict[str, str] = {
         that|this|thats|its|is ?just|still|completely|totally|not wrong|incorrect|inaccurate|misleading
         are|was|seems|looks|seem|look ?just|still|completely|totally|not wrong|incorrect
         are|was|seems|looks|seem|look ?just|still|completely|totally|not inaccurate|misleading
-        that|this|thats|its|it|is ?is not right|correct|true|how|the
-        thats|isnt|arent|its not|quite|really right|correct|true / isnt|arent right|correct|true
-        ^ wrong|incorrect $|.|!|,|: / ^ not correct|right|true|quite / doesnt make|sound sense|right
-        it doesnt mean
+        that|this|thats|its|it|is ?is not how|the
+        is|was|were|its|thats not ?quite|really|the right|correct|true
+        isnt|arent|wasnt|werent ?quite|really|the right|correct|true
+        i dont|do|didnt ?not think thats|that|this|its|it ?is|was|does ?quite right|correct|true
+        you made|make ?a|some mistake|mistakes|error / must be a|some mistake|mistakes
+        messed|screwed|got|did|done|have|gotten it|this|that|me|up|all|task ?all wrong|incorrect
+        messed|screwed|got|did|done|have|gotten it|this|that|me|up|all|task ?all incorrectly|wrongly|badly
+        youve|you ?have messed|screwed up / youre|are|were ?all|completely wrong|mistaken
+        incorrectly|wrongly $|.|!|, / ^ wrong|incorrect $|.|!|,|: / ^ not correct|right|true|quite
+        doesnt make|sound sense|right / it doesnt mean
     """,
     "contradiction": """
         ^ but / but i|we ?already thought|said|have|did|told|asked / i|we thought / but you said
-        ^ you said / because|though|although you said / ^ i mean ,|its|the|it / i|we already removed|did|have|fixed / should|would work , no
-        , no $|? / ^ thats|this|that|it|they ?was|is not / ^ youre not
+        ^ you said / because|though|although you said / ^ i mean ,|its|the|it
+        i|we already removed|did|have|fixed / should|would work , no / , no $|?
+        ^ thats|this|that|it|they ?was|is not / ^ youre not
     """,
     "negative_question": """
-        ^ doesnt|isnt|arent|wasnt|shouldnt|wont|wouldnt|didnt|hasnt|havent|cant|couldnt !you|matter|mind|care|hurt
+        ^ doesnt|isnt|arent|wasnt|shouldnt|wont !you|matter|mind|care|hurt|know|bother|really
+        ^ wouldnt|didnt|hasnt|havent|cant|couldnt !you|matter|mind|care|hurt|know|bother|really
         isnt|arent that|this|it|these|those|your|the
     """,
     "why_you": """
@@ -94,8 +106,7 @@ ENGLISH: dict[str, str] = {
         prove it|that / show me the|your output|proof|evidence
         are|were you ?really|absolutely|quite|100 sure / did|have you even|actually|really
         did|have you run|ran|test|tested|check|checked|verify|verified|try|tried|compile|compiled|build
-        does|do|is it|this|that|they really|actually
-        ^ ?can|could ?you|we recheck|re-check|double-check
+        does|do|is it|this|that|they really|actually / ^ ?can|could ?you|we recheck|re-check|double-check
         can|could|please you|we|double double|check check|again / double check|check
         check * again|properly / look again / im not sold|sure|convinced this|that|it|of|about
     """,
@@ -156,11 +167,11 @@ ENGLISH: dict[str, str] = {
         not done|finished|complete|implemented ?yet|$|. / you|u forgot|forget|missed
         you forgot|missed|skipped|ignored|overlooked
         you didnt|havent !need|to|have|already|a|the|you|i|we / you left out
-        you did|have not !need|to|have|already|a|the|you|i|we
-        thats just|only ?1|one|part|half|the|for / that was|is just|only ?1|one|part|half|the
-        only part|half of / what about the other|rest / while this|that|it solves|fixes|works|helps
-        i cant|dont|cannot|couldnt see|find any|the|where / where is|are the|my / ^ finish it|the|what
-        not all of / is|are|was|were ?still ?also missing / has|have no|not
+        you did|have not !need|to|have|already|a|the|you|i|we / thats just|only ?1|one|part|half|the|for
+        that was|is just|only ?1|one|part|half|the / only part|half of / what about the other|rest
+        while this|that|it solves|fixes|works|helps / i cant|dont|cannot|couldnt see|find any|the|where
+        where is|are the|my / ^ finish it|the|what / not all of / is|are|was|were ?still ?also missing
+        it|this|that|they|which has|have no|not !idea|clue
     """,
     "too_much": """
         unrelated change|changes|files|file|edits|stuff
@@ -198,8 +209,8 @@ ENGLISH: dict[str, str] = {
         jesus|christ|omg|sigh|unacceptable|unbelievable|pathetic|stupid|idiot|idiotic|dumb|sucks|awful
         for gods|fucks|christs sake / waste|wasting ?of ?my time|tokens|money / in|around circles
         tired|sick of / frustrating|frustrated|annoying|annoyed / seriously ? / just do what i
-        wtf|ffs|omfg|wth|goddamn|dammit|damnit / what the hell|fuck|heck|f / fucking|bullshit
-        this|that|thats|its is|such|a shit|garbage|crap|useless
+        wtf|ffs|omfg|wth|goddamn|dammit|damnit|goddammit|shit / what the hell|fuck|heck|f
+        fucking|bullshit / this|that|thats|its is|such|a shit|garbage|crap|useless
         this|that|thats|its is|such|a ridiculous|terrible|horrible|trash|nonsense
         are you kidding|serious|stupid|blind|even
         for the third|fourth|last|umpteenth|100th|hundredth time / what are you doing / stop stopping
@@ -212,9 +223,9 @@ ENGLISH: dict[str, str] = {
         in this repo|repository|project|codebase we|you
         we ?always|only|usually use|prefer|put|keep|call|write * ?here|in|for|not
         our convention|conventions|style|rule|rules|guidelines is|are|say|says / i remind you
-        ^ never|always ask|use|run|check|do|commit|push|add|write|put|touch / from now on
-        in ?the future / we never|always|dont use|do|want|need / are|is|must|should never|always
-        not claude|you / main directive / as agreed|discussed|documented
+        ^ never|always ask|use|run|check|do|commit|push|add|write|put|touch / from now on / in ?the future
+        we never|always|dont use|do|want|need / are|is|must|should never|always / not claude|you
+        main directive / as agreed|discussed|documented
     """,
     "again": """
         ^ ?can|could|lets ?you|we ?just ?now try|do|run ?it|this|that ?all again|agian
@@ -223,20 +234,21 @@ ENGLISH: dict[str, str] = {
         ^ give it another try|go|shot / ^ have another try|go|shot
         ^ ?can|could|lets ?you|we ?just ?now redo|retry|re-do|re-try|rerun
         ^ ?can|could|lets ?you|we ?just ?now start over|again
-        ^ ?can|could|lets ?you|we ?just ?now start from scratch / ^ again|agian $|.|!
-        ^ once more $|.|! / ^ one more time $|.|!
+        ^ ?can|could|lets ?you|we ?just ?now start from scratch / ^ again|agian $|.|! / ^ once more $|.|!
+        ^ one more time $|.|!
     """,
     "approval": """
-        thats it|all|perfect|great|fine|right|correct|good|better|awesome $|.|!|, / makes sense
+        thats it|all|perfect|great|fine|good|better|awesome $|.|!|, / ^ thats right|correct / makes sense
         good job|work|catch|point|call|idea / fair enough|point / much|way better / love it|this|that
-        ^ yes|yep|yup|sure|great|good|perfect|nice|thanks
-        ^ thank|thx|cool|awesome|excellent|lgtm|agreed|correct|exactly / ^ yeah !but|no
+        ^ yes|yep|yup|sure|great|good|perfect !but|however
+        ^ nice|thanks|thank|thx|cool|awesome|excellent|lgtm !but|however
+        ^ yes|yep|yup|yeah|sure|great|good|perfect|nice|thanks|thx|cool|awesome|excellent|lgtm $
+        ^ agreed|correct|exactly / ^ yeah !but|no
         ^ ok|okay $|.|!|great|thanks|good|perfect|cool|commit|continue|push|do|go|next|now
         ^ ok|okay , lets|commit|continue|push|do|go|great|good|thanks|next|now
         looks|sounds good|great|fine|right|perfect / works now|great|fine|well|perfectly
         ^ no|nope problem|problems|worries|worry|need|rush|issue|issues|objection|objections|idea|more
-        ^ no ,|thats ?thats ?that's ?it ?is fine|all|it|good|ok|okay|great|perfect / success
-        very good|nice
+        ^ no ,|thats ?thats ?it ?is fine|all|it|good|ok|okay|great|perfect / success / very good|nice
     """,
     "go_on": """
         make it continue / continue|proceed $|.|!|please|from|with / ^ continue|proceed|resume
@@ -261,8 +273,11 @@ ENGLISH: dict[str, str] = {
         ^ investigate|research|study|read|evaluate|execute|save|log|rework
     """,
     "own_slip": """
-        ^ sorry|oops|whoops ,|wrong|. !my|but|what / my bad|mistake|fault / never mind / nevermind
-        ignore the|my last|previous message / ignore last message / wrong chat|window|copy|paste
+        ^ sorry|oops|whoops ?, i|ill|im ?should|have|had|just meant|forgot|mistyped|didnt
+        ^ sorry|oops|whoops ?, i|ill|im ?should|have|had|just havent|pasted|typed|wanted|should
+        ^ sorry|oops|whoops ?, wrong|version|typo|ignore|scratch|my / ^ oops|whoops $|.|!
+        my bad|mistake|fault / never mind / nevermind / ignore the|my last|previous message
+        ignore last message / wrong chat|window|copy|paste
         i forgot|havent|didnt supplied|supply|frame|specify|mention|attach|paste|follow
         i was not|really really|following / ihavent
     """,

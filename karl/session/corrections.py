@@ -12,52 +12,20 @@ import math
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from karl.session.correction_evidence import BASE, EVIDENCE
+from karl.session.correction_evidence import BASE, EVIDENCE, Reason
 from karl.session.correction_phrases import ENGLISH
 from karl.session.correction_phrases_abroad import WITH_SPACES, WITHOUT_SPACES
 from karl.session.phrases import Phrases, folded, words_of
-from karl.session.prompts import prompt_kind, without_context
-
-__all__ = [
-    "DETECTOR",
-    "THRESHOLD",
-    "Judgement",
-    "Reason",
-    "Signs",
-    "is_correction",
-    "is_redo",
-    "judge",
-    "judge_signs",
-    "prompt_kind",
-]
+from karl.session.prompts import without_context
 
 #: Names the detector in annotations; changed evidence or weights get a new number.
 DETECTOR = "evidence-1"
 #: A score from here on is a correction.
 THRESHOLD = 0.5
-
-#: Why a turn was corrected. `interrupted`, `rejected` (a call was refused), `edited` and `reverted` (by the
-#: person's own hand) are facts of the session too; the others are what a prompt says.
-Reason = Literal[
-    "wrong_target",
-    "redo",
-    "reverted",
-    "factual_challenge",
-    "scope",
-    "steering",
-    "frustration",
-    "verify_first",
-    "still_broken",
-    "incomplete",
-    "rule",
-    "interrupted",
-    "rejected",
-    "edited",
-]
 
 
 class Signs(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,7 +48,7 @@ class Judgement(NamedTuple):
     """A score with its reasons, the heaviest first; `evidence` names what was found."""
 
     score: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     redo: bool
     evidence: tuple[str, ...]
 

@@ -105,7 +105,9 @@ class Lane:
             return [Duplicate(held.entry, event.id)]
         self.last_seen_ms = now_ms
         self._short = short
-        out = self._after_silence(event)
+        time_ms, last_ms = event.time_ms, self._last_ms
+        silent = time_ms is not None and last_ms is not None and time_ms - last_ms > self._limits.idle_ms
+        out = self._after_silence(event) if silent else []
         step = moment(event.kind)
         rule = self._rules.get(step)
         out += rule(self, held, step) if rule else self._keep(held, step)
@@ -233,9 +235,6 @@ class Lane:
 
     def _after_silence(self, event: Event) -> list[Emission]:
         if self.teller == "told":  # a transcript says where its turns end: an hour may be one call
-            return []
-        time_ms = event.time_ms
-        if time_ms is None or self._last_ms is None or time_ms - self._last_ms <= self._limits.idle_ms:
             return []
         call = text(glance(event).tool_use_id) if moment(event.kind) in RESULTS else None
         # The result of a call that is under way ends no silence: the call took so long.

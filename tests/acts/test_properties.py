@@ -22,7 +22,7 @@ KNOWN = (
 )  # fmt: skip
 WRAPPERS = (
     "sudo {}", "timeout 60 {}", "time {}", "nice -n 5 {}", "env A=1 {}", "A=1 B=2 {}", "nohup {}", "stdbuf -oL {}", "uv run {}", "poetry run {}",
-    "bundle exec {}", "( {} )", "{{ {}; }}", "bash -c '{}'", "bash -lc \"{}\"", "nix develop -c {}", "conda run -n e {}", "exec {}", "eval '{}'", "docker exec web {}",
+    "bundle exec {}", "( {} )", "{{ {}; }}", "bash -c '{}'", 'bash -lc "{}"', "nix develop -c {}", "conda run -n e {}", "exec {}", "eval '{}'", "docker exec web {}",
 )  # fmt: skip
 PIECES = (
     *KNOWN, *"'\"`$(){}[];|&<>\n\\#", "$(", "${", "<<EOF\n", "EOF\n", "<<-'X'", "&&", "||", ";;", "if ", "then ", "fi ", "for x in ", "do ", "done ", "case ", "esac ", "in ", "function ", "[[ ",

@@ -32,7 +32,7 @@ def read_all(path: Path) -> History:
         wanted = {commit.name: {change.path for change in commit.changes} for commit in commits}
         read_patches(repository.patches(wanted), wanted)
         for name in repository.paths():
-            repository.blame(repository.head, name)
+            repository.file(repository.head, name)
     return history
 
 
@@ -132,7 +132,11 @@ def test_bare_repositories_subfolders_and_work_trees_are_read(tmp_path: Path) ->
     for path in (repo.path / "src", tmp_path / "shop.git", tmp_path / "tree"):
         with Repository(path) as repository:
             assert repository.head == name
-            assert repository.blame(name, "src/a.py") == [(name, "print('one line')")]
+            found = repository.file(name, "src/a.py")
+            assert found is not None
+            assert found.text == "print('one line')\n"
+            assert repository.file(name, "src") is None
+            assert repository.file(name, "src/b.py") is None
     with Repository(repo.path / "src") as repository:
         assert repository.path == repo.path
 

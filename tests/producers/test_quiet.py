@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from producers.quiet import GRACE_S, SEEN_MAX, Quiet
 from producers.spool import Item
 
@@ -15,7 +17,7 @@ class Clock:
 
 
 def item(mtime_ns: int = 0, size: int = 0, name: str = "a.1") -> Item:
-    return Item(name, "/a.1", "a", mtime_ns, size)
+    return Item(name, Path("/"), "a", mtime_ns, size)
 
 
 def test_a_file_that_looks_old_at_the_first_look_is_not_settled() -> None:

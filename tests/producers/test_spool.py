@@ -56,7 +56,7 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 
 def test_an_item_says_who_when_and_how_much(spool: Spool) -> None:
     path = put(spool, "claude-code.123-", b'{"a":1}')
-    assert spool.scan(10) == [Item("claude-code.123-", str(path), "claude-code", T, 7)]
+    assert spool.scan(10) == [Item("claude-code.123-", path.parent, "claude-code", T, 7)]
 
 
 def test_files_come_oldest_first_then_by_process_then_by_name(spool: Spool) -> None:
@@ -72,12 +72,12 @@ def test_a_file_is_given_again_until_it_is_removed(spool: Spool) -> None:
     assert spool.scan(1) == first
     spool.remove(first)
     assert names(spool.scan(1)) == ["a.2"]
-    assert not Path(first[0].path).exists()
+    assert not first[0].path.exists()
 
 
 def test_removing_what_is_gone_is_no_error(spool: Spool) -> None:
     put(spool, "a.1").unlink()
-    spool.remove([Item("a.1", str(spool.folder / "a.1"), "a", T, 2)])
+    spool.remove([Item("a.1", spool.folder, "a", T, 2)])
 
 
 def test_what_arrives_between_scans_comes_after_what_was_known(spool: Spool) -> None:
@@ -217,8 +217,8 @@ def test_a_stranger_that_takes_a_known_name_is_neither_followed_nor_waited_for(
     for name, swap in [("a.1", lambda path: path.symlink_to(secret)), ("a.2", os.mkfifo), ("a.3", os.mkdir)]:
         put(spool, name, b"")
         item = next(item for item in spool.scan(10) if item.name == name)
-        Path(item.path).unlink()
-        swap(Path(item.path))
+        item.path.unlink()
+        swap(item.path)
         assert spool.read(item) is None
         assert name not in names(spool.scan(10))
 

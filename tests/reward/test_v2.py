@@ -285,6 +285,14 @@ def test_tests_or_documentation_alone_are_worth_more_than_nothing_and_less_than_
     assert scored(read()).reward < beside < scored(read(), edit()).reward
 
 
+def test_tests_that_were_written_are_judged_as_the_source_would_be_and_count_for_half() -> None:
+    test = edit(TEST, "test")
+    blind, looked = scored(test), scored(read(TEST, "test"), test)
+    checked = scored(read(TEST, "test"), test, check())
+    assert blind.reward < looked.reward < checked.reward < scored(read(), edit()).reward
+    assert looked.observed["consistency"] == checked.observed["verification"] == 0.5
+
+
 def test_without_code_failed_calls_and_calls_said_again_count_and_a_shells_status_does_not() -> None:
     ask = call(tool="get_order", id="7")
     failed = call(tool="get_order", success=False, id="8")
@@ -293,6 +301,17 @@ def test_without_code_failed_calls_and_calls_said_again_count_and_a_shells_statu
     grep = call(Act("search"), success=False, command="grep -rn nothing .")
     assert scored(ask, grep).components["r_clean"] == 1.0
     assert scored(ask, read(), read()).components["r_once"] == 1.0
+
+
+def test_a_file_that_was_made_and_taken_away_again_was_a_try_and_not_work_in_vain() -> None:
+    tried = (edit("shop/x.py", removed=0), call(Act("delete", "shop/x.py", ok=True)))
+    assert scored(*tried, edit(TEST, "test")).reward == scored(edit(TEST, "test")).reward
+
+
+def test_a_change_that_a_person_refused_was_not_made_in_vain() -> None:
+    refused = edit(ok=False)
+    refused.status = "denied"
+    assert scored(read(), refused).components["r_needless"] == 1.0
 
 
 def test_a_call_that_a_person_refused_is_no_failure_of_the_agent() -> None:
@@ -381,10 +400,13 @@ def test_a_correction_counts_by_its_strength() -> None:
     assert [round(one.value, 6) for one in values if one] == [0.4, 0.1]
 
 
-def test_who_goes_on_with_a_correction_says_nothing_good() -> None:
+def test_that_nothing_worse_was_said_is_no_praise_of_what_was_corrected() -> None:
     alone = v2.outcome(Outcome(correction_detected=True))
-    went_on = v2.outcome(Outcome(correction_detected=True, session_continued=True))
-    assert alone == went_on
+    mild = Outcome(correction_detected=True, session_continued=True, redo_detected=False, reverted=False)
+    worse = v2.outcome(Outcome(correction_detected=True, redo_detected=True))
+    assert alone == v2.outcome(mild)
+    assert worse is not None
+    assert (worse.value, worse.components.keys()) == (0.0, {"r_no_correction", "r_no_redo"})
 
 
 def test_a_reverted_change_outweighs_that_the_user_went_on() -> None:
