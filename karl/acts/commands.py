@@ -39,13 +39,18 @@ def read(walk: Walk, words: list[str], end: int, *, piped: bool, fed: str | None
     reader = _READERS.get(name)
     if reader is not None:
         reader(it)
-    elif is_python(name):
+    elif is_python(name) or (name.startswith("$") and _takes_python(it.args)):
         running.python(it)
     elif name in ACI and not is_own:
         for step in aci_steps(words, end, walk.place):
             walk.add(step)
     elif is_own or name not in _QUIET:
         running.program(it, words[0])
+
+
+def _takes_python(args: list[str]) -> bool:
+    """Say whether what a variable names is a Python interpreter, by the words that it gets."""
+    return args[:1] == ["-m"] or (bool(args) and args[0].endswith(".py"))
 
 
 def _read_found(it: Words, words: list[str]) -> None:

@@ -22,7 +22,6 @@ _OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "t
 #: Characters of an output that are looked at: its head and its tail.
 _HEAD_MAX, _TAIL_MAX = 4_000, 16_000
 _DEPTH_MAX = 4
-_WORDS_MAX = 500
 
 
 _EXIT = re.compile(
@@ -73,18 +72,19 @@ def command_of(tool: str, params: object) -> str | None:
         return None
     for key in _COMMANDS:
         if (found := params.get(key)) is not None:
-            return _as_text(found)
+            return command_text(found)
     return None
 
 
-def _as_text(command: object) -> str | None:
+def command_text(command: object) -> str | None:
+    """Give a command as one text; of `bash -lc TEXT` in a list, the text. Null for what is no command."""
     if isinstance(command, str):
         return command
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
         return None
     if len(command) == 3 and command[1] in _SCRIPT_FLAGS:
         return str(command[2])
-    return shlex.join(command[:_WORDS_MAX])
+    return shlex.join(command)
 
 
 def output_text(output: object, depth: int = _DEPTH_MAX) -> str:

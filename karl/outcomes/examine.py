@@ -53,7 +53,7 @@ class Examination:
     def findings(self, works: Sequence[Work]) -> list[Finding]:
         """Say of each turn that changed files here what became of it.
 
-        Most work is committed within a day, so only what is not all on HEAD by then is looked for in later commits.
+        Most work is committed within a day: only what is not all on HEAD by then is looked for later on.
         """
         near = [
             _Near(work, files, candidates(work, files, self._by_path))

@@ -131,11 +131,11 @@ class Repository:
         return (path.decode("utf-8", "surrogateescape") for path in self._split(arguments, b"", b"\0"))
 
     def file(self, commit: str, path: str) -> Found | None:
-        """Give a file as it is in a commit; null where it is not there, or has a name that can not be asked for."""
+        """Give a file as it is in a commit; null where it is not there, or has a line end in its name."""
         if "\n" in path:
             return None
         told = self._ask_one("--batch-check", os.fsencode(f"{commit}:{path}")).split()
-        if len(told) != 3 or told[1] != b"blob":
+        if len(told) != 3 or told[1] != b"blob" or not told[2].isdigit():
             return None
         name = told[0].decode("ascii")
         return Found(name, None if int(told[2]) > READ_MAX else self._text(name))

@@ -13,14 +13,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from karl.acts.patches import sections
+from karl.acts.tools import PATHS
 from karl.session.vocabulary import canonical, parse_object
 
 #: Lines on both sides above which a change is shown as all out, all in: matching them grows with the square.
 _MATCHED_MAX = 1000
 _EDITING = frozenset({"Edit", "Write", "NotebookEdit"})
-_PATHS = (
-    "file_path", "filePath", "path", "notebook_path", "target_file", "absolute_path", "TargetFile", "file",
-)  # fmt: skip
 _OLD = ("old_string", "oldString", "old_str", "old_text", "oldText")
 _NEW = ("new_string", "newString", "new_str", "new_text", "newText", "new_source", "insert_text")
 _WHOLE = ("content", "contents", "file_text", "fileContent", "code_edit")
@@ -28,8 +27,6 @@ _SEVERAL = ("edits", "replacements")
 _PATCHES = ("input", "patch", "command", "diff")
 #: Parameters whose text a diff shows; a `command` may be a shell's, which it does not.
 DIFFED = frozenset({*_OLD, *_NEW, *_WHOLE, *_SEVERAL, *_PATCHES})
-_FILE = re.compile(r"\*\*\* (Add|Update|Delete) File: (.+)")
-_MOVED = "*** Move to: "
 _RANGE = re.compile(r"@@ -(\d{1,9})(?:,\d{1,9})? \+(\d{1,9})(?:,\d{1,9})? @@")
 
 #: What became of the file as a whole.
@@ -86,7 +83,7 @@ def file_diffs(tool: object, given: object, response: object) -> list[FileDiff]:
 def _answered(asked: dict[str, Any], answered: dict[str, Any]) -> list[FileDiff]:
     patch = answered.get("structuredPatch")
     hunks = tuple(_told_hunks(patch)) if isinstance(patch, list) else ()
-    path = _text(answered, _PATHS) or _text(asked, _PATHS)
+    path = _text(answered, PATHS) or _text(asked, PATHS)
     return [FileDiff(path, "edited", hunks, told=True)] if hunks else []
 
 
@@ -100,9 +97,9 @@ def _told_hunks(patch: list[Any]) -> Iterator[Hunk]:
 def _asked(given: object, asked: dict[str, Any]) -> list[FileDiff]:
     texts = [given] if isinstance(given, str) else [asked.get(key) for key in _PATCHES]
     for text in texts:
-        if isinstance(text, str) and (patches := _patches(text, _text(asked, _PATHS))):
+        if isinstance(text, str) and (patches := _patches(text, _text(asked, PATHS))):
             return patches
-    path = _text(asked, _PATHS)
+    path = _text(asked, PATHS)
     several = next((asked[key] for key in _SEVERAL if isinstance(asked.get(key), list)), None)
     if several is not None:
         return _gathered(path, (each for each in several if isinstance(each, dict)))
@@ -118,7 +115,7 @@ def _gathered(path: str, edits: Iterable[dict[str, Any]]) -> list[FileDiff]:
     hunks: dict[str, list[Hunk]] = {}
     for each in edits:
         made = between(_text(each, _OLD), _text(each, _NEW))
-        hunks.setdefault(_text(each, _PATHS) or path, []).extend(made)
+        hunks.setdefault(_text(each, PATHS) or path, []).extend(made)
     return [FileDiff(name, "edited", tuple(made), told=False) for name, made in hunks.items() if made]
 
 
@@ -140,29 +137,23 @@ def between(old: str, new: str) -> list[Hunk]:
 def _patches(text: str, path: str) -> list[FileDiff]:
     """Read a patch as text: in the `*** Begin Patch` form, or a unified diff."""
     lines = text.splitlines()
-    if any(_FILE.fullmatch(line) for line in lines):
-        return list(_of_patch_text(lines))
+    if found := list(_of_patch_text(lines)):
+        return found
     return list(_of_unified(lines, path)) if any(_RANGE.match(line) for line in lines) else []
 
 
 def _of_patch_text(lines: Sequence[str]) -> Iterator[FileDiff]:
-    starts = [(at, found) for at, line in enumerate(lines) if (found := _FILE.fullmatch(line))]
-    ends = [*(at for at, _ in starts[1:]), len(lines)]
-    for (at, found), end in zip(starts, ends, strict=True):
-        change: Change = {"Add": "created", "Delete": "deleted"}.get(found[1], "edited")  # type: ignore[assignment]
-        path, hunks, now = found[2], [], list[str]()
-        for line in lines[at + 1 : end]:
-            if line.startswith(_MOVED):
-                path, change = f"{path} → {line.removeprefix(_MOVED)}", "moved"
-            elif line.startswith("***"):
-                continue
-            elif line.startswith("@@"):
+    for section in sections(lines):
+        path, hunks, now = section.path, list[list[str]](), list[str]()
+        for line in section.lines:
+            if line.startswith("@@"):
                 hunks.append(now)
                 now = [line] if line.strip("@ ") else []
             else:
                 now.append(line if line[:1] in ("+", "-", " ") else f" {line}")
         kept = tuple(Hunk(None, None, tuple(each)) for each in [*hunks, now] if each)
-        yield FileDiff(path, change, kept, told=False)
+        told = f"{path} → {section.moved_to}" if section.moved_to else path
+        yield FileDiff(told, section.became, kept, told=False)
 
 
 def _of_unified(lines: Sequence[str], path: str) -> Iterator[FileDiff]:

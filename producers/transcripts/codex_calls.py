@@ -8,15 +8,14 @@ before the text. What never ran, Codex says in a few words of its own.
 from __future__ import annotations
 
 import re
-import shlex
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+from karl.acts.outputs import command_text
 from karl.session.verdicts import of_result
 from karl.session.vocabulary import canonical, parse_object
 
 _SHELL = "Bash"
-_SCRIPT_FLAGS = frozenset({"-c", "-lc", "-ic", "-lic"})
 
 #: A person, or the policy that one has set, said no.
 _REFUSED = re.compile(
@@ -66,7 +65,7 @@ def input_of_call(item: dict[str, Any]) -> Any:
     if not isinstance(parsed, dict):
         return given if given is not None else {}
     if canonical(name_of_call(item))[0] == _SHELL:
-        command = _command(parsed.get("command", parsed.get("cmd")))
+        command = command_text(parsed.get("command", parsed.get("cmd")))
         if command is not None:
             parsed.pop("cmd", None)
             return {"command": command, **{key: value for key, value in parsed.items() if key != "command"}}
@@ -160,17 +159,6 @@ def _failed(end: dict[str, Any]) -> bool:
     fine = result.get("Ok")
     wrong = fine.get("isError", fine.get("is_error")) if isinstance(fine, dict) else None
     return "Err" in result or wrong is True
-
-
-def _command(given: Any) -> str | None:
-    """Give a command as one text; the script itself of `bash -lc script`."""
-    if isinstance(given, str):
-        return given
-    if not isinstance(given, list) or not given or not all(isinstance(word, str) for word in given):
-        return None
-    if len(given) == 3 and given[1] in _SCRIPT_FLAGS:
-        return str(given[2])
-    return shlex.join(given)
 
 
 def _milliseconds(duration: Any) -> int | None:
