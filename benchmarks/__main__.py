@@ -17,6 +17,7 @@ ALL = (
     ("daemon", "the same flows, beside the way of writing of the daemon that KARL supersedes"),
     ("line", "stream to fsynced ledger, against a floor loop"),
     ("score", "microseconds per score"),
+    ("acts", "what a call did: commands taken apart, against shlex.split"),
     ("corrections", "microseconds per prompt that is judged, against splitting it into words"),
     ("handover", "how long nobody writes after a clean end and after a crash, against the lease's life"),
     ("append", "append, open and head of the ledger, small and large"),

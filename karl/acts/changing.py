@@ -133,7 +133,7 @@ def apply_patch(it: Words) -> None:
 
 
 def add_patched(it: Words, text: str) -> None:
-    """Add the files of a patch's text; for one that can not be read, an edit of nobody knows what."""
+    """Add the files of a patch's text."""
     files = patched(text)
     for each in files[:FILES_MAX]:
         if each.became == "deleted" or each.moved_to:
@@ -142,8 +142,6 @@ def add_patched(it: Words, text: str) -> None:
             step = it.step("edit", each.moved_to or each.path)
             step.added, step.removed = each.added, each.removed
             it.walk.add(step)
-    if not files and text.strip():
-        it.add("edit")
 
 
 def fetch(it: Words) -> None:

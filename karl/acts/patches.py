@@ -39,7 +39,7 @@ class Patched(NamedTuple):
 def sections(lines: Sequence[str]) -> Iterator[Section]:
     """Cut a patch of the `*** Begin Patch` form into its files; nothing where it has no such headers."""
     starts = [(at, found) for at, line in enumerate(lines) if (found := _FILE.fullmatch(line))]
-    ends = [*(at for at, _ in starts[1:]), len(lines)]
+    ends = [*(at for at, _ in starts[1:]), len(lines)] if starts else []
     for (at, found), end in zip(starts, ends, strict=True):
         became: Became = {"Add": "created", "Delete": "deleted"}.get(found[1], "edited")  # type: ignore[assignment]
         moved_to = None

@@ -60,7 +60,7 @@ _LEFT_OVER = re.compile(
 )
 _DOCS = re.compile(
     r".*\.(?:md|mdx|rst|adoc|markdown|tex)$"
-    r"|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TODO)(?:\.\w+)?$",
+    r"|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TO[-]?DO)(?:\.\w+)?$",
     re.IGNORECASE,
 )
 _DOC_FOLDERS = frozenset(

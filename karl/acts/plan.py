@@ -37,14 +37,17 @@ _TRUE = frozenset({"true", ":"})
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-"})
 
 
-@lru_cache(maxsize=1024)
-def _cached(text: str) -> Plan:
+def fresh_plan(text: str) -> Plan:
+    """Give the plan of a command's text, read anew."""
     return _Walk().plan(text)
 
 
+_cached = lru_cache(maxsize=1024)(fresh_plan)
+
+
 def plan_of(text: str) -> Plan:
-    """Give the plan of a command's text."""
-    return _cached(text) if len(text) <= _CACHED_MAX else _Walk().plan(text)
+    """Give the plan of a command's text; of a short one that was read before, the same one again."""
+    return _cached(text) if len(text) <= _CACHED_MAX else fresh_plan(text)
 
 
 def within_plan(body: str, args: tuple[str, ...], end: int, script: str) -> list[Step]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from karl.acts.patches import patched
 from karl.acts.steps import Step
+from karl.schema.act import Doing
 
 _GLOBAL_VALUED = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path"})
 _PATHS_MAX = 16
@@ -149,13 +150,10 @@ def _applied(name: str, rest: list[str], end: int, here: Place, fed: str | None)
         return
     files = [word for word in rest if not word.startswith("-")]
     if (fed is not None and not files) or files == ["-"]:
-        found = patched(fed or "")
-        for each in found:
+        for each in patched(fed or ""):
             path = here(each.moved_to or each.path)
-            does = "delete" if each.became == "deleted" else "edit"
-            yield Step(does, path, end, program=name, added=each.added, removed=each.removed)  # type: ignore[arg-type]
-        if not found:
-            yield Step("edit", None, end, program=name)
+            does: Doing = "delete" if each.became == "deleted" else "edit"
+            yield Step(does, path, end, program=name, added=each.added, removed=each.removed)
         return
     for path in files[:4]:
         yield Step("edit", None, end, program=name, script="patch", args=(here(path),))

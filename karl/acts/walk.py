@@ -8,6 +8,7 @@ Invariants:
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from karl.acts.shell import Group, Item, Node, Pipe, Redirect, Simple, parse
@@ -32,7 +33,7 @@ class Place(NamedTuple):
     fed: str | None = None
 
 
-class Lists:
+class Lists(ABC):
     """Walks lists, pipes and groups; what one command does, says who inherits from this."""
 
     def __init__(self) -> None:
@@ -198,15 +199,17 @@ class Lists:
 
     # --- what one command does ---
 
+    @abstractmethod
     def _simple(self, node: Simple, place: Place) -> bool | None:
         """Walk one command; say how it ends, where its text tells."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _expand(self, word: str) -> str:
-        raise NotImplementedError
+        """Give a word with the variables that are known."""
 
+    @abstractmethod
     def _redirected(self, redirects: list[Redirect], end: int, fed: str | None, program: str) -> None:
-        raise NotImplementedError
+        """Add the files that outputs go to."""
 
 
 def _lets_through(node: Node) -> bool:

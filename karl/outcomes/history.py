@@ -104,7 +104,7 @@ def telling(line: str) -> str:
 
 
 class History:
-    """Commits since some time, and how they came to HEAD.
+    """Commits since some time, as the log gives them (children first), and how they came to HEAD.
 
     `main` are the commits that HEAD was at, oldest first; `landed` says at which of them (by index) each
     commit came to be a part of it.
@@ -133,15 +133,25 @@ class History:
         return sorted(self.commits)
 
     @cached_property
-    def _taken_back(self) -> dict[str, list[str]]:
-        """Give, for each commit, those on HEAD that say they take it back and touch what it touched."""
-        found: dict[str, list[str]] = {}
-        for commit in self.commits.values():
-            for beginning in commit.reverts if commit.name in self.landed else ():
-                name = self.named(beginning)
-                if name and commit.touches({change.path for change in self.commits[name].changes}):
-                    found.setdefault(name, []).append(commit.name)
-        return found
+    def _reverted(self) -> dict[str, bool]:
+        """Say of each commit on HEAD whether a later one takes it back that was not taken back itself.
+
+        A commit takes back what its message names, if it touches one of the files that were changed there.
+        """
+        order = {name: at for at, name in enumerate(self._in_order)}
+        later: dict[str, list[str]] = {}
+        for name, at in order.items():
+            for beginning in self.commits[name].reverts:
+                other = self.named(beginning)
+                if other in order and order[other] < at:
+                    later.setdefault(other, []).append(name)
+        reverted: dict[str, bool] = {}
+        for name in reversed(order):
+            paths = {change.path for change in self.commits[name].changes} if name in later else ()
+            reverted[name] = any(
+                not reverted[other] and self.commits[other].touches(paths) for other in later.get(name, ())
+            )
+        return reverted
 
     def named(self, beginning: str) -> str | None:
         """Give the commit whose name begins so; null for none or several."""
@@ -151,14 +161,13 @@ class History:
 
     def is_reverted(self, name: str) -> bool:
         """Say whether a commit was taken back by another that was not taken back itself."""
-        return self._is_reverted(name, frozenset())
+        return self._reverted.get(name, False)
 
-    def _is_reverted(self, name: str, above: frozenset[str]) -> bool:
-        return any(
-            not self._is_reverted(other, above | {name})
-            for other in self._taken_back.get(name, ())
-            if other not in above and other != name
-        )
+    @cached_property
+    def _in_order(self) -> list[str]:
+        """Name the commits on HEAD in the order in which they landed, parents before their children."""
+        newer = {name: at for at, name in enumerate(self.commits)}
+        return sorted(self.landed, key=lambda name: (self.landed[name], -newer[name]))
 
     def at(self, time_s: float) -> int:
         """Give the index of the last commit that HEAD was at by some time; -1 for none."""
@@ -168,8 +177,7 @@ class History:
     def _by_path(self) -> dict[str, list[tuple[int, Change]]]:
         """Give the changes of each path on HEAD, in the order in which they landed."""
         found: dict[str, list[tuple[int, Change]]] = {}
-        order = sorted(self.landed, key=lambda name: (self.landed[name], self.commits[name].time_s))
-        for name in order:
+        for name in self._in_order:
             for change in self.commits[name].changes:
                 found.setdefault(change.was or change.path, []).append((self.landed[name], change))
         return found

@@ -29,7 +29,7 @@ _LIBRARIES = (
     "/usr/lib/", "/usr/include/", "/usr/local/",
 )  # fmt: skip
 #: Programs that change a file in its place: it was there before.
-_IN_PLACE = frozenset({"sed", "perl", "ed", "ex"})
+_IN_PLACE = frozenset({"sed", "perl", "ed", "ex", "patch", "git apply"})
 #: Programs that change a file which their command does not name.
 _UNNAMED = frozenset({"patch", "git apply", "edit", "sed", "perl"})
 _MOVE = frozenset({"mv", "git mv"})
@@ -265,9 +265,10 @@ class _Pass:
         if self._moving:
             self._bent = self._bent or act.role != "test"
             self._moving = False
+        if act.program in _TAKEN_BACK and act.ok is not False:
+            self._take_back()
+            return
         if path is None:
-            if act.program in _TAKEN_BACK:
-                self._take_back()
             if act.program not in _UNNAMED or act.ok is not True:
                 return
             path = ""

@@ -215,6 +215,7 @@ TOUCHES = [
     ("git apply <<EOF\n--- a/x.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\nEOF", ["delete x.py +"]),
     ("git apply --check p.diff", ["vcs +"]),
     ("apply_patch <<'EOF'\n*** Begin Patch\n*** Update File: x.py\n@@\n-a\n+b\n*** Add File: y.py\n+c\n*** End Patch\nEOF", ["edit x.py +", "edit y.py +"]),
+    ("apply_patch <<'EOF'\n*** Begin Patch\n*** End Patch\nEOF", []),
     ("for f in a.py b.py; do sed -i s/a/b/ $f; done", ["edit a.py", "edit b.py"]),
     ('F=src/a.py; sed -i s/a/b/ "$F"', ["edit src/a.py +"]),
     ("find . -name '*.py' -exec sed -i s/a/b/ {} +", ["search . +", "edit *.py +"]),

@@ -26,7 +26,7 @@ WRAPPERS = (
 )  # fmt: skip
 PIECES = (
     *KNOWN, *"'\"`$(){}[];|&<>\n\\#", "$(", "${", "<<EOF\n", "EOF\n", "<<-'X'", "&&", "||", ";;", "if ", "then ", "fi ", "for x in ", "do ", "done ", "case ", "esac ", "in ", "function ", "[[ ",
-    " ]]", "((", "))", "bash -c ", "eval ", "xargs ", "python -c ", "python - <<E\n", "open('a','w')", "cd ", "/x ", "~ ", ".. ", "2>&1 ", "> ", ">> ", "$?", "exit ", "set -e ", "\x00", "\x01", "\x02", "\x03", "\x04", "é", "\ud800",
+    " ]]", "((", "))", "bash -c ", "eval ", "xargs ", "python -c ", "python - <<E\n", "open('a','w')", "cd ", "/x ", "~ ", ".. ", "2>&1 ", "> ", ">> ", "$?", "exit ", "set -e ", "apply_patch <<E\n", "*** Begin Patch\n", "*** Update File: a\n", "*** ", "+++ b/x\n", "@@ -1 +1 @@\n", "git apply <<E\n", "\x00", "\x01", "\x02", "\x03", "\x04", "é", "\ud800",
 )  # fmt: skip
 texts = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 anything = st.recursive(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from karl.outcomes.history import Change, History, read_log, read_patches
+from karl.outcomes.history import Change, Commit, History, read_log, read_patches
 from karl.outcomes.judge import DAY_S
 from karl.outcomes.repository import GitFailed, NoRepository, Repository
 from tests.outcomes.repo import START_S, Repo
@@ -175,3 +175,16 @@ def test_a_rename_keeps_both_names(tmp_path: Path) -> None:
     change = read_all(repo.path).commits[name].changes[0]
     assert isinstance(change, Change)
     assert (change.path, change.was, change.before) == ("b.py", "a.py", change.after)
+
+
+def test_a_history_of_nothing_but_reverts_has_an_end() -> None:
+    names = [f"{number:040x}" for number in range(3000)]
+    touched = (Change("a.py", "a.py", "1", "2"),)
+    commits = [
+        Commit(name, at, at, tuple(names[at - 1 : at]), tuple(names[at - 1 : at]), (), touched)
+        for at, name in enumerate(names)
+    ]
+    history = History(commits[::-1], names[::-1])
+    assert history.is_reverted(names[-2])
+    assert not history.is_reverted(names[-3])
+    assert isinstance(history.is_reverted(names[0]), bool)
