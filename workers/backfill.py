@@ -17,14 +17,13 @@ import msgspec
 from karl.errors import LedgerDamaged, LineDown, Refused
 from karl.ledger.reader import head
 from karl.reward.basis import NOTHING, Basis
-from karl.reward.usual import Usual, seen
 from karl.schema.record import ScoreBody
-from karl.stream.basis import read_bases, replace_usual
+from karl.stream.basis import publish_calibration, replace_usual
 from karl.stream.facts import facts
 from karl.views.columns import made_by
 from karl.views.detail import detail
 from karl.views.queries import Filter, TrajectoryRow, Views
-from karl.views.whole import scored
+from karl.views.whole import calibration_at, scored
 from workers.records import BATCH, LOOK_S, Outgoing, send
 
 if TYPE_CHECKING:
@@ -76,7 +75,9 @@ def backfill(
     report = BackfillReport()
     waiting: list[Outgoing] = []
     with Views(settings.views) as views:
-        bases = _known(redis, settings, views, progress, dry_run=dry_run)
+        bases = _known(settings, views)
+        if not dry_run:
+            _tell(redis, bases)
         total = views.fitting(which)
         for row in views.walk(which):
             report.looked_at += 1
@@ -100,53 +101,36 @@ def backfill(
     return report
 
 
-def _known(
-    redis: Redis, settings: Settings, views: Views, progress: Progress | None, *, dry_run: bool
-) -> Bases:
-    """Give what is known of each agent; what is usual is counted from the ledger where Redis does not know.
+def _known(settings: Settings, views: Views) -> Bases:
+    """Give what the ledger knows of each agent. Raises LedgerDamaged when a calibration can not be read."""
+    bases = {}
+    for agent in views.agents():
+        found = views.calibration(agent, settings.reward_version)
+        applied = None
+        if found and found.applied:
+            at = found.place
+            applied = calibration_at(settings.ledger, at.segment, at.offset, at.end)
+        bases[agent] = Basis(views.usual(agent), applied)
+    return bases
 
-    Raises LineDown, but for a dry run, which needs no line.
-    """
+
+def _tell(redis: Redis, bases: Bases) -> None:
+    """Tell the sessions workers what the ledger knows; a server that lost its data gets it back so."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
 
-    bases: dict[str, Basis] = {}
     try:
-        bases = read_bases(redis)
-        if any(basis.usual for basis in bases.values()):
-            return bases
-        counted = _counted(settings, views, progress)
-        if not dry_run:
-            replace_usual(redis, counted)
+        replace_usual(redis, {agent: basis.usual for agent, basis in bases.items() if basis.usual})
+        for basis in bases.values():
+            if basis.calibration:
+                publish_calibration(redis, basis.calibration)
     except RedisError as error:
-        if not dry_run:
-            raise LineDown(f"Redis does not answer: {error}") from error
-        counted = _counted(settings, views, progress)
-    agents = bases.keys() | counted.keys()
-    return {name: Basis(counted.get(name), bases.get(name, NOTHING).calibration) for name in agents}
-
-
-def _counted(settings: Settings, views: Views, progress: Progress | None) -> dict[str, Usual]:
-    everything = Filter()
-    total = views.fitting(everything)
-    usual: dict[str, Usual] = {}
-    for at, row in enumerate(views.walk(everything), 1):
-        try:
-            one = seen(detail(views, settings.ledger, row.id).body.trajectory)
-        except LedgerDamaged:
-            continue  # whoever scores it says so
-        if one is not None:
-            usual[row.agent] = usual.get(row.agent, Usual()).with_turn(one)
-        if progress:
-            progress(at, total, row.session)
-    return usual
+        raise LineDown(f"Redis does not answer: {error}") from error
 
 
 def _wanted(settings: Settings, basis: Basis) -> str:
     """Name how a score of the settings is made (`karl.views.columns.made_by`)."""
-    applied = basis.calibration
-    if applied is not None and applied.version != settings.reward_version:
-        applied = None
-    return made_by(settings.reward_version, settings.reward_weights, applied.id if applied else None)
+    applied = basis.calibration.id if basis.calibration else None
+    return made_by(settings.reward_version, settings.reward_weights, applied)
 
 
 def _rescored(views: Views, settings: Settings, row: TrajectoryRow, basis: Basis, now_ms: int) -> ScoreBody:

@@ -9,8 +9,10 @@ from itertools import combinations
 import pytest
 
 from karl.errors import LineDown, NotFound, Refused
+from karl.reward.score import DEFAULT_VERSION
 from karl.settings import Settings, read_settings
 from karl.stream import keys
+from karl.stream.basis import read_bases
 from karl.stream.connect import connect
 from karl.views import store
 from karl.views.queries import ALL, Filter, Views
@@ -38,7 +40,7 @@ class Scene:
         line.drain(worker)
         worker.close()
         self.views.parent.mkdir(parents=True)
-        begin(self.views, "1")
+        begin(self.views, DEFAULT_VERSION)
         self.catch_up()
 
     def settings(self, **more: str) -> Settings:
@@ -47,7 +49,7 @@ class Scene:
     def catch_up(self) -> None:
         while self.line.waiting():
             self.line.ledger.run_once(self.line.stop)
-        with closing(store.Store(self.views, "1", self.line.folder)) as opened:
+        with closing(store.Store(self.views, DEFAULT_VERSION, self.line.folder)) as opened:
             tail = Tail(self.line.folder, opened.position)
             before = tail.position
             while lines := tail.batch():
@@ -89,7 +91,7 @@ def test_new_weights_score_all_anew_once_and_the_old_scores_stay(scene: Scene) -
     assert scene.line.records("trajectory") == trajectories
     assert scene.run(**HEAVY).scored == 0
     assert len(scene.line.records("score")) == 2
-    assert compare(scene.views, scene.line.folder, "1").equal
+    assert compare(scene.views, scene.line.folder, DEFAULT_VERSION).equal
 
 
 def test_other_weights_that_give_the_same_reward_are_other_weights(scene: Scene) -> None:
@@ -156,3 +158,12 @@ def test_progress_goes_to_the_end(scene: Scene) -> None:
     seen: list[tuple[int, int]] = []
     backfill(scene.line.redis, scene.settings(), ALL, lambda done, total, _where: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_server_that_lost_what_was_known_of_agents_has_it_again(scene: Scene) -> None:
+    scene.run()
+    before = read_bases(scene.line.redis)
+    assert [basis.usual.n for basis in before.values() if basis.usual] == [2]
+    scene.line.redis.delete(keys.USUAL)
+    scene.run()
+    assert read_bases(scene.line.redis) == before
