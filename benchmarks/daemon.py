@@ -21,7 +21,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -33,7 +32,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.gateway import STEPS, ours, write
+from benchmarks.gateway import STEPS, children_cpu_s, ours, write
+from benchmarks.line import Took, cpu_us
 from karl.stream.server import Server
 
 FLOWS = 4000
@@ -46,6 +46,7 @@ class Cost(NamedTuple):
 
     seconds: float
     cpu_s: float
+    ours: Took | None = None
 
 
 def cards(events: Path) -> list[list[bytes]]:
@@ -83,14 +84,14 @@ def daemon(events: Path, store: Path, made: Sequence[Sequence[bytes]]) -> Cost:
 
 def line(events: Path, folder: Path, flows: int) -> Cost:
     """Bring the file in with the real processes, on a server of its own."""
-    before = _children()
+    before = children_cpu_s()
     server = Server(folder / "redis")
     server.start()
     try:
-        seconds = ours(server.url, events.parent, folder, flows)
+        took = ours(server.url, events.parent, folder, flows)
     finally:
         server.stop()
-    return Cost(seconds, _children() - before)
+    return Cost(took.seconds, children_cpu_s() - before, took)
 
 
 def syncs(events: Path, folder: Path, flows: int) -> int | None:
@@ -104,12 +105,6 @@ def syncs(events: Path, folder: Path, flows: int) -> int | None:
     if subprocess.run([*trace, *ourselves], check=False, stdout=subprocess.DEVNULL).returncode != 0:
         return None  # not everywhere may one process look into another
     return sum(b"sync(" in line for line in counted.open("rb"))
-
-
-def _children() -> float:
-    """CPU seconds of the processes that were started from here and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def measure(flows: int = FLOWS, rounds: int = 3) -> dict[str, float]:
@@ -139,6 +134,8 @@ def measure(flows: int = FLOWS, rounds: int = 3) -> dict[str, float]:
     for which, costs in found.items():
         figures[f"{which}_per_s"] = envelopes / statistics.median(cost.seconds for cost in costs)
         figures[f"{which}_cpu_us"] = statistics.median(cost.cpu_s for cost in costs) / envelopes * 1e6
+    parts = cpu_us([cost.ours for cost in found["ours"] if cost.ours], envelopes)
+    figures |= {f"ours_{name}": value for name, value in parts.items()}
     for which in ("tokens", "cards"):
         pairs = zip(found[which], found["ours"], strict=True)
         figures[f"ours_to_{which}"] = statistics.median(them.seconds / us.seconds for them, us in pairs)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.line import Took, cpu_us, end_workers, let_go, server_cpu_s, start_workers
 from karl.stream.connect import connect
 from karl.stream.server import Server
 
@@ -65,37 +67,32 @@ def floor(path: Path, folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def ours(url: str, events: Path, folder: Path, flows: int) -> float:
-    """Import with the real command and the two real workers; gives seconds."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.line", which, url, str(folder), str(flows)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for which in ("ledger", "sessions")
-    ]
-    for worker in workers:
-        assert worker.stdout.readline() == b"ready\n"
-    for worker in workers:
-        worker.stdin.write(b"go\n")
-        worker.stdin.flush()
+def ours(url: str, events: Path, folder: Path, flows: int) -> Took:
+    """Import with the real command, its start included, and the two real workers."""
+    workers = start_workers(url, folder, flows)
+    let_go(workers)
+    server, children = server_cpu_s(url), children_cpu_s()
     environ = {**os.environ, "KARL_DATA_DIR": str(folder / "karl"), "KARL_REDIS_URL": url}
     started = time.perf_counter()
     command = [sys.executable, "-m", "karl.cli", "import", "gateway", str(events)]
     subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
-    assert workers[0].stdout.readline() == b"done\n"
+    spent = {"import": children_cpu_s() - children}
+    assert workers["ledger"].stdout.readline() == b"done\n"
     seconds = time.perf_counter() - started
-    for worker in workers:
-        worker.stdin.close()
-        worker.wait()
-        worker.stdout.close()
-    return seconds
+    spent |= end_workers(workers)
+    return Took(seconds, spent | {"server": server_cpu_s(url) - server})
+
+
+def children_cpu_s() -> float:
+    """Give the CPU seconds of the processes that were started from here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure(flows: int = FLOWS, rounds: int = 3) -> dict[str, float]:
     """Interleave rounds of both; gives medians. `floor` hangs on the disk's sync, ours nearly not."""
-    times: dict[str, list[float]] = {"ours": [], "floor": []}
+    found: list[Took] = []
+    floors: list[float] = []
     with tempfile.TemporaryDirectory(prefix="karl-bench-") as name:
         folder = Path(name)
         (folder / "events").mkdir()
@@ -107,18 +104,19 @@ def measure(flows: int = FLOWS, rounds: int = 3) -> dict[str, float]:
                 connect(server.url).flushall()
                 one = folder / str(number)
                 one.mkdir()
-                times["ours"].append(ours(server.url, folder / "events", one, flows))
-                times["floor"].append(floor(path, one))
+                found.append(ours(server.url, folder / "events", one, flows))
+                floors.append(floor(path, one))
         finally:
             server.stop()
     envelopes = flows * (2 + 2 * STEPS)
-    rates = {name: envelopes / statistics.median(found) for name, found in times.items()}
+    floor_s, ours_s = statistics.median(floors), statistics.median(took.seconds for took in found)
     return {
         "envelopes": envelopes,
-        "floor_per_s": rates["floor"],
-        "ours_per_s": rates["ours"],
-        "ratio": rates["ours"] / rates["floor"],
+        "floor_per_s": envelopes / floor_s,
+        "ours_per_s": envelopes / ours_s,
+        "ratio": floor_s / ours_s,
         "published_per_s": PUBLISHED,
+        **cpu_us(found, envelopes),
     }
 
 

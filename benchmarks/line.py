@@ -19,11 +19,13 @@ import tempfile
 import threading
 import time
 import zlib
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from karl.reward import v1
+from karl.reward.score import DEFAULT_VERSION, VERSIONS
 from karl.schema.event import Event, decode_event, encode_event, event_id
 from karl.session.emissions import Limits
 from karl.stream import keys
@@ -147,29 +149,65 @@ def floor(client, folder: Path, total: int) -> float:
     return seconds
 
 
-def ours(url: str, folder: Path, total: int) -> float:
-    """Consume everything with the two real workers, each in its own process; gives seconds."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.line", which, url, str(folder), str(total // TURN_EVENTS)],
+class Took(NamedTuple):
+    """What a round took: seconds, and CPU seconds of each process that took part, its start left out."""
+
+    seconds: float
+    cpu_s: dict[str, float]
+
+
+def start_workers(url: str, folder: Path, turns: int) -> dict[str, subprocess.Popen]:
+    """Start a ledger writer and a sessions worker that wait for their go."""
+    workers = {
+        which: subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.line", which, url, str(folder), str(turns)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         for which in ("ledger", "sessions")
-    ]
-    for worker in workers:
+    }
+    for worker in workers.values():
         assert worker.stdout.readline() == b"ready\n"
-    started = time.perf_counter()
-    for worker in workers:
+    return workers
+
+
+def let_go(workers: dict[str, subprocess.Popen]) -> None:
+    """Let the workers begin."""
+    for worker in workers.values():
         worker.stdin.write(b"go\n")
         worker.stdin.flush()
-    assert workers[0].stdout.readline() == b"done\n"  # blocks, so that the measuring takes no share of a core
-    seconds = time.perf_counter() - started
-    for worker in workers:
+
+
+def end_workers(workers: dict[str, subprocess.Popen]) -> dict[str, float]:
+    """End the workers; gives the CPU seconds of each since it began."""
+    spent = {}
+    for which, worker in workers.items():
         worker.stdin.close()
+        spent[which] = float(worker.stdout.read())
         worker.wait()
         worker.stdout.close()
-    return seconds
+    return spent
+
+
+def server_cpu_s(url: str) -> float:
+    """Give the CPU seconds of a server so far."""
+    with closing(connect(url)) as client:
+        used = client.info("cpu")
+    return used["used_cpu_user"] + used["used_cpu_sys"]
+
+
+def ours(url: str, folder: Path, total: int) -> Took:
+    """Consume everything with the two real workers, each in its own process."""
+    workers = start_workers(url, folder, total // TURN_EVENTS)
+    before = server_cpu_s(url)
+    started = time.perf_counter()
+    let_go(workers)
+    assert (
+        workers["ledger"].stdout.readline() == b"done\n"
+    )  # blocks, so that measuring takes no share of a core
+    seconds = time.perf_counter() - started
+    spent = end_workers(workers)
+    return Took(seconds, spent | {"server": server_cpu_s(url) - before})
 
 
 def work(which: str, url: str, folder: str, turns: str) -> None:
@@ -179,12 +217,13 @@ def work(which: str, url: str, folder: str, turns: str) -> None:
         LedgerWorker(client, Path(folder) / "ledger", owner="bench-l", lease_ttl_s=5.0, segment_max_bytes=64 << 20)
         if which == "ledger"
         else SessionsWorker(
-            client, Composer("1", v1.WEIGHTS), Limits(), owner="bench-s", lease_ttl_s=5.0,
+            client, Composer(DEFAULT_VERSION, VERSIONS[DEFAULT_VERSION].WEIGHTS), Limits(), owner="bench-s", lease_ttl_s=5.0,
             carry_ttl_ms=86_400_000, open_max_events=10_000, node="bench",
         )
     )  # fmt: skip
     print("ready", flush=True)
     sys.stdin.readline()
+    spent = time.process_time()
     stop = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
     if which == "ledger":
@@ -198,11 +237,13 @@ def work(which: str, url: str, folder: str, turns: str) -> None:
 
         worker.run_once = and_tell
     run(worker, stop)
+    print(time.process_time() - spent, flush=True)
 
 
 def measure(total: int = 60_000, rounds: int = 3) -> dict[str, float]:
-    """Give events a second of the floor and of ours (medians), and the ratio of each round's pair."""
-    seconds: dict[str, list[float]] = {"floor": [], "ours": []}
+    """Give events a second of the floor and of ours (medians), the ratio of each round's pair, and our CPU."""
+    floors: list[float] = []
+    found: list[Took] = []
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch))
         server.start()
@@ -211,17 +252,26 @@ def measure(total: int = 60_000, rounds: int = 3) -> dict[str, float]:
             folder = Path(scratch) / str(number)
             folder.mkdir()
             load(client, total)
-            seconds["floor"].append(floor(client, folder, total))
+            floors.append(floor(client, folder, total))
             load(client, total)
-            seconds["ours"].append(ours(server.url, folder, total))
+            found.append(ours(server.url, folder, total))
         client.close()
         server.stop()
-    ratio = statistics.median(f / o for f, o in zip(seconds["floor"], seconds["ours"], strict=True))
+    ratio = statistics.median(f / o.seconds for f, o in zip(floors, found, strict=True))
     return {
         "events": total,
-        "floor_events_per_s": total / statistics.median(seconds["floor"]),
-        "ours_events_per_s": total / statistics.median(seconds["ours"]),
+        "floor_events_per_s": total / statistics.median(floors),
+        "ours_events_per_s": total / statistics.median(took.seconds for took in found),
         "ratio_to_floor": ratio,
+        **cpu_us(found, total),
+    }
+
+
+def cpu_us(found: list[Took], events: int) -> dict[str, float]:
+    """Give the CPU microseconds of an event by process (medians): what a loaded machine changes least."""
+    return {
+        f"{name}_cpu_us": statistics.median(took.cpu_s[name] for took in found) / events * 1e6
+        for name in found[0].cpu_s
     }
 
 

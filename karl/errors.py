@@ -12,6 +12,8 @@ KarlError
         LedgerForked    two copies of one ledger differ; says from where on
         LedgerRewound   what was read before is not part of the ledger any more
         FsyncFailed     the disk did not confirm; the process must end
+    EncoderMissing      an encoder's package is not installed, or its files are not what they should be
+    EncoderSilent       an encoder asked over HTTP gave no vectors
     NotFound            nothing has this id
     Refused             a command would harm something; says what to do instead
 
@@ -99,6 +101,14 @@ class LedgerRewound(LedgerError):
 
 class FsyncFailed(LedgerError):
     """Raised when the disk did not confirm a write. Never retried: what is on disk is unknown."""
+
+
+class EncoderMissing(KarlError):
+    """Raised when an encoder can not be had on this machine; the message names the extra to install."""
+
+
+class EncoderSilent(KarlError):
+    """Raised when an encoder that is asked over HTTP gave no vectors, or not such as were asked for."""
 
 
 class NotFound(KarlError):

@@ -366,7 +366,7 @@ def _first(payload: dict[str, Any], names: tuple[str, ...]) -> Any:
     return None
 
 
-@lru_cache(maxsize=4096)  # the same few names stand in each event of a session
+@lru_cache(maxsize=64)  # the same few names stand in each event of a session
 def _has_control(name: str) -> bool:
     return _CONTROL.search(name) is not None
 

@@ -29,7 +29,7 @@ _OPEN_MARK = "<private>"
 #: Names of fields that are remembered, and characters of one; the same for texts: a session's id, its folder
 #: and its tools come with each of its events.
 _LABELS_MAX, _LABEL_MAX = 10_000, 64
-_TEXTS_MAX, _TEXT_KEPT_MAX = 4096, 96
+_TEXTS_MAX, _TEXT_KEPT_MAX = 512, 96
 #: Under which names the name of a `value` stands.
 _NAMES = ("name", "key", "Name", "Key")
 #: A name and a password, as `curl -u` takes them.

@@ -24,7 +24,21 @@ _EDIT = re.compile(r"\s*(edit|insert|append|replace)\s+(?:(\d+):(\d+)|(\d+))?[ \
 _BLOCK_END = re.compile(r"\n?end_of_(?:edit|insert|append)\s*$")
 _HAS_BLOCK = re.compile(r"\s*(?:edit\s+\d+:\d+|insert\s+\d+|append)\b")
 #: Programs by which a shell is known to be SWE-agent's: it keeps its folder from call to call.
-WINDOWED = ACI | {"open", "goto_line", "replace"}
+WINDOWED = frozenset(
+    {
+        "open",
+        "open_file",
+        "goto",
+        "goto_line",
+        "scroll_up",
+        "scroll_down",
+        "search_dir",
+        "search_file",
+        "find_file",
+    }
+)
+#: Editors that are called through a shell.
+EDITORS = frozenset({"str_replace_editor", "str_replace_based_edit_tool", "create"})
 _STATE = re.compile(
     r"^(?:\[File: (.{1,400}?) \(\d+ lines total\)\]|\(Current directory: ([^)\n]{1,400})\))", re.MULTILINE
 )
@@ -101,3 +115,15 @@ def window_said(text: str) -> tuple[str | None, str | None]:
         for found in _STATE.finditer(text):
             path, folder = found[1] or path, found[2] or folder
     return path, folder
+
+
+def window_command(tool: str, params: object) -> str | None:
+    """Give the command of a tool that is told as one: `edit` with `10:12 ...`. Null for any other call."""
+    if tool not in (WINDOWED | ACI) or not isinstance(params, dict) or len(params) != 1:
+        return None
+    ((name, text),) = params.items()
+    if name not in ("command", "input", "args", "arguments", "action") or not isinstance(text, str):
+        return None
+    if "*** Begin Patch" in text:
+        return None
+    return text if text.lstrip().startswith(tool) else f"{tool} {text}"

@@ -40,6 +40,10 @@ _NOT_THE_WORK = frozenset(
     .ruff_cache .cache .eggs
     """.split()  # noqa: SIM905
 )
+#: Hidden folders that belong to the work in whose checkout they stand.
+_OF_REPOSITORIES = frozenset(
+    {".github", ".gitlab", ".circleci", ".husky", ".vscode", ".storybook", ".changeset"}
+)
 _SCRATCH_FOLDER = re.compile(
     r"(?:repro(?:duc\w*)?(?:[_-]\w*)?|(?:verify|debug|check|scratch|sandbox)(?:[_-]\w*)?|\w+[_-]repro|tmp|temp)$"
 )
@@ -120,7 +124,7 @@ def role(path: str, root: str = "") -> Role:
     if _is_elsewhere(parts, name, root if outside else "", outside=outside) or _LEFT_OVER.match(name):
         return "scratch"
     is_top = _is_top(parts, root, outside=outside)
-    if parts and not outside and _SCRATCH_FOLDER.match(parts[0]):
+    if not outside and _SCRATCH_FOLDER.match(parts[0] if parts else name):
         return "scratch"
     if name.endswith(".md"):
         return "docs"
@@ -142,7 +146,9 @@ def _is_elsewhere(parts: list[str], name: str, root: str, *, outside: bool) -> b
     if not outside:
         return False
     near = {*parts[:4], name} if len(parts) < 2 else set(parts[:4])
-    hidden = bool(root) and any(part.startswith(".") and part.strip(".") for part in parts)
+    hidden = bool(root) and any(
+        part.startswith(".") and part.strip(".") and part not in _OF_REPOSITORIES for part in parts
+    )
     return not _TEMPORARY.isdisjoint(near) or parts[1:2] == ["dev"] or hidden
 
 

@@ -32,6 +32,7 @@ _SAID_MAX = 32
 _VALUE_MAX, _EXPANDED_MAX = 1000, 32
 _VARIABLE = re.compile(LIVE + r"(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*|[1-9])|\?)")
 _STATUS = re.compile(r"\x03(\d+)\x03")
+_SHELL_LINE = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|z|da|k)?sh\b")
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
 _TRUE = frozenset({"true", ":"})
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-"})
@@ -50,16 +51,15 @@ def plan_of(text: str) -> Plan:
     return _cached(text) if len(text) <= _CACHED_MAX else fresh_plan(text)
 
 
-def within_plan(body: str, args: tuple[str, ...], end: int, script: str) -> list[Step]:
-    """Give the steps of a script's text that is run with some words, all of them with one end."""
+def script_plan(body: str, args: tuple[str, ...], script: str) -> Plan:
+    """Give the plan of a script's text that is run with some words; `script` says of which kind it is."""
     walk = _Walk()
-    if script == "sh" or (body.startswith("#!") and "sh" in body[:40].split("\n", maxsplit=1)[0]):
+    if script == "sh" or _SHELL_LINE.match(body):
         for place, arg in enumerate(args, 1):
             walk.given(str(place), arg)
-        walk.within(body, end)
-    else:
-        add_touched(walk, body, args, end, script)
-    return walk.steps
+        return walk.plan(body)
+    add_touched(walk, body, args, AS_CALL, script)
+    return Plan(tuple(walk.steps), body)
 
 
 class _Walk(Lists):

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from karl.acts.aci import OPEN_FILE, WINDOWED, aci_block, opened, window_said
+from karl.acts.aci import EDITORS, OPEN_FILE, WINDOWED, aci_block, opened, window_command, window_said
 from karl.acts.checked import results_of
-from karl.acts.faults import Result
+from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
 from karl.acts.outputs import command_of, edit_said, exit_said, output_text
 from karl.acts.patches import patched
 from karl.acts.paths import role
-from karl.acts.plan import plan_of, within_plan
+from karl.acts.plan import plan_of, script_plan
 from karl.acts.steps import AS_CALL, IF_OK, Plan, Step, ended
 from karl.acts.tools import tool_steps
 from karl.schema.act import Act, Doing
@@ -52,6 +52,8 @@ class Given(NamedTuple):
     exit_code: int | None = None
     cwd: str | None = None
     original: str | None = None
+    #: It was allowed to run at all.
+    ran: bool = True
 
 
 class Reader:
@@ -67,7 +69,9 @@ class Reader:
 
     def acts(self, call: Given) -> list[Act]:
         """Say what a call did, in the order of doing; empty when nothing is known of it."""
-        command = command_of(call.tool, call.params)
+        command = command_of(call.tool, call.params) or window_command(
+            call.original or call.tool, call.params
+        )
         if command is None:
             steps = tool_steps(call.tool, call.original, call.params)
             return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
@@ -82,6 +86,8 @@ class Reader:
     def _told(self, call: Given, plan: Plan) -> list[Act]:
         folders = self._folders
         folders.enter(call.cwd, _workdir(call.params))
+        if not call.ran:
+            return [self._refused(step) for step in plan.steps]
         folders.stay(plan.cwd)
         is_shell = plan.is_shell
         text = output_text(call.output)
@@ -90,9 +96,13 @@ class Reader:
             folders.went(folder)
         checks = [step for step in plan.steps if step.check] if is_shell else []
         results = results_of(plan, checks, text, self._shown(plan)) if checks else {}
-        if "(Current directory: " in text or any(step.program in WINDOWED for step in plan.steps):
+        if "(Current directory: " in text or any(
+            step.program in WINDOWED or step.path == OPEN_FILE for step in plan.steps
+        ):
             success = self._of_window(plan, text, success)
-        elif not is_shell and success is None:
+        elif success is None and any(
+            step.does == "edit" and (not is_shell or step.program in EDITORS) for step in plan.steps
+        ):
             success = edit_said(text)
         if checks and success is False:
             return _settle([(step, self._acts_of(step, success, call, results)) for step in plan.steps])
@@ -100,6 +110,13 @@ class Reader:
         for step in plan.steps:
             acts.extend(self._acts_of(step, success, call, results))
         return acts
+
+    def _refused(self, step: Step) -> Act:
+        """Give what a call would have done that nobody let run."""
+        path = self._open if step.path == OPEN_FILE else step.path and self._folders.resolve(step.path)
+        if step.check:
+            return self._check(step, path, None, NEVER)
+        return self._act(step, path, ok=False)
 
     def _of_window(self, plan: Plan, text: str, success: bool | None) -> bool | None:
         """Read what SWE-agent's shell tells of itself; say how the call ended, where its text does."""
@@ -136,7 +153,7 @@ class Reader:
         elif path is not None:
             path = self._folders.resolve(path)
         if step.script is not None:
-            followed = self._followed(step, path, ok)
+            followed = self._followed(step, path, ok, call)
             if followed is not None:
                 return followed
         if step.check:
@@ -185,7 +202,7 @@ class Reader:
 
     # --- what was written before ---
 
-    def _followed(self, step: Step, path: str | None, ok: bool | None) -> list[Act] | None:
+    def _followed(self, step: Step, path: str | None, ok: bool | None, call: Given) -> list[Act] | None:
         """Give the acts of a step that hangs on what the turn did before; null where it did nothing such."""
         script = step.script
         if script == "stash":
@@ -209,12 +226,14 @@ class Reader:
         if body is None:
             return None
         own = self._act(Step("run", step.path, step.end, program=step.program), path, ok)
-        walked = within_plan(body, step.args, step.end, script or "")
+        plan = script_plan(body, step.args, script or "")
+        checks = [each for each in plan.steps if each.check]
+        results = results_of(plan, checks, output_text(call.output), plan.said) if checks else {}
         inner: list[Act] = []
-        for each in walked[:_FOLLOWED_MAX]:
+        for each in plan.steps[:_FOLLOWED_MAX]:
             if each.script in _SCRIPTS:
                 each.script = None  # one script deep
-            inner.extend(self._acts_of(each, ok, Given("", None), {}))
+            inner.extend(self._acts_of(each, ok, Given("", None), results))
         return [own, *inner]
 
     def _again(self, paths: list[str], step: Step, ok: bool | None) -> list[Act]:

@@ -6,7 +6,7 @@ import re
 
 from karl.acts.programs import Known, is_runner, known, words_of
 from karl.acts.steps import Step
-from karl.acts.table import INSTALLERS
+from karl.acts.table import INSTALLERS, OF_FILES
 from karl.acts.words import ARGS_MAX, Words, files_of, flags
 
 #: Interpreters, by the kind of script that they run.
@@ -40,9 +40,11 @@ _BY_ENDING = {
 }
 _SCRIPT_NAME = re.compile(r".+\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|php)$")
 _PROGRAM = re.compile(r"[^\s*?<>|&;$`'\"(){}\\]{1,400}$")
+#: A word that names a file or a folder, maybe a test in it.
+_TARGET = re.compile(r"[^\s*=]*/[^\s*=]*$|[^\s*=:]+\.\w{1,5}(?:::.*)?$", re.DOTALL)
 _PY_VALUED = flags("-W -X --check-hash-based-pycs")
 _NODE_VALUED = flags("-r --require --import --loader --env-file --experimental-loader")
-_ASKS = flags("--help -h --version")
+_ASKS = flags("--help --version")
 #: Modules that run another script, under some watch of their own.
 _WATCHING = frozenset({"pdb", "cProfile", "profile", "timeit", "trace"})
 
@@ -95,7 +97,7 @@ def script_file(it: Words, path: str, args: list[str], script: str) -> None:
     """Read a script that is run by its file: a runner of tests that is known, or a script as any."""
     name = path.rsplit("/", 1)[-1]
     found = known(name, args) or (known("/".join(path.rsplit("/", 2)[-2:]), args) if "/" in path else None)
-    asks = not _ASKS.isdisjoint(args)
+    asks = not _ASKS.isdisjoint(args) or "-h" in args
     if found is None and name in ("manage.py", "setup.py"):
         if {"develop", "install"}.intersection(args[:2]):
             it.add("install")
@@ -149,9 +151,11 @@ def program(it: Words, word: str) -> None:
         it.add("install")
     elif _is_path(word):
         script_file(it, word, it.args, _BY_ENDING.get(it.name.rsplit(".", 1)[-1], "sh"))
-    elif not {"--version", "--help", "-V", "-h", "version", "help"}.intersection(
-        it.args[:1]
-    ) and _PROGRAM.match(word):
+    elif (
+        _ASKS.isdisjoint(it.args)
+        and it.args[:1] not in (["-V"], ["version"], ["help"])
+        and _PROGRAM.match(word)
+    ):
         it.add("run")
 
 
@@ -165,7 +169,17 @@ def _is_path(word: str) -> bool:
 
 
 def _check(it: Words, found: Known, path: str | None = None) -> Step:
-    return Step("check", it.walk.place(path) if path else None, it.end, found.check, found.name)
+    """Make the step of a check; its path is the work's own runner, else what it looks at."""
+    about = path or (_looked_at(it, found) if it.name in OF_FILES else None)
+    return Step("check", it.walk.place(about) if about else None, it.end, found.check, found.name)
+
+
+def _looked_at(it: Words, found: Known) -> str | None:
+    """Give the one file or folder that a check is about; null for several, or for all there is."""
+    lead = sum(not word.startswith("-") for word in found.name.split()) - 1
+    words = words_of(it.name, it.args)[lead:]
+    paths = [word for word in words if _TARGET.match(word)]
+    return paths[0].partition("::")[0] if len(paths) == 1 else None
 
 
 def _installs(it: Words) -> bool:

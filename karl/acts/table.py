@@ -159,6 +159,14 @@ VALUED: dict[str, frozenset[str]] = _sets(
     yarn: --cwd
     pnpm: --dir --filter -C -F
     bun: --cwd --filter
+    pytest: -k -m -p -c -n -o -W -r --maxfail --tb --timeout --deselect --ignore --rootdir
+    mypy: -m -p -c --config-file --python-version --exclude
+    ruff: --config --select --ignore --extend-select --line-length --output-format
+    eslint: -c --config --ext --rule -f --format
+    jest: -t --testNamePattern -c --config
+    vitest: -t --testNamePattern -c --config
+    mocha: -g --grep -r --require
+    rspec: -e --example -r --require -f --format
     make: --directory --file -C -I -W -f -j -l -o
     gmake: --directory --file -C -I -f
     just: --justfile --set --working-directory -d -f
@@ -177,6 +185,16 @@ VALUED: dict[str, frozenset[str]] = _sets(
     poetry: --directory -C
     uv: --directory --project --python -p
     cargo: --config --manifest-path --package -C -Z -p
+    """
+)
+
+#: Checkers whose words are the files that they look at.
+OF_FILES = _words(
+    """
+    pytest py.test nosetests nose2 doctest mypy pyright basedpyright ruff flake8 pylint pycodestyle
+    pyflakes bandit black isort eslint oxlint prettier biome stylelint shellcheck py_compile jest
+    vitest mocha ava rspec rubocop phpunit phpstan psalm yamllint markdownlint markdownlint-cli2
+    vale hadolint gofmt clang-tidy luacheck ty
     """
 )
 

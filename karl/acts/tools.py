@@ -59,6 +59,8 @@ _ACI: dict[str, Doing] = {
     **dict.fromkeys(_names("create create_file edit insert append edit_file"), "edit"),
     **dict.fromkeys(_names("search_dir search_file find_file"), "search"),
 }
+#: Parameters that only an editor with an open window has.
+_LINES_OF_WINDOW = frozenset({"replacement_text", "line_number"})
 _VERBS: dict[str, Doing] = {
     **dict.fromkeys(("read", "view", "open", "cat", "fetch", "get", "show", "load"), "read"),
     **dict.fromkeys(("search", "find", "grep", "glob", "query", "lookup"), "search"),
@@ -93,6 +95,8 @@ def tool_steps(tool: str, original: str | None, params: object) -> list[Step]:
         return patches
     if name in ("str_replace_editor", "str_replace_based_edit_tool"):
         return _edited(_EDITORS.get(str(params.get("command")), "other"), params, name)
+    if name in _ACI and not _LINES_OF_WINDOW.isdisjoint(params):
+        return _aci(name, params)
     does = _KNOWN.get(tool)
     if does is not None:
         return _by_kind("list" if name in _LISTING else does, params, name)

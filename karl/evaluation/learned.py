@@ -255,8 +255,8 @@ def _losses(data: Table, places: Places, folds: Places, strength: float) -> Floa
         test = folds == fold
         if test.any() and not test.all():
             said[test] = _fit(data, places[~test], strength).chances(data.features[places[test]])
-    said = np.clip(said, 1e-6, 1 - 1e-6)
-    return np.where(data.labels[places], -np.log(said), -np.log1p(-said))
+    right = np.where(data.labels[places], said, 1 - said)
+    return np.asarray(-np.log(np.maximum(right, 1e-6)))
 
 
 def fold_of(groups: Places, labels: Flags) -> Places:

@@ -9,27 +9,31 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
-
-import msgspec
 
 from karl.acts.reader import Given, Reader
+from karl.reward.deeds_shape import BESIDE, PRODUCT, Deeds, Edit, Look, Read
 from karl.schema.act import Act, Role
 from karl.schema.trajectory import ToolCall, Trajectory
 
-#: What a turn is asked to deliver, most of the time; and what may be asked for, or done beside it.
-PRODUCT = frozenset({"source", "config"})
-BESIDE = frozenset({"test", "docs"})
+__all__ = [
+    "BESIDE",
+    "PRODUCT",
+    "Deeds",
+    "Edit",
+    "Look",
+    "Read",
+    "acts_of",
+    "deeds",
+    "failed_calls",
+    "repeated_calls",
+]
 
 #: Folders of which nothing stays.
 _FLEETING = ("/tmp/", "/var/tmp/", "/private/tmp/", "/dev/")  # noqa: S108 - names to compare with
-#: Folders of other people's sources: to read there is to look something up.
-_LIBRARIES = (
-    "/site-packages/", "/dist-packages/", "node_modules/", "/pkg/mod/", "/.cargo/registry/", "/.m2/",
-    "/usr/lib/", "/usr/include/", "/usr/local/",
-)  # fmt: skip
 #: Programs that change a file in its place: it was there before.
 _IN_PLACE = frozenset({"sed", "perl", "ed", "ex", "patch", "git apply"})
+#: Editors that replace text: so do they, unless they put text where none was.
+_EDITORS = frozenset({"Edit", "MultiEdit", "NotebookEdit", "edit", "str_replace", "replace", "insert"})
 #: Programs that change a file which their command does not name.
 _UNNAMED = frozenset({"patch", "git apply", "edit", "sed", "perl"})
 _MOVE = frozenset({"mv", "git mv"})
@@ -45,107 +49,6 @@ _SAID_BY = {
 }
 #: Ends that the agent did not choose.
 _REFUSED = frozenset({"denied", "interrupted", "interrupted_or_denied"})
-
-
-class Read(NamedTuple):
-    """The first read of a file."""
-
-    call: int
-    role: Role
-
-
-class Edit(msgspec.Struct, gc=False):
-    """A change of a file. `call` counts the turn's calls from 0, `place` its acts from 1.
-
-    `new` says that the turn made the file; `seen` that it had looked into it before. `stands` is false when
-    the change came to nothing, or was thrown away later in the turn.
-    """
-
-    call: int
-    place: int
-    path: str
-    role: Role
-    new: bool
-    seen: bool
-    stands: bool = True
-
-
-class Look(msgspec.Struct, gc=False):
-    """A check that ran: `green` when its own status or its counts say so, whatever a shell made of it."""
-
-    call: int
-    place: int
-    green: bool
-    about: str | None = None
-    narrow: bool = False
-
-
-class Deeds(msgspec.Struct):
-    """What a turn did. Paths are as the acts have them; calls are counted from 0.
-
-    `length` is the work done: acts that are no checks, and at least one for each call that is none. `reads`
-    has the first read of each file, `edits` every change that was made, in order, `failed_edits` those that
-    came to nothing, `checks` what was looked at, `unread` the calls of which nothing is known what they did.
-    `first` says that no turn of the session came before it.
-    """
-
-    calls: int
-    length: int = 0
-    reads: dict[str, Read] = {}
-    edits: list[Edit] = []
-    failed_edits: list[Edit] = []
-    checks: list[Look] = []
-    unread: list[int] = []
-    first: bool = True
-
-    @property
-    def source_edits(self) -> list[Edit]:
-        """The changes of source files that stand."""
-        return [edit for edit in self.edits if edit.stands and edit.role in PRODUCT]
-
-    @property
-    def first_edits(self) -> dict[str, Edit]:
-        """The first standing change of each file that was there before: of sources, else of configuration.
-
-        Where neither was changed, of tests and documentation. What an earlier turn of the session looked into
-        is not known; so of later turns only changes of files that were looked into are given.
-        """
-        found: dict[str, Edit] = {}
-        edits = self.source_edits or self.beside
-        for edit in [edit for edit in edits if edit.role == "source"] or edits:
-            if not edit.new and (edit.seen or self.first):
-                found.setdefault(edit.path, edit)
-        return found
-
-    @property
-    def beside(self) -> list[Edit]:
-        """The changes of tests and of documentation that stand."""
-        return [edit for edit in self.edits if edit.stands and edit.role in BESIDE]
-
-    @property
-    def in_vain(self) -> list[Edit]:
-        """The changes of source files that failed or were thrown away, where none stands in their place.
-
-        A file that the turn made and took away again was a try, and nothing was to stand there.
-        """
-        stand = {edit.path for edit in self.edits if edit.stands}
-        lost = [*self.failed_edits, *(edit for edit in self.edits if not (edit.stands or edit.new))]
-        return [edit for edit in lost if edit.role in PRODUCT and edit.path not in stand]
-
-    @property
-    def tried(self) -> bool:
-        """Whether a change of any file was made or tried."""
-        return bool(self.edits or self.failed_edits)
-
-    @property
-    def sources_read(self) -> dict[str, Read]:
-        """The source files of the work that were read, but for those that the turn made."""
-        made = {edit.path for edit in self.edits if edit.new}
-        return {
-            path: read
-            for path, read in self.reads.items()
-            if read.role == "source" and path not in made and not any(one in path for one in _LIBRARIES)
-        }
 
 
 def deeds(trajectory: Trajectory) -> Deeds:
@@ -238,7 +141,7 @@ class _Pass:
     def end(self) -> Deeds:
         """Settle what only the whole turn tells: a file that was made to be run was made for the turn."""
         for edit in self.found.edits:
-            if edit.new and edit.path in self._ran and edit.role == "source":
+            if edit.new and edit.path in self._ran and edit.role in PRODUCT:
                 edit.role = "scratch"
         if self.found.checks and self.found.edits:
             edited = {edit.path for edit in self.found.edits}
@@ -270,12 +173,14 @@ class _Pass:
             return
         if path is None:
             if act.program not in _UNNAMED or act.ok is not True:
+                if act.ok is not False:
+                    self.found.unnamed.append(number)
                 return
             path = ""
         seen = path in self._looked
         if act.program == "touch" and seen:
             return
-        new = not path or path in self._made or not (seen or act.removed or act.program in _IN_PLACE)
+        new = not path or path in self._made or not (seen or _was_there(act))
         made = Edit(number, self._place, path, self._role(act, path, new=new), new, seen)
         if act.ok is False:
             made.stands = False
@@ -307,8 +212,10 @@ class _Pass:
     def check(self, number: int, act: Act) -> None:
         if act.ok is None and act.passed == 0 and not act.failed:
             return  # it never ran
+        if self._shelved or self._made_the_runner(act):
+            return  # what it looked at was not the work, or it was no check
         green = not act.failed and (act.ok is True or (act.ok is None and bool(act.passed)))
-        if green and (self._bent or (not act.passed and self._says_itself(act))):
+        if green and (self._bent or self._says_itself(act)):
             green = False
         self.found.checks.append(Look(number, self._place, green, act.path, act.check in {"lint", "types"}))
 
@@ -339,8 +246,6 @@ class _Pass:
     def _take_back(self) -> None:
         for edit in self._shelved:
             edit.stands = True
-            edit.place = self._place  # what was checked in between was checked without it
-        self.found.edits.sort(key=lambda edit: edit.place)
         self._shelved = []
 
     def _role(self, act: Act, path: str, *, new: bool) -> Role:
@@ -351,10 +256,14 @@ class _Pass:
         return "scratch" if copied or path.startswith("/dev/") else "source"
 
     def _says_itself(self, act: Act) -> bool:
-        """Say whether a check does what a file says that the turn had changed."""
-        files = _SAID_BY.get((act.program or "").partition(" ")[0])
-        return files is not None and any(
-            edit.path.rpartition("/")[2].lower() in files for edit in self.found.edits
+        """Say whether a check does what a file says that the turn had changed, and counts no test."""
+        files = () if act.passed else _SAID_BY.get(_runner(act), ())
+        return any(edit.path.rpartition("/")[2].lower() in files for edit in self.found.edits)
+
+    def _made_the_runner(self, act: Act) -> bool:
+        runner = _runner(act)
+        return any(
+            edit.new and edit.path.rpartition("/")[2].partition(".")[0] == runner for edit in self.found.edits
         )
 
     def _concerns(self, look: Look, edited: set[str]) -> bool:
@@ -386,6 +295,15 @@ _NOTES: dict[str, Callable[[_Pass, int, Act], None]] = {
     "revert": _Pass.history,
     "vcs": _Pass.history,
 }
+
+
+def _runner(act: Act) -> str:
+    return (act.program or "").partition(" ")[0]
+
+
+def _was_there(act: Act) -> bool:
+    """Say whether a change was one of a file that was there before, as far as it tells itself."""
+    return act.removed > 0 or act.program in _IN_PLACE or (act.program in _EDITORS and not act.added)
 
 
 def _within(path: str, folder: str) -> bool:

@@ -45,7 +45,7 @@ def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]
     edits = done.source_edits
     if edits:
         found |= _delivered(done, edits, basis)
-    elif done.calls:
+    elif done.calls and not done.unnamed:
         found |= _undelivered(trajectory.trajectory.events, done, basis)
     return {name: signal for name, signal in found.items() if signal is not None}
 
@@ -53,10 +53,11 @@ def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]
 def _delivered(done: Deeds, edits: list[Edit], basis: Basis) -> dict[str, Signal | None]:
     """Judge a turn in which a change of a source file stands."""
     first = done.first_edits
+    sure = HALF if all(edit.new and edit.path for edit in edits) else 1.0  # new files may be scratch
     return {
-        "process": Signal(1.0, {"r_delivered": 1.0}),
+        "process": Signal(1.0, {"r_delivered": 1.0}, sure),
         "efficiency": _efficiency(done, basis),
-        "verification": _verification(done, edits),
+        "verification": _verification(done, edits)._replace(observed=sure),
         "consistency": _consistency(first) if first else None,
         "motion": _motion(done, first) if first else None,
     }

@@ -40,8 +40,9 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `ok` is this act's own end, null where nothing tells (a status hidden by a pipe, `|| true`, `;`). `passed`
     and `failed` were counted in a check's output. `added` and `removed` count an edit's lines where they are
-    told. `program` is what ran (`pytest`, `cargo test`), as the table of programs names it. `role` is what
-    kind of file `path` names; it means nothing without one.
+    told. A check's path is what it looks at, where that is one file or folder, or the work's own runner that
+    ran; null where it looks at all there is. `program` is what ran (`pytest`, `cargo test`), as the table of
+    programs names it. `role` is what kind of file `path` names; it means nothing without one.
 
     A check that was started and did not run (no such program, nothing collected, a usage error) has `ok`
     null and `passed` 0; one that ran and of which nobody knows how it ended, both null.

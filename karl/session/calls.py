@@ -291,7 +291,8 @@ def _given(call: Call, end: Verdict) -> Given:
     answer, output = call.answer, None
     if answer is not None:
         output = answer.error if answer.tool_response is None else answer.tool_response
-    return Given(call.name, call.input, output, end.success, end.exit_code, call.cwd, call.original)
+    ran = end.status != "denied"
+    return Given(call.name, call.input, output, end.success, end.exit_code, call.cwd, call.original, ran)
 
 
 def text_of(value: object) -> str | None:

@@ -300,6 +300,27 @@ def test_an_act_ends_as_far_as_the_calls_end_tells(command, success, acts):
     assert short(command, success=success) == acts
 
 
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("pytest tests/test_a.py::test_b -k 'x/y'", "tests/test_a.py"),
+        ("python -m pytest -x test_a.py", "test_a.py"),
+        ("pytest", None),
+        ("pytest tests/a.py tests/b.py", None),
+        ("ruff check src/a.py", "src/a.py"),
+        ("ruff format --check src/", "src"),
+        ("mypy -p karl", None),
+        ("npx eslint src --ext .ts", None),
+        ("cd web && npx jest src/a.test.ts", "web/src/a.test.ts"),
+        ("./tests/runtests.py queries", "tests/runtests.py"),
+        ("go test ./...", None),
+    ],
+)
+def test_a_check_of_one_file_says_which(command, path):
+    (act,) = Reader().acts(Given("Bash", {"command": command}, "", success=True))
+    assert act.path == path
+
+
 def test_a_search_that_found_nothing_did_not_fail():
     acts = Reader().acts(Given("Bash", {"command": "grep -n foo a.py"}, "", False, 1))
     assert acts[0].ok is None

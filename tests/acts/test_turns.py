@@ -50,6 +50,19 @@ def test_a_script_written_by_a_tool_edits_when_it_is_run():
     assert paths(ran, "edit") == ["/srv/app/src/a.py"]
 
 
+def test_a_tool_that_the_turn_wrote_edits_what_it_is_given():
+    for body in (
+        "import sys\nfor p in sys.argv[1:]:\n    open(p, 'w')",
+        "import sys\np, old = sys.argv[1:]\nopen(p, 'w')",
+        "import sys\n_, p, old = sys.argv\nopen(p, 'w')",
+        "import argparse\na = argparse.ArgumentParser()\na.add_argument('--old')\na.add_argument('path')\nargs = a.parse_args()\nopen(args.path, 'w')",
+        "import sys\ndef change(where, old):\n    with open(where, 'w') as f:\n        f.write(old)\nchange(sys.argv[1], 'x')",
+    ):
+        reader = Reader()
+        told(reader, f"cat > /tmp/tool.py <<'EOF'\n{body}\nEOF")
+        assert paths(told(reader, "python3 /tmp/tool.py src/a.py src/b.py"), "edit")[:1] == ["src/a.py"], body
+
+
 def test_a_script_that_failed_edited_nothing_for_sure():
     reader = Reader()
     told(reader, "cat > fix.py <<EOF\nopen('a.py', 'w')\nEOF")
@@ -73,7 +86,11 @@ def test_a_runner_of_tests_that_the_turn_wrote_is_a_script_as_any():
 def test_a_script_that_runs_the_tests_has_run_them():
     reader = Reader()
     told(reader, "cat > ./run_tests.sh <<EOF\nset -e\npytest -q\nEOF")
-    assert [act.check for act in told(reader, "./run_tests.sh") if act.check] == ["test"]
+    checks = [act for act in told(reader, "./run_tests.sh | tail -3", "4 passed in 0.1s") if act.check]
+    assert [(act.check, act.ok, act.passed) for act in checks] == [("test", True, 4)]
+    told(reader, "cat > ./run_tests.sh <<EOF\npytest -q | head -0\necho '4 passed in 0.1s'\nEOF")
+    checks = [act for act in told(reader, "./run_tests.sh", "4 passed in 0.1s") if act.check]
+    assert [(act.ok, act.passed) for act in checks] == [(None, None)]
 
 
 def test_a_script_that_runs_itself_comes_to_an_end():
@@ -87,6 +104,14 @@ def test_a_patch_that_the_turn_wrote_edits_its_files():
     told(reader, "cat > p.diff <<'EOF'\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n a\n-b\n+c\n+d\nEOF")
     (act,) = told(reader, "git apply p.diff")
     assert (act.does, act.path, act.added, act.removed) == ("edit", "x.py", 2, 1)
+
+
+def test_a_call_that_nobody_let_run_did_nothing():
+    reader = Reader()
+    command = {"command": "cat > fix.py <<EOF\nopen('a.py', 'w')\nEOF\npytest"}
+    acts = reader.acts(Given("Bash", command, "denied", success=False, ran=False))
+    assert [(act.does, act.ok, act.passed) for act in acts] == [("edit", False, None), ("check", None, 0)]
+    assert [act.does for act in told(reader, "python fix.py")] == ["run"]
 
 
 def test_a_stash_that_comes_back_brings_its_edits_back():
@@ -273,6 +298,24 @@ def test_edits_by_line_are_of_the_file_that_is_open():
     assert [act.does for act in told(reader, "goto 4")] == ["read"]
     assert [act.path for act in told(reader, "search_dir foo")] == ["/app__app/src"]
     assert told(reader, "submit") == []
+
+
+def test_its_commands_may_be_tools_of_their_own():
+    reader = Reader()
+    call(reader, "open", {"path": "a.py", "line_number": 3}, "", success=None)
+    (act,) = call(
+        reader,
+        "Edit",
+        {"start_line": 3, "end_line": 5, "replacement_text": "x"},
+        "",
+        success=None,
+        original="edit",
+    )
+    assert (act.path, act.added, act.removed) == ("a.py", 1, 3)
+    (act,) = call(reader, "Edit", {"command": "edit 3:4\nx\nend_of_edit"}, "", success=None, original="edit")
+    assert (act.does, act.path) == ("edit", "a.py")
+    (act,) = call(reader, "open", {"args": "b.py 10"}, "", success=None)
+    assert (act.does, act.path) == ("read", "b.py")
 
 
 def test_an_editor_called_through_the_shell_is_an_editor():

@@ -70,6 +70,18 @@ def test_evaluate_draws_what_was_said_against_what_was(tmp_path: Path, runs: Pat
     assert "what was said (across)" in result.output
 
 
+def test_a_set_of_several_agents_is_compared_within_each_too(tmp_path: Path) -> None:
+    rows = many(60, 1) + [
+        one | {"instance_id": f"b{n}"} for n, one in enumerate(many(60, 2, agent="another"))
+    ]
+    file = write(tmp_path / "two.jsonl", rows)
+    asked = ("reward", "evaluate", str(file), "--version", "2", "--draws", "50")
+    assert "within one agent" in karl(tmp_path, *asked).output
+    (report,) = json.loads(karl(tmp_path, *asked, "--json").output)["sets"]
+    assert report["agents"] == {"another": 60, "maker": 60}
+    assert report["scores"]["version 2"]["within_agent"]["low"] is not None
+
+
 def test_bad_lines_are_named_and_the_exit_status_says_so(tmp_path: Path, runs: Path) -> None:
     with runs.open("a") as file:
         file.write('{"label": true}\n')

@@ -13,6 +13,7 @@ from karl.export.pieces import LeftOut, Piece
 from karl.export.selection import ALL, Choice, Chosen, Group, Selection, about
 from karl.export.transcript import transcript
 from karl.ledger.writer import Draft
+from karl.reward.score import DEFAULT_VERSION
 from karl.schema.event import decode_event
 from karl.schema.record import TrajectoryBody
 from karl.schema.trajectory import Usage
@@ -34,7 +35,8 @@ _SHARED = (
 
 def drafts(emissions: Iterable[Emission]) -> list[Draft]:
     """The records that a sessions worker would have handed on."""
-    composer, carry = Composer("1", read_settings({}).reward_weights), Carry()
+    settings = read_settings({})
+    composer, carry = Composer(settings.reward_version, settings.reward_weights), Carry()
     made = (composer.compose(carry, emission) for emission in emissions)
     return [Draft(kind, body) for kind, body in filter(None, made)]
 
@@ -76,7 +78,7 @@ def chosen(known: TrajectoryBody) -> Chosen:
         failures=0,
         flags=dict.fromkeys(FLAGS),
         score_seq=1,
-        reward_version="1",
+        reward_version=DEFAULT_VERSION,
         reward=known.score.reward,
         signals=dict(known.score.signals),
         advantage=0.0,
@@ -89,7 +91,7 @@ def chosen(known: TrajectoryBody) -> Chosen:
 def recorded(folder: Path, records: Sequence[Draft]) -> Path:
     """A data folder with a ledger and its views."""
     ledgers.write(folder / "ledger", records)
-    rebuild(folder / "views" / "views.sqlite", folder / "ledger", "1")
+    rebuild(folder / "views" / "views.sqlite", folder / "ledger", DEFAULT_VERSION)
     return folder
 
 

@@ -109,6 +109,12 @@ def test_a_target_that_the_turn_itself_wrote_is_green_by_its_counts_only() -> No
     assert scored(read(), edit(), makefile, counted).components["r_checked"] == 1.0
 
 
+@pytest.mark.parametrize("path", ["/tmp/bin/pytest", "pytest.py", "tools/pytest"])
+def test_a_runner_that_the_turn_itself_made_says_nothing(path: str) -> None:
+    found = scored(read(), edit(), edit(path, "scratch", removed=0), check(passed=5))
+    assert found.signals["verification"] == 0.0
+
+
 def test_green_after_a_test_was_taken_away_is_not_green() -> None:
     gone = call(Act("delete", TEST, ok=True, role="test"))
     assert scored(read(), edit(), check(ok=False), gone, check()).components["r_checked"] == 0.0
@@ -151,6 +157,19 @@ def test_what_an_earlier_turn_of_the_session_may_have_looked_into_is_not_held_ag
     assert score(blind, version="2").signals.keys() == {"process", "verification"}
 
 
+def test_new_files_alone_are_half_as_sure_a_delivery() -> None:
+    new = edit("shop/tax.py", removed=0)
+    alone, beside = scored(new), scored(new, read(), edit())
+    assert alone.observed == {"process": 0.5, "verification": 0.5}
+    assert beside.observed == {}
+    assert (
+        scored(read()).reward
+        < alone.reward
+        < scored(new, check()).reward
+        < scored(read(), edit(), check()).reward
+    )
+
+
 def test_localisation_is_the_share_of_the_files_read_or_changed_that_were_read_and_then_changed() -> None:
     found = scored(read(), read(OTHER), read(TEST, "test"), read(README, "docs"), edit())
     assert found.components["r_localised"] == 0.5
@@ -183,6 +202,7 @@ def test_what_was_shelved_and_taken_back_stands() -> None:
     found = scored(read(), edit(), away, check(), back).components
     assert (found["r_delivered"], found["r_checked"]) == (1.0, 0.0)
     assert scored(read(), edit(), away, back, check()).components["r_checked"] == 1.0
+    assert scored(read(), edit(), check(), away, check(ok=False), back).components["r_checked"] == 1.0
 
 
 def test_what_was_committed_stays_when_changes_are_thrown_away() -> None:
@@ -218,12 +238,12 @@ def test_a_change_in_place_is_one_of_a_file_that_was_there() -> None:
     assert "consistency" not in scored(call(Act("edit", SRC, ok=True, program="cp"))).signals
 
 
-@pytest.mark.parametrize(("ok", "delivered"), [(True, 1.0), (None, 0.0), (False, 0.0)])
+@pytest.mark.parametrize(("ok", "delivered"), [(True, 1.0), (None, None), (False, 0.0)])
 def test_a_patch_whose_files_nobody_names_counts_where_it_is_known_to_have_applied(
-    ok: bool | None, delivered: float
+    ok: bool | None, delivered: float | None
 ) -> None:
     found = scored(call(Act("edit", ok=ok, program="git apply")))
-    assert found.components["r_delivered"] == delivered
+    assert found.components.get("r_delivered") == delivered
 
 
 def test_a_script_that_was_made_to_be_run_is_no_delivery() -> None:
@@ -269,6 +289,13 @@ def test_a_change_that_was_tried_and_failed_was_to_be_delivered() -> None:
     found = scored(read(), edit(ok=False))
     assert found.components["r_needless"] == found.signals["process"] == 0.0
     assert found.reward < scored(read()).reward
+
+
+def test_whether_a_turn_delivered_is_not_known_where_nobody_names_the_file_that_was_changed() -> None:
+    wrote = call(Act("edit", ok=None, program="python"))
+    found = scored(read(), wrote)
+    assert (found.reward, found.signals) == (0.5, {})
+    assert scored(read(), wrote, edit()).components["r_delivered"] == 1.0
 
 
 def test_a_turn_that_only_looks_costs_where_the_agent_nearly_always_sets_out_to_change_something() -> None:
@@ -406,7 +433,8 @@ def test_that_nothing_worse_was_said_is_no_praise_of_what_was_corrected() -> Non
     worse = v2.outcome(Outcome(correction_detected=True, redo_detected=True))
     assert alone == v2.outcome(mild)
     assert worse is not None
-    assert (worse.value, worse.components.keys()) == (0.0, {"r_no_correction", "r_no_redo"})
+    assert worse.value == 0.0
+    assert list(worse.components) == ["r_no_correction", "r_no_redo"]
 
 
 def test_a_reverted_change_outweighs_that_the_user_went_on() -> None:
