@@ -4,7 +4,7 @@
 
 Invariants:
 - Order within a session is kept; between sessions there is none.
-- What is held is bounded in bytes and in events; `flush` leaves nothing behind.
+- What is held is bounded in bytes and in events; `flush` and `send` leave nothing behind.
 """
 
 from __future__ import annotations
@@ -58,15 +58,23 @@ class Entries:
 
     def flush(self) -> None:
         """Send what there is. Raises LineDown."""
-        facts, self._facts = self._facts, []
-        self._make(facts)
-        self._pack()
+        self._make_all()
         self._sender.flush()
+
+    def send(self) -> None:
+        """Begin to send what there is (`Sender.send`). Raises LineDown for what went before."""
+        self._make_all()
+        self._sender.send()
 
     def drop(self) -> None:
         """Let go of what was not sent: it will be read again."""
         self._facts, self._lines, self._bytes = [], {}, 0
         self.last.clear()
+
+    def _make_all(self) -> None:
+        facts, self._facts = self._facts, []
+        self._make(facts)
+        self._pack()
 
     def _make(self, facts: list[Fact]) -> None:
         events = self._sender.envelopes.of_many(

@@ -300,8 +300,11 @@ class Gateway:
         return len(facts)
 
     def _settle(self, *, note: bool = True) -> None:
-        """Send what waits, and then note how far we are; what is not noted may be read again."""
-        self._entries.flush()
+        """Send what waits, and then note how far we are; what is not noted may be read again.
+
+        The next batch is read while the server takes this one.
+        """
+        self._entries.send()
         is_news = self.report.dead != self._sender.dead  # a dead letter that is read again is another one
         self.report.events, self.report.dead = self._entries.made, self._sender.dead
         self._notes.forget()
@@ -312,6 +315,7 @@ class Gateway:
             self._note()
 
     def _note(self) -> None:
+        self._sender.settle()
         if not self._is_noted:
             save(self._notes_path, self._notes)
             self._is_noted = True

@@ -1,8 +1,8 @@
 """What every import does with events and with what is broken: batches, back-pressure, dead letters.
 
 Invariants:
-- What `flush` has returned for is in Redis; nothing before it counts as sent.
-- While a stream is over its bound, nothing more is sent.
+- What `flush` or `settle` has returned for is in Redis; nothing before it counts as sent.
+- Batches go out one after the other: each when the one before is in Redis and no stream over its bound.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,6 +55,8 @@ class Sender:
         self._wait = wait
         self._parcels: list[Parcel] = []
         self._bytes = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._under_way: Future[dict[int, int]] | None = None
         self._path: Path | None = None  # of what was buried last, and how much of it
         self._buried = 0
         self._shared: list[_Piece] = []
@@ -99,15 +102,37 @@ class Sender:
         self._add(Parcel(data, reason=f"{name} line {first.line}: {first.reason}{more}"))
 
     def drop(self) -> None:
-        """Let go of what was not sent: it will be read again."""
+        """Let go of what was not sent, or may not have been: it will be read again."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            wait([under_way])
         self._parcels, self._bytes = [], 0
         self._shared, self._shared_bytes = [], 0
 
     def flush(self) -> None:
         """Send what there is, then wait while a stream is over its bound. Raises LineDown."""
+        self.settle()
+        self._await_room(self._push(self._taken()))
+
+    def send(self) -> None:
+        """Begin to send what there is; who comes next waits for it. Raises LineDown for what went before."""
+        self.settle()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="push")
+        self._under_way = self._thread.submit(self._push, self._taken())
+
+    def settle(self) -> None:
+        """Wait until all that was sent is in Redis, and while a stream is over its bound. Raises LineDown."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            self._await_room(under_way.result())
+
+    def _taken(self) -> list[Parcel]:
         self._share()
         parcels, self._parcels, self._bytes = self._parcels, [], 0
-        lengths = self._push(parcels)
+        return parcels
+
+    def _await_room(self, lengths: dict[int, int]) -> None:
         while over := [partition for partition, length in lengths.items() if length > self._stream_max]:
             self._wait(_FULL_WAIT_S)
             lengths = self._push([], over)

@@ -22,6 +22,9 @@ ACI = frozenset(
 )
 _EDIT = re.compile(r"\s*(edit|insert|append|replace)\s+(?:(\d+):(\d+)|(\d+))?[ \t]*\n?", re.IGNORECASE)
 _BLOCK_END = re.compile(r"\n?end_of_(?:edit|insert|append)\s*$")
+_BEGIN = re.compile(r"^[ \t]*(edit|insert|append|replace)\b([^\n]*)\n", re.MULTILINE)
+_END = re.compile(r"^[ \t]*end_of_(?:edit|insert|append)[ \t]*$", re.MULTILINE)
+_PLACES = re.compile(r"\s*(\d{1,7})[:\s]\s*(\d{1,7})")
 _HAS_BLOCK = re.compile(r"\s*(?:edit\s+\d+:\d+|insert\s+\d+|append)\b")
 #: Programs by which a shell is known to be SWE-agent's: it keeps its folder from call to call.
 WINDOWED = frozenset(
@@ -42,7 +45,30 @@ EDITORS = frozenset({"str_replace_editor", "str_replace_based_edit_tool", "creat
 _STATE = re.compile(
     r"^(?:\[File: (.{1,400}?) \(\d+ lines total\)\]|\(Current directory: ([^)\n]{1,400})\))", re.MULTILINE
 )
+_NOT_OPENED = re.compile(r"^(?:File .{1,400} not found|Error: |Usage: open|No file open)", re.MULTILINE)
 _OPEN = re.compile(r"\s*open\s+(\"[^\"\n]+\"|'[^'\n]+'|[^\s;&|]+)(?:\s+\d+)?\s*$")
+
+
+def aci_parts(text: str) -> tuple[str, Step, str] | None:
+    """Take a text apart at an edit whose new text follows on its lines; null where there is none.
+
+    Gives the commands before it, the edit, and the commands behind it. A text that begins with an edit may
+    lack the line that ends it.
+    """
+    if "end_of_" in text and (begin := _BEGIN.search(text)) and (end := _END.search(text, begin.end())):
+        step = _block(begin[1], begin[2], text[begin.end() : end.start()])
+        return text[: begin.start()], step, text[end.end() :]
+    block = aci_block(text)
+    return ("", block, "") if block else None
+
+
+def _block(name: str, places: str, body: str) -> Step:
+    lines = _PLACES.match(places)
+    removed = int(lines[2]) - int(lines[1]) + 1 if lines else 0
+    added = body.count("\n") if body.strip() else 0
+    return Step(
+        "edit", OPEN_FILE, 0, program=name.lower(), added=added, removed=max(0, min(removed, 100_000))
+    )
 
 
 def aci_block(text: str) -> Step | None:
@@ -127,3 +153,8 @@ def window_command(tool: str, params: object) -> str | None:
     if "*** Begin Patch" in text:
         return None
     return text if text.lstrip().startswith(tool) else f"{tool} {text}"
+
+
+def not_opened(text: str) -> bool:
+    """Say whether an answer to `open` tells that no file was opened."""
+    return _NOT_OPENED.search(text[:400]) is not None

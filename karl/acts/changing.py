@@ -6,6 +6,7 @@ import re
 
 from karl.acts.patches import patched
 from karl.acts.running import interpreter
+from karl.acts.unchanged import sed_changes_nothing
 from karl.acts.versions import git_steps
 from karl.acts.words import FILES_MAX, Words, files_of, flags
 
@@ -23,9 +24,11 @@ def sed(it: Words) -> None:
     """Read a sed: it shows files, or with `-i` edits them."""
     in_place = scripted = skip = False
     files: list[str] = []
+    scripts: list[str] = []
     for arg in it.args:
         if skip:
             skip = False
+            scripts.append(arg)
         elif not arg.startswith("-") or arg == "-":
             files.append(arg)
         else:
@@ -35,6 +38,9 @@ def sed(it: Words) -> None:
     if files[:1] == [""]:
         del files[0]  # the empty suffix that BSD's sed wants behind -i
     paths = [path for path in (files if scripted else files[1:]) if path != "-"]
+    scripts = scripts if scripted else files[:1]
+    if in_place and scripts and all(map(sed_changes_nothing, scripts)):
+        return
     if in_place and not paths:
         it.add("edit")  # the files come through a pipe
     it.each("edit" if in_place else "read", paths)
@@ -86,6 +92,15 @@ def copy(it: Words) -> None:
         name = path.rstrip("/").rsplit("/", 1)[-1]
         step = it.step("edit", f"{target.rstrip('/')}/{name}" if into else target)
         step.script, step.args = "copy", (it.walk.place(path),)
+        it.walk.add(step)
+
+
+def link(it: Words) -> None:
+    """Read an ln: it makes its last word, or a name in this folder."""
+    files = files_of(it.args, frozenset({"-t", "-S"}))
+    if files:
+        step = it.step("edit", files[-1] if len(files) > 1 else files[0].rstrip("/").rsplit("/", 1)[-1])
+        step.added = 1
         it.walk.add(step)
 
 

@@ -36,7 +36,7 @@ def results_of(plan: Plan, checks: list[Step], text: str, shown: str) -> dict[in
         told = read_result(kind, text)
         of_kind = [step for step in checks if step.check == kind]
         step = of_kind[-1]
-        if told is None or step.muted or not _is_its_own(told, kind, plan, step, shown):
+        if told is None or _is_hidden(step, plan) or not _is_its_own(told, kind, plan, step, shown):
             continue
         if len(of_kind) > 1 and (told.ok or not told.ran):
             continue  # which of them it was, nobody can tell
@@ -44,6 +44,13 @@ def results_of(plan: Plan, checks: list[Step], text: str, shown: str) -> dict[in
         ok = told.ok if marked is None or marked.ok else False
         found[id(step)] = told if not told.ran else Result(ok, told.passed, told.failed)
     return found
+
+
+def _is_hidden(check: Step, plan: Plan) -> bool:
+    """Say whether a check's output went nowhere, or to a file that nothing in the call shows."""
+    if check.muted or check.into is None:
+        return check.muted
+    return not any(step.does in ("read", "search") and step.path == check.into for step in plan.steps)
 
 
 def _is_its_own(told: Result, kind: Check, plan: Plan, check: Step, shown: str) -> bool:

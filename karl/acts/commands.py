@@ -21,7 +21,7 @@ _QUIET = flags(
     printenv which type whereis hash alias unalias ulimit umask jobs fg bg disown trap shift read let unset
     history clear reset tput stty ps top free df du uptime lsof netstat ss ping dig nslookup host ifconfig ip
     arch nproc getconf locale tty seq yes basename dirname realpath readlink mktemp mkdir rmdir chmod chown
-    chgrp ln sync return exit break continue shopt source . set export cd open xdg-open say man help info
+    chgrp sync return exit break continue shopt source . set export cd open xdg-open say man help info
     apropos tldr logger wall who w last groups crontab systemctl service launchctl dmesg vmstat iostat mount
     umount bc expr factor cal numfmt pgrep pidof lscpu lsblk sysctl md5sum sha1sum sha256sum shasum cksum
     stat file submit exit_forfeit exit_context exit_cost wc cmp nvm deactivate activate column tr rev fold
@@ -87,5 +87,6 @@ _READERS: dict[str, Callable[[Words], None]] = {
     "perl": changing.perl,
     "tee": changing.tee,
     "dd": changing.dd,
+    "ln": changing.link,
     "git": changing.git,
 }

@@ -12,6 +12,7 @@ from karl.acts.words import Words, files_of, flags
 Reads = Callable[[Words, list[str]], None]
 
 _LINES = flags("-n -c --lines --bytes")
+_NO_LINES = re.compile(r"(?:^| )(?:-[nc] ?0|-0|--(?:lines|bytes)=0)(?: |$)")
 _DIFF = flags("-U -C --label -x --exclude -I")
 #: Programs that show files given as words, and their flags whose value is the next word.
 SHOWS: dict[str, frozenset[str]] = {
@@ -43,6 +44,8 @@ _FD_VALUED = flags("-e --extension -E --exclude -t --type -d --max-depth -g")
 
 def show(it: Words) -> None:
     """Read `cat FILE` and its like."""
+    if it.name in ("head", "tail") and _NO_LINES.search(" ".join(it.args[:4])):
+        return
     it.each("read", files_of(it.args, SHOWS[it.name]))
 
 

@@ -26,13 +26,14 @@ _DEPTH_MAX = 4
 
 _EXIT = re.compile(
     r"(?:^|\n)(?:<returncode>(\d{1,3})</returncode>"
-    r"|(?:Command|Process) exited with (?:exit )?code:? (\d{1,3})\b"
+    r"|\(?(?:Command|Process) exited with (?:exit )?code:? (\d{1,3})\b"
     r"|\[exit code: (\d{1,3})\]|\(exit code (\d{1,3})\))"
 )
 _REFUSED = re.compile(
     r"No replacement was performed|Your proposed edit has introduced new syntax error|Invalid `\w+` parameter"
     r"|The path .{1,400} does not exist|String to replace not found|old_string not found"
     r"|File .{1,300} not found"
+    r"|Your edit was not applied|must be unique|^Usage: edit"
     r"|Could not find the exact text|could not be found in the file|No file open|^(?:Error|error): ",
     re.MULTILINE,
 )
@@ -41,6 +42,15 @@ _DONE = re.compile(
     r"|Successfully (?:wrote|replaced|edited|created|applied)|^Success\. Updated the following files"
     r"|^\[File: .{1,300} lines total\)\]",
     re.MULTILINE,
+)
+_STARTED = re.compile(
+    r"Background job started|Command still running \(session |running in background with ID"
+    r"|Process running with session ID"
+)
+#: Said of a call that a person, or a rule of theirs, did not let run.
+_DENIED = re.compile(
+    r"The user doesn't want to (?:proceed with|take) this|The (?:user|agent) (?:rejected|declined|denied)"
+    r"|Permission to use .{1,200} has been denied|User (?:rejected|declined|denied)"
 )
 
 
@@ -52,6 +62,16 @@ def exit_said(text: str) -> int | None:
     for found in _EXIT.finditer(text):
         code = next(int(group) for group in found.groups() if group)
     return code
+
+
+def is_refused(text: str) -> bool:
+    """Say whether an output tells that nobody let the call run."""
+    return _DENIED.match(text) is not None
+
+
+def is_started(text: str) -> bool:
+    """Say whether an output tells only that a command was started: how it ends is told elsewhere."""
+    return _STARTED.search(text[:_HEAD_MAX]) is not None
 
 
 def edit_said(text: str) -> bool | None:

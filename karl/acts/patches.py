@@ -34,6 +34,9 @@ class Patched(NamedTuple):
     added: int
     removed: int
     moved_to: str | None = None
+    #: The lines that went out and those that came in, where the patch is of the `*** Begin Patch` form.
+    old: str | None = None
+    new: str | None = None
 
 
 def sections(lines: Sequence[str]) -> Iterator[Section]:
@@ -65,6 +68,8 @@ def patched(text: str) -> list[Patched]:
                 sum(line.startswith("+") for line in each.lines),
                 sum(line.startswith("-") for line in each.lines),
                 each.moved_to.strip() if each.moved_to else None,
+                "\n".join(line[1:] for line in each.lines if line.startswith("-")),
+                "\n".join(line[1:] for line in each.lines if line.startswith("+")),
             )
             for each in sections(lines)
         ]

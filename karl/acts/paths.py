@@ -56,12 +56,18 @@ _SCRATCH_NAME = re.compile(
     r"|simple|quick|manual|my|final|comprehensive|example|create_test|new_test)_\w+"
     r"|(?:test|tests|mytest|foo|bar|baz|output|out|result|results|issue|bug|mwe)\d*"
     rf"|test[_-][\w-]*){_ENDINGS}"
+    # What a tool of the agent's is given, and what stands at the top though its language has folders for it.
+    r"|(?:old|new|search|replacement|original)(?:_\w+)?\.txt$|[A-Z]\w*\.(?:java|kt|scala|groovy)$"
 )
 #: Files that are nobody's product, wherever they stand.
 _LEFT_OVER = re.compile(
     r".*\.(?:patch|diff|rej|orig|bak|backup|old|new|swp|tmp|log|out|pyc|o|class|pid|sqlite3-journal)$|.*~$"
     r"|nohup\.out$|__pycache__$|(?:reproduce|repro|reproduction)(?:[_-]\w*)?\.\w+$"
+    r"|Repro(?:duc(?:e|tion))?(?:[A-Z_]\w*)?\.(?:java|kt|scala|groovy)$"
+    r"|.+\.(?:py|js|ts|java|go|rs|c|h|cpp|rb)[._-](?:new|old|orig|bak|mod|patch|revert|tmp|copy|fixed|part)\w*$"
 )
+#: What an agent keeps of itself: its notes from day to day, beside or above the work.
+_OWN_NOTES = re.compile(r".*/\.openclaw/(?:workspace/)?(?:memory/.+|[A-Z]+\.md)$")
 _DOCS = re.compile(
     r".*\.(?:md|mdx|rst|adoc|markdown|tex)$"
     r"|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TO[-]?DO)(?:\.\w+)?$",
@@ -123,8 +129,10 @@ def role(path: str, root: str = "") -> Role:
     parts = [folder.lower() for folder in folders]
     if _is_elsewhere(parts, name, root if outside else "", outside=outside) or _LEFT_OVER.match(name):
         return "scratch"
+    if ".openclaw" in parts and _OWN_NOTES.match(path):
+        return "scratch"
     is_top = _is_top(parts, root, outside=outside)
-    if not outside and _SCRATCH_FOLDER.match(parts[0] if parts else name):
+    if parts and not outside and _SCRATCH_FOLDER.match(parts[0]):
         return "scratch"
     if name.endswith(".md"):
         return "docs"

@@ -35,6 +35,8 @@ _STATUS = re.compile(r"\x03(\d+)\x03")
 _SHELL_LINE = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|z|da|k)?sh\b")
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
 _TRUE = frozenset({"true", ":"})
+#: Variables by which a program gets more options.
+_OPTIONS = frozenset({"PYTEST_ADDOPTS", "GOFLAGS", "MAKEFLAGS", "RUFF_ARGS"})
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-"})
 
 
@@ -103,6 +105,8 @@ class _Walk(Lists):
             self._print(node.body)
         if node.redirects:
             fed = node.body if words[:1] == ["cat"] else self._said_by(words) if words else None
+            if words and words[0] in _TRUE:
+                fed = ""
             self._mute(node.redirects, start)
             program = " ".join(words[:2]) if words[:1] == ["git"] else words[0] if words else ""
             self._redirected(node.redirects, place.end, fed, program)
@@ -111,9 +115,11 @@ class _Walk(Lists):
     def _mute(self, redirects: list[Redirect], start: int) -> None:
         """Mark what prints nothing that anybody sees."""
         for sign, target, number in redirects:
-            if target == "/dev/null" and sign in (">", "&>", ">|") and number in ("", "1"):
-                for step in self.steps[start:]:
-                    step.muted = True
+            if sign not in (">", "&>", ">|", ">>", "&>>") or number not in ("", "1"):
+                continue
+            for step in self.steps[start:]:
+                step.muted = step.muted or target == "/dev/null"
+                step.into = self.place(self._expand(target))
 
     def _assigned(self, words: list[str]) -> list[str]:
         """Give a command's words without the variables set before it; without a command, these stay set."""
@@ -122,6 +128,11 @@ class _Walk(Lists):
             at += 1
         if at and at == len(words):
             self._set_variables(words)
+            return []
+        for word in words[:at]:
+            name, _, value = word.partition("=")
+            if name in _OPTIONS:
+                words = [*words, *value.split()]
         return words[at:] if at else words
 
     def _set_variables(self, words: list[str]) -> None:
@@ -150,7 +161,7 @@ class _Walk(Lists):
             ):
                 continue
             path = self._expand(target)
-            if path.startswith("/dev/"):
+            if path.startswith("/dev/") or (sign.endswith(">>") and fed is not None and not fed.strip()):
                 continue
             self.add(
                 Step(
@@ -175,13 +186,13 @@ class _Walk(Lists):
 
     def _command(self, words: list[str], node: Simple, place: Place) -> bool | None:
         """Walk one command: itself, or the one that it wraps. Says how it ends where the text tells."""
-        kept = self.cwd
+        kept, self.elsewhere = self.cwd, self._depth > 0 and self.elsewhere
         for _ in range(_WRAPPED_MAX):
             name = words[0].rsplit("/", 1)[-1]
             if name not in WRAPPERS or (inner := inner_of(name, words)) is None:
                 break
             if inner.elsewhere:
-                self.cwd = inner.folder or ""
+                self.cwd, self.elsewhere = inner.folder or "", True
             elif inner.folder:
                 self.cwd = self.place(inner.folder)
             if inner.text is not None:
@@ -241,6 +252,13 @@ class _Walk(Lists):
     def export(self, words: list[str], _: int) -> None:
         """Set the variables of an `export`."""
         self._set_variables(words[1:])
+
+    def alias(self, words: list[str], _: int) -> None:
+        """Give a name another meaning."""
+        for word in words[1:]:
+            name, sign, meaning = word.partition("=")
+            if sign and len(self._functions) < _VARIABLES_MAX:
+                self._functions[name] = parse(meaning)
 
     def _say(self, words: list[str]) -> None:
         """Note what a command prints: an output that says it says nothing of a check, but for a status."""
@@ -310,6 +328,7 @@ _BUILTINS: dict[str, Callable[[_Walk, list[str], int], None]] = {
     **dict.fromkeys(("exit", "return"), _Walk.leave),
     **dict.fromkeys(("export", "declare", "local", "readonly", "typeset"), _Walk.export),
     "set": _Walk.options,
+    "alias": _Walk.alias,
 }
 
 

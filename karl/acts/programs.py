@@ -28,6 +28,12 @@ _RUNNER = re.compile(
 )
 
 
+#: Words of a command that are looked at for flags by which it runs nothing.
+_ARGS_MAX = 64
+#: Flags that leave out what their value names.
+_LEAVES_OUT = {"gradle": "-x", "gradlew": "-x"}
+
+
 class Known(NamedTuple):
     """What the table says of a command: what it checks, and its name."""
 
@@ -69,15 +75,17 @@ def known(program: str, args: list[str]) -> Known | None:
     if rows is None and targets is None:
         return None
     says = SAYS_ONLY_OF.get(program, frozenset())
-    for arg in args:
-        if arg == "--":
-            break
-        if arg in SAYS_ONLY or arg in says:
+    for arg in args[:_ARGS_MAX]:
+        if arg in SAYS_ONLY or arg in says or arg.startswith("-exec="):
             return None
     words = words_of(program, args)
     if rows is not None and (found := _of_rows(rows, words, args)):
         return found
-    return _of_targets(program, words, targets) if targets is not None else None
+    found = _of_targets(program, words, targets) if targets is not None else None
+    left_out = _LEAVES_OUT.get(program)
+    if found is not None and left_out in args[:-1] and args[args.index(left_out) + 1] in words:
+        return None
+    return found
 
 
 def _of_rows(rows: list[_Row], words: list[str], args: list[str]) -> Known | None:

@@ -13,29 +13,38 @@ from typing import NamedTuple
 
 import msgspec
 
-from karl.acts.aci import EDITORS, OPEN_FILE, WINDOWED, aci_block, opened, window_command, window_said
+from karl.acts.aci import (
+    EDITORS,
+    OPEN_FILE,
+    WINDOWED,
+    aci_parts,
+    not_opened,
+    opened,
+    window_command,
+    window_said,
+)
 from karl.acts.checked import results_of
+from karl.acts.ends import is_as_it_was, says_faults, settle, shell_end
 from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
-from karl.acts.outputs import command_of, edit_said, exit_said, output_text
+from karl.acts.kept import Kept, is_data
+from karl.acts.outputs import command_of, edit_said, is_refused, is_started, output_text
 from karl.acts.patches import patched
 from karl.acts.paths import role
 from karl.acts.plan import plan_of, script_plan
-from karl.acts.steps import AS_CALL, IF_OK, Plan, Step, ended
+from karl.acts.steps import AS_CALL, HIDDEN, Plan, Step, ended
 from karl.acts.tools import tool_steps
+from karl.acts.unchanged import same
 from karl.schema.act import Act, Doing
 
 #: Raised by one whenever the same call would give other acts.
 READER = 1
 
-#: Texts that the turn wrote, kept for when they are run: how many, and of which size.
-_WRITTEN_MAX = 64
-_BODY_MAX = 65_536
-_EDITED_MAX = 256
 #: Steps of such a text that are told.
 _FOLLOWED_MAX = 32
-#: What a program ends with whose reader, a `head`, has seen enough.
-_PIPE_CLOSED = 141
+#: Programs of SWE-agent's that change which file is open, and all that show it.
+_OPENING = frozenset({"open", "open_file", "create"})
+_WINDOWED = WINDOWED | _OPENING
 _SCRIPTS = frozenset({"python", "sh", "js", "rb", "pl", "php"})
 
 
@@ -61,10 +70,7 @@ class Reader:
 
     def __init__(self, cwd: str | None = None) -> None:
         self._folders = Folders(cwd)
-        self._written: dict[str, str] = {}
-        self._edited: dict[str, None] = {}
-        self._stashed: list[str] = []
-        self._diffs: dict[str, list[str]] = {}
+        self._kept = Kept()
         self._open: str | None = None
 
     def acts(self, call: Given) -> list[Act]:
@@ -75,8 +81,8 @@ class Reader:
         if command is None:
             steps = tool_steps(call.tool, call.original, call.params)
             return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
-        if step := aci_block(command):
-            return self._told(call, Plan((step,), is_shell=False))
+        if parts := aci_parts(command):
+            return self._told(call, _around(*parts))
         if path := opened(command):
             step = Step("read", path, AS_CALL, program="open")
             return self._told(call, Plan((step,), is_shell=False))
@@ -86,29 +92,33 @@ class Reader:
     def _told(self, call: Given, plan: Plan) -> list[Act]:
         folders = self._folders
         folders.enter(call.cwd, _workdir(call.params))
-        if not call.ran:
-            return [self._refused(step) for step in plan.steps]
-        folders.stay(plan.cwd)
         is_shell = plan.is_shell
         text = output_text(call.output)
-        success = _success(call, text) if is_shell else call.success
+        if not call.ran or (is_shell and call.success is not True and is_refused(text)):
+            return [self._refused(step) for step in plan.steps]
+        folders.stay(plan.cwd)
+        success = shell_end(call.exit_code, call.success, text) if is_shell else call.success
+        if is_shell and is_started(text):
+            success = None  # of the start only, whatever code the call has
         for folder in plan.folders:
             folders.went(folder)
         checks = [step for step in plan.steps if step.check] if is_shell else []
         results = results_of(plan, checks, text, self._shown(plan)) if checks else {}
-        if "(Current directory: " in text or any(
-            step.program in WINDOWED or step.path == OPEN_FILE for step in plan.steps
-        ):
-            success = self._of_window(plan, text, success)
+        is_shown = text.startswith("[File: ")
+        is_windowed = any(step.program in _WINDOWED or step.path == OPEN_FILE for step in plan.steps)
+        if is_windowed or is_shown or "(Current directory: " in text:
+            plan, success = self._of_window(plan, text, success)
         elif success is None and any(
             step.does == "edit" and (not is_shell or step.program in EDITORS) for step in plan.steps
         ):
             success = edit_said(text)
         if checks and success is False:
-            return _settle([(step, self._acts_of(step, success, call, results)) for step in plan.steps])
+            return settle([(step, self._acts_of(step, success, call, results)) for step in plan.steps])
         acts: list[Act] = []
         for step in plan.steps:
             acts.extend(self._acts_of(step, success, call, results))
+        if is_shown and not is_windowed and self._open:
+            acts.append(self._act(Step("read", self._open, program="open"), self._open, None))
         return acts
 
     def _refused(self, step: Step) -> Act:
@@ -118,28 +128,32 @@ class Reader:
             return self._check(step, path, None, NEVER)
         return self._act(step, path, ok=False)
 
-    def _of_window(self, plan: Plan, text: str, success: bool | None) -> bool | None:
-        """Read what SWE-agent's shell tells of itself; say how the call ended, where its text does."""
+    def _of_window(self, plan: Plan, text: str, success: bool | None) -> tuple[Plan, bool | None]:
+        """Read what SWE-agent's shell tells of itself; say what the call did then, and how it ended."""
         self._folders.persists = True
         path, folder = window_said(text)
         if folder:
             self._folders.went(folder)
             self._folders.told_after(folder, moved=bool(plan.folders))
-        if path and any(step.program in ("open", "goto", "create", "open_file") for step in plan.steps):
+        if path:
             self._open = self._folders.resolve(path)
+            plan = plan._replace(steps=tuple(_shown_as(step, text) for step in plan.steps))
+        elif plan.steps and all(step.program in _OPENING for step in plan.steps) and not_opened(text):
+            return plan, False
         said = edit_said(text) if any(step.does == "edit" for step in plan.steps) else None
-        return success if said is None else said
+        return plan, success if said is None else said
 
     def _shown(self, plan: Plan) -> str:
         """Give what a command prints itself, or shows of what the turn wrote."""
-        if not self._written:
+        written = self._kept.written
+        if not written:
             return plan.said
-        written = (
-            self._written.get(self._folders.resolve(step.path))
+        shown = (
+            written.get(self._folders.resolve(step.path))
             for step in plan.steps
             if step.path and step.does == "read"
         )
-        return "\n".join([plan.said, *(text for text in written if text)])
+        return "\n".join([plan.said, *(text for text in shown if text)])
 
     # --- one step ---
 
@@ -160,23 +174,39 @@ class Reader:
             return [self._check(step, path, ok, results.get(id(step)))]
         if step.does == "search" and ok is False and call.exit_code == 1:
             ok = None  # it found nothing, which is no fault
+        if (instead := self._without_effect(step, path, ok, call)) is not None:
+            return instead
         if step.does in ("edit", "delete"):
             self._note_edit(step, path, ok)
-        elif step.does == "read" and path and (step.program in ("open", "open_file", "create")):
+        elif step.does == "read" and path and ok is not False and step.program in _OPENING:
             self._open = path
         return [self._act(step, path, ok)]
+
+    def _without_effect(self, step: Step, path: str | None, ok: bool | None, call: Given) -> list[Act] | None:
+        """Give what is told in the place of a read that shows nothing, or of an edit that leaves nothing."""
+        if step.does == "read" and step.muted:
+            return []
+        if step.does != "edit" or path is None or ok is False:
+            return None
+        if (step.old is not None and same(step.old, step.new or "")) or is_as_it_was(step, call.output):
+            return []
+        if self._kept.taken.edited(path, step.old, step.new):
+            return [self._act(Step("revert", path, program=step.program), path, ok)]
+        return None
 
     def _act(self, step: Step, path: str | None, ok: bool | None) -> Act:
         kind = role(path, self._folders.root) if path else "source"
         return Act(step.does, path, ok, None, None, None, step.added, step.removed, step.program, kind)
 
     def _check(self, step: Step, path: str | None, ok: bool | None, found: Result | None) -> Act:
+        if (step.program or "").partition(" ")[0] in self._kept.made:
+            return self._act(Step("run", program=step.program), None, ok)
         passed = failed = None
         if found is not None:
             passed, failed = found.passed, found.failed
             if not found.ran:
                 ok, passed, failed = None, 0, None
-            elif ok is None or (ok and found.ok is False and found.failed and step.check == "test"):
+            elif ok is None or (ok and found.ok is False and says_faults(step, found)):
                 ok = found.ok  # a runner that swallows its failures says them nevertheless
         kind = role(path, self._folders.root) if path else "source"
         return Act("check", path, ok, step.check, passed, failed, program=step.program, role=kind)
@@ -185,20 +215,11 @@ class Reader:
         if path is None or ok is False:
             return
         if step.does == "delete":
-            self._written.pop(path, None)
+            self._kept.deleted(path)
             return
         if step.program == "create":
             self._open = path
-        if len(self._edited) < _EDITED_MAX:
-            self._edited[path] = None
-        body = step.body
-        if body is not None and len(body) <= _BODY_MAX:
-            before = self._written.pop(path, "") if step.appends else ""
-            if path not in self._written and len(self._written) >= _WRITTEN_MAX:
-                del self._written[next(iter(self._written))]
-            self._written[path] = f"{before}\n{body}"[-_BODY_MAX:] if before else body
-        elif step.program in ("git diff", "git format-patch"):
-            self._diffs[path] = [each for each in self._edited if role(each, self._folders.root) != "scratch"]
+        self._kept.changed(path, step, self._folders.root)
 
     # --- what was written before ---
 
@@ -206,35 +227,41 @@ class Reader:
         """Give the acts of a step that hangs on what the turn did before; null where it did nothing such."""
         script = step.script
         if script == "stash":
-            root = self._folders.root
-            self._stashed = [
-                path
-                for path in self._edited
-                if not path.startswith(("/", "~")) or (root and path.startswith(f"{root}/"))
-            ]
+            self._kept.stash(self._folders.root)
             return None
         if script == "unstash":
-            return self._again(self._stashed, step, ok)
+            return self._again(self._kept.stashed, step, ok)
         if script == "copy":
-            source = self._folders.resolve(step.args[0]) if step.args else ""
-            if path and source in self._written:
-                self._written[path] = self._written[source]
-            return None
+            return self._copied(step, path, ok)
         if script == "patch":
             return self._patched(step, ok)
-        body = self._written.get(path or "")
+        body = self._kept.written.get(path or "")
         if body is None:
             return None
         own = self._act(Step("run", step.path, step.end, program=step.program), path, ok)
         plan = script_plan(body, step.args, script or "")
         checks = [each for each in plan.steps if each.check]
         results = results_of(plan, checks, output_text(call.output), plan.said) if checks else {}
+        seen = {each.path for each in plan.steps if each.does == "read"}
+        complains = ok is not False and edit_said(output_text(call.output)) is False
         inner: list[Act] = []
         for each in plan.steps[:_FOLLOWED_MAX]:
             if each.script in _SCRIPTS:
                 each.script = None  # one script deep
-            inner.extend(self._acts_of(each, ok, Given("", None), results))
+            is_edit = each.does == "edit"
+            made = self._acts_of(each, False if is_edit and complains else ok, Given("", None), results)
+            if is_edit and own.role == "scratch" and each.path not in seen and is_data(each.path):
+                made = [msgspec.structs.replace(act, role="scratch") for act in made]
+            inner.extend(made)
         return [own, *inner]
+
+    def _copied(self, step: Step, path: str | None, ok: bool | None) -> list[Act] | None:
+        source = self._folders.resolve(step.args[0]) if step.args else ""
+        if not path or not source or ok is False:
+            return None
+        back = self._kept.copied(source, path)
+        self._note_edit(step, path, ok)
+        return [self._act(Step("revert", path, program=step.program), path, ok)] if back else None
 
     def _again(self, paths: list[str], step: Step, ok: bool | None) -> list[Act]:
         """Give edits that come back, each as an edit of its file."""
@@ -244,7 +271,7 @@ class Reader:
 
     def _patched(self, step: Step, ok: bool | None) -> list[Act]:
         source = self._folders.resolve(step.args[0]) if step.args else ""
-        if (body := self._written.get(source)) is not None and (files := patched(body)):
+        if (body := self._kept.written.get(source)) is not None and (files := patched(body)):
             acts = []
             for each in files[:16]:
                 path = self._folders.resolve(each.moved_to or each.path)
@@ -255,19 +282,31 @@ class Reader:
                 self._note_edit(made, path, ok)
                 acts.append(self._act(made, path, ok))
             return acts
-        return self._again(self._diffs.get(source, []), step, ok)
+        return self._again(self._kept.diffs.get(source, []), step, ok)
 
 
-def _success(call: Given, text: str) -> bool | None:
-    """Say how a shell's call ended: by its exit code, by what its hook said, by what its output tells."""
-    if call.exit_code == _PIPE_CLOSED:
-        return None
-    if call.exit_code is not None:
-        return call.exit_code == 0
-    if call.success is not None:
-        return call.success
-    code = exit_said(text)
-    return None if code is None else code == 0
+def _around(before: str, edit: Step, after: str) -> Plan:
+    """Give the plan of an edit and of the commands around it, whose ends nobody tells."""
+    if not before.strip() and not after.strip():
+        return Plan((edit,), is_shell=False)
+    first, last = plan_of(before), plan_of(after)
+    ahead, behind = (
+        [msgspec.structs.replace(step, end=HIDDEN) for step in each.steps] for each in (first, last)
+    )
+    return Plan(
+        (*ahead, edit, *behind),
+        f"{first.said}\n{last.said}",
+        folders=(*first.folders, *last.folders),
+        cwd=last.cwd or first.cwd,
+    )
+
+
+def _shown_as(step: Step, text: str) -> Step:
+    """Give a step as the window tells it: of the file that it shows, which may have been there before."""
+    if step.program not in _OPENING:
+        return step
+    is_old = step.program == "create" and "already exists" in text
+    return msgspec.structs.replace(step, path=OPEN_FILE, does="read" if is_old else step.does)
 
 
 def _workdir(params: object) -> str | None:
@@ -279,28 +318,6 @@ def _workdir(params: object) -> str | None:
         if isinstance(found, str) and found:
             return found
     return None
-
-
-def _settle(told: list[tuple[Step, list[Act]]]) -> list[Act]:
-    """Give the acts of a call that did not go well, with what its checks say of the rest of their chain.
-
-    In `a && check && b`, a check that ran says that `a` went well, and one that failed that `b` never was.
-    """
-    chain = [place for place, (step, _) in enumerate(told) if step.end == IF_OK]
-    ran = [place for place in chain if told[place][0].check and told[place][1][-1].ok is not None]
-    if ran:
-        failed = next((place for place in ran if told[place][1][-1].ok is False), None)
-        for place in chain:
-            if place in ran:
-                continue
-            ok = True if place < ran[-1] else False if failed is not None else None
-            if ok is not None:
-                told[place] = (told[place][0], [_ended(act, ok=ok) for act in told[place][1]])
-    return [act for _, acts in told for act in acts]
-
-
-def _ended(act: Act, *, ok: bool) -> Act:
-    return msgspec.structs.replace(act, ok=ok) if act.ok is None else act
 
 
 __all__ = ["Given", "Reader"]

@@ -39,12 +39,38 @@ _NOT_RUN = re.compile(
     + ")",
     re.MULTILINE,
 )
+#: Words of which one stands wherever that does: they cost a fiftieth of looking for it.
+_NOT_RUN_WORDS = (
+    "No module named",
+    "No such file",
+    "not found",
+    "not installed",
+    "Permission denied",
+    "not recognized",
+    "could not determine",
+    "can't open file",
+    "issing script",
+    "Couldn't find a script",
+    "cript not found",
+    "No rule to make",
+    "no such",
+    "usage:",
+    "unrecognized arguments",
+    "Cannot find module",
+)
+#: All that is said where a target was not even tried, or no file was there to look at.
+_NOTHING_DONE = re.compile(
+    r"(?:make(?:\[\d+\])?: (?:Nothing to be done for|'[^'\n]{1,100}' is up to date)[^\n]*\s*"
+    r"|[^\n]{1,200}\(no files to check\)\s*Skipped\s*)+"
+)
 _NO_TESTS = re.compile(
     r"^=*\s*no tests ran\b|^collected 0 items|^No tests found|^no tests? (?:files )?found|^Ran 0 tests"
     r"|^0 tests? (?:ran|run)|NO TESTS RAN|^No test files found|no test specified|\[no test files\]\s*$"
-    r"|^ERROR: (?:file or directory )?not found:|^running 0 tests\s*$",
+    r"|^ERROR: (?:file or directory )?not found:|^running 0 tests\s*$|^No tests (?:were found|executed)"
+    r"|^No examples found|^> Task :test NO-SOURCE$",
     re.MULTILINE | re.IGNORECASE,
 )
+_NO_TESTS_WORDS = ("no test", "0 items", "0 test", "not found:", "no examples", "no-source")
 
 _PYTEST = re.compile(
     r"^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun"
@@ -108,7 +134,7 @@ _PLAYWRIGHT = re.compile(r"^\s{2,}(\d{1,9}) (passed|failed|flaky)\b", re.MULTILI
 
 
 def _test(passed: int, failed: int) -> Result:
-    return Result(failed == 0 and passed > 0 if failed or passed else None, passed, failed)
+    return Result(failed == 0, passed, failed) if failed or passed else NEVER
 
 
 def _pytest(text: str) -> Result | None:
@@ -126,7 +152,7 @@ def _pytest(text: str) -> Result | None:
         )
         counts[key] += count_of(number)
     if counts["passed"] + counts["failed"] == 0:
-        return Result(None, 0, 0) if counts["skipped"] else NEVER
+        return NEVER  # skipped, one and all
     return _test(counts["passed"], counts["failed"])
 
 
@@ -166,7 +192,7 @@ def _jest(text: str) -> Result | None:
     if found is None:
         return None
     counts = {name: count_of(number) for number, name in _JEST_PART.findall(found[1])}
-    return _test(counts.get("passed", 0), counts.get("failed", 0)) if counts else None
+    return _test(counts.get("passed", 0), counts.get("failed", 0))
 
 
 def _mocha(text: str) -> Result | None:
@@ -197,6 +223,9 @@ def _go(text: str) -> Result | None:
     if any(sign.startswith(("FAIL", "--- FAIL", "panic")) for sign in signs):
         return Result(ok=False, passed=None, failed=failed or None)
     passed = sum(sign == "--- PASS:" for sign in signs)
+    packages = sum(sign == "ok" for sign in signs)
+    if packages and not passed and text.count("[no tests to run]") == packages:
+        return NEVER
     return Result(ok=True, passed=passed or None, failed=0)
 
 
@@ -204,6 +233,8 @@ def _jvm(text: str) -> Result | None:
     end, counts, gradle = last(JVM_END, text), last(_MAVEN, text), last(_GRADLE_TESTS, text)
     if end is None and counts is None and gradle is None:
         return None
+    if counts is None and gradle is None and re.search(r"^> Task :\S*test NO-SOURCE$", text, re.MULTILINE):
+        return NEVER
     ok = end[1].startswith("SUCC") if end else None
     if counts:
         failed = count_of(counts[2]) + count_of(counts[3])
@@ -303,9 +334,10 @@ def _of_tests(text: str) -> Result | None:
     for sign, reader in _TESTS:
         if sign in text and (found := reader(text)) is not None:
             return found
-    if _NO_TESTS.search(text):
+    low = text.lower()
+    if any(word in low for word in _NO_TESTS_WORDS) and _NO_TESTS.search(text):
         return NEVER
-    failed = len(_ONE_FAILED.findall(text))
+    failed = len(_ONE_FAILED.findall(text)) if "FAIL" in text or "ERROR" in text else 0
     return Result(ok=False, failed=failed) if failed else None
 
 
@@ -313,6 +345,8 @@ def read_result(check: Check, text: str) -> Result | None:
     """Say what an output says of a check of this kind; null when it says nothing."""
     if not text:
         return None
+    if ("make" in text or "Skipped" in text) and _NOTHING_DONE.fullmatch(text.strip()):
+        return NEVER
     if len(text) > HEAD_MAX + TAIL_MAX:
         text = f"{text[:HEAD_MAX]}\n{text[-TAIL_MAX:]}"
     if "\x1b" in text or "[0m" in text:
@@ -323,7 +357,9 @@ def read_result(check: Check, text: str) -> Result | None:
     if found is not None:
         return found
     if "Traceback (most recent call last)" in text and _CRASHED.search(text, max(0, len(text) - 1000)):
-        return NEVER if _NOT_RUN.search(text[-400:]) else Result(ok=False)
-    if _NOT_RUN.search(text[:HEAD_MAX]) or _NOT_RUN.search(text[-400:]):
-        return NEVER
-    return None
+        return NEVER if _never_ran(text[-400:]) else Result(ok=False)
+    return NEVER if _never_ran(text[:HEAD_MAX]) or _never_ran(text[-400:]) else None
+
+
+def _never_ran(text: str) -> bool:
+    return any(word in text for word in _NOT_RUN_WORDS) and _NOT_RUN.search(text) is not None

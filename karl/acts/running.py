@@ -107,7 +107,8 @@ def script_file(it: Words, path: str, args: list[str], script: str) -> None:
     if found is None and is_runner(path) and not asks:
         found = Known("test", name)
     step = _check(it, found, path) if found else it.step("run", path)
-    step.script, step.args = script, tuple(args[:ARGS_MAX])
+    fed = it.fed.split(None, 1)[:1] if it.fed else []  # its first word may say what it is used for
+    step.script, step.args = script, (*args[:ARGS_MAX], *fed)
     it.walk.add(step)
 
 
@@ -169,8 +170,8 @@ def _is_path(word: str) -> bool:
 
 
 def _check(it: Words, found: Known, path: str | None = None) -> Step:
-    """Make the step of a check; its path is the work's own runner, else what it looks at."""
-    about = path or (_looked_at(it, found) if it.name in OF_FILES else None)
+    """Make the step of a check; its path is the work's own runner, else what it looks at, else its folder."""
+    about = path or (_looked_at(it, found) if it.name in OF_FILES else None) or _folder(it)
     return Step("check", it.walk.place(about) if about else None, it.end, found.check, found.name)
 
 
@@ -180,6 +181,12 @@ def _looked_at(it: Words, found: Known) -> str | None:
     words = words_of(it.name, it.args)[lead:]
     paths = [word for word in words if _TARGET.match(word)]
     return paths[0].partition("::")[0] if len(paths) == 1 else None
+
+
+def _folder(it: Words) -> str | None:
+    """Give the folder that a check runs in, where the command went there; of another host, none."""
+    here = it.walk.place(".")
+    return here if here != "." and not it.walk.elsewhere else None
 
 
 def _installs(it: Words) -> bool:

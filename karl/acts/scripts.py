@@ -62,6 +62,10 @@ _SHELL_CALL = re.compile(
     r"|child_process\.exec(?:Sync)?|system)\(\s{0,20}(\[[^\]\n]{0,500}\]|f?\x02\d+\x02)"
 )
 _FILE_LIKE = re.compile(r"[^\s'\"<>|*?\x00{}]{1,300}$")
+#: A word for a script that looks like a file: a tool whose edit nobody can follow edits this one.
+_GIVEN = re.compile(r"(?!-)[^\s'\"<>|*?\x00{}()=;,:\\]{1,300}\.[A-Za-z]\w{0,9}$")
+#: Words that tell a tool of several uses to show a file.
+_SHOWING = frozenset({"view", "show", "print", "cat", "read", "search", "find", "grep", "list"})
 
 Action = Literal["read", "edit", "delete", "shell"]
 
@@ -94,6 +98,8 @@ class _Script:
         self.code = _MASKED.sub(self._mask, text.replace("\x02", " "))
         self._values = Values(self.code, self._strings, args)
         self._text = self._values.text
+        self._given = next((arg for arg in args if _GIVEN.match(arg)), None)
+        self._shows = any(arg in _SHOWING and arg in self._strings for arg in args)
 
     def _mask(self, found: re.Match[str]) -> str:
         text = found[0]
@@ -122,6 +128,8 @@ class _Script:
         places.sort(key=lambda place: place[0])
         seen: dict[Touched, None] = {}
         for at, action, value in places[: _FILES_MAX * 4]:
+            if self._shows and action == "edit":
+                continue
             for path in self._told(at, action, value):
                 if len(seen) < _FILES_MAX:
                     seen.setdefault(Touched(action, path))
@@ -187,7 +195,9 @@ class _Script:
             return list(dict.fromkeys(paths))
         if action != "edit":
             return []
-        return ["/tmp"] if self._values.is_fleeting(value.strip()) else [None]  # noqa: S108 - where such files go
+        if self._values.is_fleeting(value.strip()):
+            return ["/tmp"]  # noqa: S108 - where such files go
+        return [self._given]
 
     def _command(self, value: str) -> str | None:
         if value.startswith("["):

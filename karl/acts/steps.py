@@ -33,11 +33,16 @@ class Step(msgspec.Struct):
     removed: int = 0
     body: str | None = None
     appends: bool = False
+    #: What an edit takes out and puts in, where the call holds both.
+    old: str | None = None
+    new: str | None = None
     script: str | None = None
     args: tuple[str, ...] = ()
     #: What it prints goes nowhere; or through a pipe that lets an end of it through (`| tail`).
     muted: bool = False
     piped: bool = False
+    #: The file that its output goes to.
+    into: str | None = None
 
 
 class Mark(NamedTuple):

@@ -100,7 +100,7 @@ ROWS: dict[Check, str] = {
 #: Flags with which a program says something of itself, or of its tests, and runs none.
 SAYS_ONLY = _words(
     """
-    --cache-clear-only --co --collect-only --collectonly --dump --env-info --fixtures
+    --cache-clear-only --cache-show --co --collect-only --collectonly --dump --env-info --fixtures
     --generate-rcfile --help --help-all --init --just-print --list-checks --list-envs --list-presets
     --list-rules --list-targets --list-tests --listFilesOnly --listTests --listenvs --markers
     --no-op --print-config --print-labels --setup-plan --show-config --show-files --show-settings
@@ -118,8 +118,11 @@ SAYS_ONLY_OF: dict[str, frozenset[str]] = _sets(
     task: --dry --list --list-all -a -h -l -n
     tox: --devenv --notest -a -h -l -n
     nox: --list -h -l
-    go: -h -list -n
-    cargo: --list -V -h
+    go: -c -h -list -n
+    golangci-lint: version
+    cargo: --list --no-run -V -h
+    npm: --dry-run
+    pnpm: --dry-run
     gradle: --dry-run --tasks -h -m -v
     gradlew: --dry-run --tasks -h -m -v
     mvn: -Dmaven.test.skip=true -DskipTests -DskipTests=true -h -v
@@ -205,6 +208,9 @@ SILENT = frozenset(
         "yamllint", "gcc", "clang", "g++", "cc", "javac", "py_compile", "bash -n", "sh -n",
     }
 )  # fmt: skip
+
+#: Checks that name what they find and end well nevertheless.
+LISTS_FAULTS = frozenset({"gofmt -l", "gofumpt -l", "gofmt -d"})
 
 #: Runners of named targets or scripts: what those names mean, `of_target` says. The words are what stands
 #: between the program and the name.

@@ -95,7 +95,9 @@ def tool_steps(tool: str, original: str | None, params: object) -> list[Step]:
         return patches
     if name in ("str_replace_editor", "str_replace_based_edit_tool"):
         return _edited(_EDITORS.get(str(params.get("command")), "other"), params, name)
-    if name in _ACI and not _LINES_OF_WINDOW.isdisjoint(params):
+    if name in _ACI and (
+        not _LINES_OF_WINDOW.isdisjoint(params) or (name == "edit" and not _names_file(params))
+    ):
         return _aci(name, params)
     does = _KNOWN.get(tool)
     if does is not None:
@@ -103,6 +105,11 @@ def tool_steps(tool: str, original: str | None, params: object) -> list[Step]:
     if name in _ACI:
         return _aci(name, params)
     return _by_name(name, params)
+
+
+def _names_file(params: dict[str, Any]) -> bool:
+    """Say whether a call names a file, itself or in one of its parts."""
+    return any(_text(each, PATHS) for each in (params, *_parts(params)))
 
 
 def _by_kind(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
@@ -133,23 +140,24 @@ def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
     path = _text(params, PATHS)
     if does in ("read", "delete"):
         return [Step(does, path, AS_CALL, program=name)] if path else []
-    by_file: dict[str, list[int]] = {}
+    by_file: dict[str, list[tuple[str, str]]] = {}
     whole = _text(params, _WHOLE)
     for each in _parts(params):
-        counts = by_file.setdefault(_text(each, PATHS) or path or "", [0, 0])
-        counts[0] += _lines(_text(each, _NEW))
-        counts[1] += _lines(_text(each, _OLD))
+        made = by_file.setdefault(_text(each, PATHS) or path or "", [])
+        made.append((_text(each, _OLD), _text(each, _NEW)))
     return [
         Step(
             "edit",
             file or None,
             AS_CALL,
             program=name,
-            added=counts[0],
-            removed=counts[1],
+            added=sum(_lines(new) for _, new in made),
+            removed=sum(_lines(old) for old, _ in made),
             body=whole if len(by_file) == 1 else None,
+            old="\n".join(old for old, _ in made) if all(old for old, _ in made) else None,
+            new="\n".join(new for _, new in made) if all(old for old, _ in made) else None,
         )
-        for file, counts in list(by_file.items())[:16]
+        for file, made in list(by_file.items())[:16]
     ]
 
 
@@ -185,6 +193,8 @@ def _of_patch(files: list[Any], name: str) -> Iterator[Step]:
                 program=name,
                 added=each.added,
                 removed=each.removed,
+                old=each.old if each.became == "edited" else None,
+                new=each.new if each.became == "edited" else None,
             )
 
 

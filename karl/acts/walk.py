@@ -20,6 +20,10 @@ _LOOP_MAX = 16
 #: Pipes that are walked in one text: loops in loops and functions in functions would go on for ever.
 _PIPES_MAX = 4000
 _ENDS_SHOWN = (["tail"], ["head"], ["cat"], ["tee"])
+#: A sed's script that puts words in; one that takes out colours, and nothing else, has none to put.
+_SED_PUTS_IN = re.compile(
+    r"(?:.*;\s*)?(?:\d|,|\$|/[^/]*/)*s([/|#,@!%]).+\1[^/|#,@!%]+\1|.*\b[aic]\\", re.DOTALL
+)
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 SAYS = frozenset({"echo", "printf"})
 
@@ -39,6 +43,7 @@ class Lists(ABC):
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.cwd = ""
+        self.elsewhere = False
         self._given: dict[str, str] = {}
         self._functions: dict[str, list[Item]] = {}
         self._running: set[str] = set()
@@ -119,6 +124,8 @@ class Lists(ABC):
             if len(self.steps) > start or not _only_assigns(items[0]):
                 self._last = [(start, len(self.steps))]
             return (None if ended is None else not ended) if pipe.negated else ended
+        if not items:
+            return None
         ranges: list[tuple[int, int]] = []
         fed: str | None = None
         shown = all(map(_lets_through, items[1:]))
@@ -136,9 +143,16 @@ class Lists(ABC):
         if shown:
             for step in self.steps[first : ranges[0][1]]:
                 step.piped = True
+        self._mute_rewritten(items, first, ranges[-1][0])
         if inner == IF_OK and end == AS_CALL and len(self.steps) == first + 1:
             self.steps[first].end = AS_CALL
         return None
+
+    def _mute_rewritten(self, items: list[Node], first: int, end: int) -> None:
+        """What a later part may have put other words in the place of, nobody sees."""
+        if any(map(_rewrites, items[1:])):
+            for step in self.steps[first:end]:
+                step.muted = True
 
     def _node(self, node: Node, place: Place) -> bool | None:
         if isinstance(node, Simple):
@@ -219,6 +233,14 @@ def _lets_through(node: Node) -> bool:
         and node.words[:1] in _ENDS_SHOWN
         and not {"-0", "0", "-n0"}.intersection(node.words)
     )
+
+
+def _rewrites(node: Node) -> bool:
+    """Say whether a part of a pipe may put other words in the place of those that come in."""
+    words = node.words if isinstance(node, Simple) else []
+    if words[:1] in (["sed"], ["gsed"]):
+        return "-n" not in words and any(_SED_PUTS_IN.match(word) for word in words[1:])
+    return words[:1] in (["perl"], ["tr"], ["python"], ["python3"])
 
 
 def _only_assigns(node: Node) -> bool:

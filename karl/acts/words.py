@@ -16,7 +16,9 @@ ARGS_MAX = 16
 
 
 class Walk(Protocol):
-    """What a reader of commands needs of the walk."""
+    """What a reader of commands needs of the walk; `elsewhere`: it is in a container, or on another host."""
+
+    elsewhere: bool
 
     def add(self, step: Step) -> None:
         """Take a step in."""

@@ -122,7 +122,7 @@ def _step(step: Step, before: Step | None) -> str:
 
 def _correction(step: Step) -> Iterator[str]:
     if step.sure is not None and step.said.get("correction_detected"):
-        yield f"as far as can be told: {step.sure:.0%}"
+        yield f"the correction is sure to {step.sure:.0%}"
     if step.classes:
         yield " and ".join(name.replace("_", " ") for name in step.classes)
 

@@ -8,6 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from karl.acts.reader import Given, Reader
@@ -30,6 +31,11 @@ __all__ = [
 
 #: Folders of which nothing stays.
 _FLEETING = ("/tmp/", "/var/tmp/", "/private/tmp/", "/dev/")  # noqa: S108 - names to compare with
+#: Files that are kept beside the work: what editors, agents and version control are told, what was resolved.
+_HOUSEKEEPING = re.compile(
+    r"(^|/)(\.git(ignore|attributes|keep)|\.editorconfig|(package-lock|npm-shrinkwrap)\.json|pnpm-lock\.ya?ml"
+    r"|(yarn|uv|poetry|Cargo|Gemfile|composer|Pipfile|flake)\.lock|go\.sum)$|(^|/)\.(vscode|idea|claude|cursor)/"
+)
 #: Programs that change a file in its place: it was there before.
 _IN_PLACE = frozenset({"sed", "perl", "ed", "ex", "patch", "git apply"})
 #: Editors that replace text: so do they, unless they put text where none was.
@@ -119,6 +125,8 @@ class _Pass:
         self._before = 0  # the same, before the last commit
         self._shelved: list[Edit] = []
         self._moving = False  # whether a test was just moved, and where to is not known yet
+        self._from: str | None = None  # what is just being moved
+        self._moved: dict[str, str] = {}  # where files were moved to, and from where
         self._bent = False  # whether a test was taken away that the turn had not made
 
     def call(self, number: int, acts: list[Act]) -> None:
@@ -144,7 +152,7 @@ class _Pass:
             if edit.new and edit.path in self._ran and edit.role in PRODUCT:
                 edit.role = "scratch"
         if self.found.checks and self.found.edits:
-            edited = {edit.path for edit in self.found.edits}
+            edited = {edit.path for edit in self.found.edits if edit.role != "scratch"}
             self.found.checks = [look for look in self.found.checks if self._concerns(look, edited)]
         return self.found
 
@@ -177,8 +185,11 @@ class _Pass:
                     self.found.unnamed.append(number)
                 return
             path = ""
+        if act.program in _MOVE and self._moved_back(path):
+            return
         seen = path in self._looked
-        if act.program == "touch" and seen:
+        if act.program == "touch":
+            self._made.update(() if seen else (path,))
             return
         new = not path or path in self._made or not (seen or _was_there(act))
         made = Edit(number, self._place, path, self._role(act, path, new=new), new, seen)
@@ -195,6 +206,7 @@ class _Pass:
         path = act.path
         if path is None or act.ok is False:
             return
+        self._from = path if act.program in _MOVE else None
         made = path in self._made
         for edit in self.found.edits:
             if _within(edit.path, path):
@@ -207,7 +219,20 @@ class _Pass:
             self._bent = self._bent or not self._moving
         if path in self._looked:
             what = self._role(act, path, new=False)
-            self.found.edits.append(Edit(number, self._place, path, what, new=False, seen=True))
+            self.found.edits.append(Edit(number, self._place, path, what, new=False, seen=True, gone=True))
+
+    def _moved_back(self, path: str) -> bool:
+        """Say whether a file is moved to where it came from: then nothing was done to it."""
+        source, self._from = self._from, None
+        if source is None:
+            return False
+        if self._moved.pop(source, None) != path:
+            self._moved[path] = source
+            return False
+        for edit in self.found.edits:
+            if edit.gone and edit.path == path:
+                edit.stands = False
+        return True
 
     def check(self, number: int, act: Act) -> None:
         if act.ok is None and act.passed == 0 and not act.failed:
@@ -250,6 +275,8 @@ class _Pass:
 
     def _role(self, act: Act, path: str, *, new: bool) -> Role:
         """Say what a file is for. One that was there before is nobody's scratch, whatever its name."""
+        if act.role == "config" and _HOUSEKEEPING.search(path):
+            return "docs"
         if act.role != "scratch" or new or path not in self._looked:
             return act.role
         copied = path.startswith(_FLEETING) and any(_within(path, made) for made in self._made)
@@ -257,8 +284,11 @@ class _Pass:
 
     def _says_itself(self, act: Act) -> bool:
         """Say whether a check does what a file says that the turn had changed, and counts no test."""
-        files = () if act.passed else _SAID_BY.get(_runner(act), ())
-        return any(edit.path.rpartition("/")[2].lower() in files for edit in self.found.edits)
+        files = _SAID_BY.get(_runner(act), ())
+        return any(
+            edit.path.rpartition("/")[2].lower() in files and (edit.new or not act.passed)
+            for edit in self.found.edits
+        )
 
     def _made_the_runner(self, act: Act) -> bool:
         runner = _runner(act)

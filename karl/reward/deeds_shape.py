@@ -29,8 +29,8 @@ class Read(NamedTuple):
 class Edit(msgspec.Struct, gc=False):
     """A change of a file. `call` counts the turn's calls from 0, `place` its acts from 1.
 
-    `new` says that the turn made the file; `seen` that it had looked into it before. `stands` is false when
-    the change came to nothing, or was thrown away later in the turn.
+    `new` says that the turn made the file; `seen` that it had looked into it before; `gone` that it took the
+    file away. `stands` is false when the change came to nothing, or was thrown away later in the turn.
     """
 
     call: int
@@ -40,6 +40,7 @@ class Edit(msgspec.Struct, gc=False):
     new: bool
     seen: bool
     stands: bool = True
+    gone: bool = False
 
 
 class Look(msgspec.Struct, gc=False):
@@ -87,7 +88,7 @@ class Deeds(msgspec.Struct):
         found: dict[str, Edit] = {}
         edits = self.source_edits or self.beside
         for edit in [edit for edit in edits if edit.role == "source"] or edits:
-            if not edit.new and (edit.seen or self.first):
+            if not edit.new and not edit.gone and (edit.seen or self.first):
                 found.setdefault(edit.path, edit)
         return found
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from karl.reward import v2
+from karl.reward.basis import NOTHING, Basis
 from karl.reward.deeds import Deeds, Edit, deeds, failed_calls, repeated_calls
 from karl.reward.evidence_shape import NAME_MAX, Because, Evidence, Part, because, many
 from karl.reward.score import CHANCE
 from karl.reward.signal import SIGNALS, Signal
-from karl.reward.usual import TURNS_MIN
+from karl.reward.usual import TURNS_MIN, Usual
 from karl.schema.record import Score
 from karl.schema.trajectory import Trajectory
 
@@ -23,6 +24,8 @@ from karl.schema.trajectory import Trajectory
 FROM_OTHER_TURNS = frozenset({"r_economy", "r_needless"})
 #: What a score that no calibration made begins with: a little of what is unknown.
 PRIOR = "prior"
+#: An agent that changes files more often than not: with it a turn that delivered nothing has all components.
+_LEANING = Basis(usual=Usual(lengths={1: 9, 201: 3}))
 _OWED = "something was to be delivered and was not, so nothing else counts"
 #: Files, or kinds of them, that one component names at most.
 _NAMED = 12
@@ -53,23 +56,29 @@ _NOT_SAID = {
 
 
 class _Turn(NamedTuple):
-    """A trajectory as the rules look at it: what it did, and the values of its components."""
+    """A trajectory as the rules look at it: what it did, and the values of its components.
+
+    `edits` are the changes of sources that stand, `checkable` those or, without any, the changes of tests.
+    """
 
     trajectory: Trajectory
     done: Deeds
     edits: list[Edit]
+    checkable: list[Edit]
     values: Mapping[str, float]
 
 
 def evidence(trajectory: Trajectory, known: Mapping[str, float]) -> dict[str, Evidence]:
     """Give each signal's evidence by its name; `known` are the components of the score."""
-    found = v2.signals(trajectory)
+    found = v2.signals(trajectory, _LEANING if "r_needless" in known else NOTHING)
     values: dict[str, float] = {}
     for signal in found.values():
         values.update(signal.components)
     values |= {name: value for name, value in known.items() if name in FROM_OTHER_TURNS}
     done = deeds(trajectory)
-    turn = _Turn(trajectory, done, done.source_edits, values)
+    edits = done.source_edits
+    tests = [edit for edit in done.beside if edit.role == "test"]
+    turn = _Turn(trajectory, done, edits, edits or tests, values)
     told = {name: _evidence(name, found, turn) for name in SIGNALS}
     return {name: one for name, one in told.items() if one.parts or one.left_out}
 
@@ -98,7 +107,7 @@ def _evidence(name: str, found: Mapping[str, Signal], turn: _Turn) -> Evidence:
 def _components(name: str, found: Mapping[str, Signal], turn: _Turn) -> Sequence[str]:
     if name == "efficiency":
         return ["r_economy"] if "r_economy" in turn.values else []
-    if name == "motion" and _owed(turn):
+    if name in ("verification", "consistency", "motion") and _owed(turn):
         return []
     return list(found[name].components) if name in found else []
 
@@ -126,12 +135,14 @@ _FORMULAS = {
     "efficiency": "r_economy",
     "verification": "0.5 * r_checked + 0.5 * r_edits_checked",
     "consistency": "r_read_before_edit",
-    "motion": "r_localised",
+    "motion": "r_localised ** 0.5",
 }
 _FORMULAS_UNDELIVERED = {
     **_FORMULAS,
     "process": "(0.5 + 0.5 * r_delivered) * r_needless * r_clean",
     "efficiency": "0.5 * r_economy",
+    "verification": "0.25 * r_checked + 0.25 * r_edits_checked",
+    "consistency": "0.5 * r_read_before_edit",
     "motion": "0.5 * r_once",
 }
 
@@ -145,11 +156,12 @@ def _delivered(turn: _Turn) -> tuple[str, list[Because]]:
         return f"changes of {many(len(files), 'file')} stand", _by_file(turn, "changed", turn.edits)
     beside = _by_file(turn, "a test, or documentation", turn.done.beside)
     means = f"no change of a source file stands{', but of tests or documentation' if beside else ''}"
-    failed = [edit for edit in turn.done.in_vain if edit in turn.done.failed_edits]
-    gone = [edit for edit in turn.done.in_vain if edit not in failed]
+    gone = [edit for edit in turn.done.edits if not edit.stands]
+    other = [edit for edit in turn.done.edits if edit.stands and edit not in turn.done.beside]
     return means, [
         *beside,
-        *_by_file(turn, "failed", failed),
+        *_by_file(turn, "scratch", other),
+        *_by_file(turn, "failed", turn.done.failed_edits),
         *_by_file(turn, "changed, then thrown away", gone),
     ]
 
@@ -180,17 +192,17 @@ def _economy(turn: _Turn) -> tuple[str, list[Because]]:
 
 
 def _checked(turn: _Turn) -> tuple[str, list[Because]]:
-    last = turn.edits[-1] if turn.edits else None
+    last = turn.checkable[-1] if turn.checkable else None
     after = [look for look in turn.done.checks if last is None or look.place > last.place]
     before = [look for look in turn.done.checks if look not in after]
     green = [look.call for look in after if look.green]
     rest = [look.call for look in after if not look.green]
     if green:
-        means = "a check ran after the last change of a source file and was green"
+        means = "a check ran after the last change and was green"
     elif after:
-        means = "checks ran after the last change of a source file, and none is known to be green"
+        means = "checks ran after the last change, and none is known to be green"
     elif before:
-        means = "no check ran after the last change of a source file"
+        means = "no check ran after the last change"
     else:
         means = "no check ran"
     return means, [
@@ -202,7 +214,7 @@ def _checked(turn: _Turn) -> tuple[str, list[Because]]:
 
 
 def _edits_checked(turn: _Turn) -> tuple[str, list[Because]]:
-    last = {edit.path: edit for edit in turn.edits}
+    last = {edit.path: edit for edit in turn.checkable}
     final = max((look.place for look in turn.done.checks), default=0)
     looked = [edit for edit in last.values() if edit.place < final]
     unlooked = [edit for edit in last.values() if edit.place >= final]
@@ -226,17 +238,14 @@ def _read_before(turn: _Turn) -> tuple[str, list[Because]]:
 
 
 def _localised(turn: _Turn) -> tuple[str, list[Because]]:
-    first, reads = turn.done.first_edits, turn.done.reads
-    hit = {path for path, edit in first.items() if path in reads and reads[path].call <= edit.call}
-    late = {path for path in first if path in reads} - hit
-    unread = first.keys() - reads.keys()
-    vain = turn.done.sources_read.keys() - first.keys()
-    files = many(len(first) + len(vain), "source file")
-    return f"{len(hit)} of {files} that were read or changed: read, and then changed", [
-        *_because("read, and then changed", [reads[path].call for path in hit]),
-        *_because("read only after the change", [reads[path].call for path in late]),
-        *_because("changed, and not read", [first[path].call for path in unread]),
-        *_because("read, and not changed", [reads[path].call for path in vain]),
+    first, reads = turn.done.first_edits, turn.done.sources_read
+    hit = [edit for edit in first.values() if edit.seen]
+    vain = [read.call for path, read in reads.items() if path not in first]
+    files = many(len(reads.keys() | first.keys()), "source file")
+    return f"{len(hit)} of {files} read or changed: looked into first, then changed", [
+        *_because("looked into, then changed", [edit.call for edit in hit]),
+        *_because("changed without a look", [edit.call for edit in first.values() if not edit.seen]),
+        *_because("read, and not changed", vain),
     ]
 
 
@@ -262,7 +271,7 @@ def _because(what: str, calls: Iterable[int]) -> list[Because]:
 
 def _unsaid(values: Mapping[str, float]) -> list[str]:
     unsaid = [words for name, words in _NOT_SAID.items() if name not in values]
-    return [f"nothing was said of {', '.join(unsaid)}"] if unsaid else []
+    return [f"not known, or without weight here: {', '.join(unsaid)}"] if unsaid else []
 
 
 _RULES: dict[str, Callable[[_Turn], tuple[str, list[Because]]]] = {
@@ -304,19 +313,19 @@ def _no_economy(turn: _Turn) -> str:
 
 
 def _no_change(turn: _Turn) -> str:
-    return _no_calls(turn) or "no change of a source file stands, so there is nothing to check"
-
-
-def _no_motion(turn: _Turn) -> str:
-    return _OWED if _owed(turn) else _nothing_old(turn)
+    if _owed(turn):
+        return _OWED
+    return _no_calls(turn) or "no change of a source file, or a test, stands, so there is nothing to check"
 
 
 def _nothing_old(turn: _Turn) -> str:
-    if turn.edits and not turn.done.first:
+    if _owed(turn):
+        return _OWED
+    if not any(edit.stands for edit in turn.done.edits):
+        return _no_calls(turn) or "no change of a file stands"
+    if not turn.done.first:
         return "what was changed may have been read in an earlier turn of the session"
-    if turn.edits:
-        return "only files that the turn itself made were changed"
-    return _no_calls(turn) or "no change of a source file stands"
+    return "no file that was there before was changed"
 
 
 def _no_process(turn: _Turn) -> str:
@@ -329,5 +338,5 @@ _WHY_NOT: dict[str, Callable[[_Turn], str]] = {
     "efficiency": _no_economy,
     "verification": _no_change,
     "consistency": _nothing_old,
-    "motion": _no_motion,
+    "motion": _nothing_old,
 }

@@ -45,7 +45,7 @@ def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]
     edits = done.source_edits
     if edits:
         found |= _delivered(done, edits, basis)
-    elif done.calls and not done.unnamed:
+    elif (done.calls or _lean(basis) > 0) and not done.unnamed:
         found |= _undelivered(trajectory.trajectory.events, done, basis)
     return {name: signal for name, signal in found.items() if signal is not None}
 
@@ -53,14 +53,21 @@ def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]
 def _delivered(done: Deeds, edits: list[Edit], basis: Basis) -> dict[str, Signal | None]:
     """Judge a turn in which a change of a source file stands."""
     first = done.first_edits
-    sure = HALF if all(edit.new and edit.path for edit in edits) else 1.0  # new files may be scratch
+    # New files may be scratch, and to take one away is quickly done.
+    sure = 1.0 if any(edit.role == "source" and not edit.new and not edit.gone for edit in edits) else HALF
+    economy = _efficiency(done, basis)
     return {
         "process": Signal(1.0, {"r_delivered": 1.0}, sure),
-        "efficiency": _efficiency(done, basis),
+        "efficiency": economy and economy._replace(observed=sure),
         "verification": _verification(done, edits)._replace(observed=sure),
         "consistency": _consistency(first) if first else None,
-        "motion": _motion(done, first) if first else None,
+        "motion": _motion(done, first) if first or _beside_the_point(done, edits) else None,
     }
+
+
+def _beside_the_point(done: Deeds, edits: list[Edit]) -> bool:
+    """Say whether sources were read and nothing but new configuration was written."""
+    return bool(done.sources_read) and done.first and all(edit.role == "config" for edit in edits)
 
 
 def _efficiency(done: Deeds, basis: Basis) -> Signal | None:
@@ -88,17 +95,18 @@ def _consistency(first: dict[str, Edit]) -> Signal:
 
 
 def _motion(done: Deeds, first: dict[str, Edit]) -> Signal:
-    """Give the share of the source files that were read or changed that were both, read first."""
-    reads = done.sources_read
-    hit = sum(path in done.reads and done.reads[path].call <= edit.call for path, edit in first.items())
-    share = hit / len(reads.keys() | first.keys())
-    return Signal(share, {"r_localised": share})
+    """Give the share of the source files that were read or changed that were both, looked into first.
+
+    Its root, so that a look around costs little and a look everywhere much.
+    """
+    share = sum(edit.seen for edit in first.values()) / len(done.sources_read.keys() | first.keys())
+    return Signal(math.sqrt(share), {"r_localised": share})
 
 
 def _undelivered(calls: list[ToolCall], done: Deeds, basis: Basis) -> dict[str, Signal | None]:
     """Judge a turn that delivered nothing: by how sure it is that it should have, and by what went wrong."""
     lean = _lean(basis)
-    left = 0.0 if done.in_vain else 1 - max(0.0, lean)
+    left = 1 - max(0.0, lean)
     beside = HALF if done.beside else 0.0
     clean = 1 / (1 + len(failed_calls(calls, done)))
     components = {"r_delivered": beside, "r_needless": left, "r_clean": clean}
@@ -112,10 +120,14 @@ def _undelivered(calls: list[ToolCall], done: Deeds, basis: Basis) -> dict[str, 
     return {
         "process": process,
         "efficiency": economy and Signal(HALF * economy.value, economy.components, -lean),
-        "verification": _verification(done, tests)._replace(observed=HALF * left) if tests else None,
-        "consistency": _consistency(first)._replace(observed=HALF * left) if first else None,
+        "verification": _halved(_verification(done, tests), left) if tests else None,
+        "consistency": _halved(_consistency(first), left) if first else None,
         "motion": Signal(HALF * once, {"r_once": once}, HALF * left),
     }
+
+
+def _halved(signal: Signal, left: float) -> Signal:
+    return Signal(HALF * signal.value, signal.components, HALF * left)
 
 
 def _lean(basis: Basis) -> float:

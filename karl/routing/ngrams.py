@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Columns that grams are hashed to.
-COLUMNS = 16_384
+COLUMNS = 4096
 _LENGTHS = (2, 3, 4)
 #: Characters of a text, and of a word, whose grams count.
 _TEXT_MAX, _WORD_MAX = 1000, 24
@@ -86,10 +86,12 @@ def weighted(rows: Sparse, weights: NDArray[np.float32]) -> Sparse:
     return rows._replace(values=np.asarray(values / np.where(lengths > 0, lengths, 1)[of], np.float32))
 
 
-def dense(rows: Sparse) -> NDArray[np.float32]:
-    """Give the same as a whole matrix (rows, COLUMNS)."""
-    matrix = np.zeros((rows.size, COLUMNS), dtype=np.float32)
-    matrix[np.repeat(np.arange(rows.size), np.diff(rows.starts)), rows.columns] = rows.values
+def dense(rows: Sparse, start: int, stop: int) -> NDArray[np.float32]:
+    """Give rows start to stop as a whole matrix (stop - start, COLUMNS)."""
+    matrix = np.zeros((stop - start, COLUMNS), dtype=np.float32)
+    part = slice(rows.starts[start], rows.starts[stop])
+    of = np.repeat(np.arange(stop - start), np.diff(rows.starts[start : stop + 1]))
+    matrix[of, rows.columns[part]] = rows.values[part]
     return matrix
 
 
@@ -101,3 +103,11 @@ def times(rows: Sparse, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         if part.stop > part.start:
             result[place] = rows.values[part] @ matrix[rows.columns[part]]
     return result
+
+
+def chosen(rows: Sparse, places: NDArray[np.intp]) -> Sparse:
+    """Give some of the rows, in the order of their places."""
+    lengths = np.diff(rows.starts)[places]
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    within = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths) + np.repeat(rows.starts[places], lengths)
+    return Sparse(starts, rows.columns[within], rows.values[within])

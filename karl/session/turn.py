@@ -85,10 +85,10 @@ def _unfinished(turn: Turn, steps: list[Step]) -> CallStatus:
 
     Where not one of several calls has a result, the hook for results was not installed: unknown.
     """
-    seen = Counter(step.moment for step in steps)
-    if turn.closed_by in ("idle", "size") or seen["Interrupt"]:
+    seen = [step.moment for step in steps]
+    if turn.closed_by in ("idle", "size") or "Interrupt" in seen:
         return "interrupted"
-    mute = seen["PreToolUse"] > _SOME and not any(seen[kind] for kind in RESULTS)
+    mute = seen.count("PreToolUse") > _SOME and RESULTS.isdisjoint(seen)
     return "unknown" if mute else "interrupted_or_denied"
 
 

@@ -134,6 +134,62 @@ def test_an_editor_given_as_a_tool_says_itself_what_it_did():
     assert source(ran(view, none)[1]) == []
 
 
+def test_a_file_that_could_not_be_opened_leaves_the_open_one_open():
+    _, done = ran(OPEN, sh("open shop/nope.py\n", "File shop/nope.py not found\n"), GOOD)
+    assert (source(done), looked(done)) == (["cart.py"], ["cart.py"])
+
+
+def test_a_file_that_could_not_be_created_since_it_is_there_was_looked_at():
+    made = sh("create shop/cart.py\n", f"Error: File 'shop/cart.py' already exists.\n{window(CART)}")
+    _, done = ran(made, GOOD)
+    assert [edit.seen for edit in done.source_edits] == [True]
+    assert done.failed_edits == []
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("edit 20\n    pytest\nend_of_edit\n", "Usage: edit <start_line>:<end_line>\nError: no end_line"),
+        ("edit 'return 7' 'return 2'\n", "Your edit was not applied (file not modified): Text not found"),
+    ],
+)
+def test_an_edit_that_was_not_understood_delivers_nothing(command: str, output: str):
+    _, done = ran(OPEN, sh(command, output))
+    assert (source(done), done.checks) == ([], [])
+
+
+def test_an_edit_tool_without_a_path_is_of_the_open_file():
+    _, done = ran(
+        step("open", {"path": "shop/cart.py", "line_number": 3}, window(CART)),
+        step("edit", {"search": "a", "replace": "b"}, "Text replaced. Please review the changes"),
+    )
+    assert source(done) == ["cart.py"]
+
+
+def test_the_window_says_which_file_is_open_wherever_the_shell_is():
+    test = f"{REPO}/tests/test_cart.py"
+    _, done = ran(
+        sh("cd tests\n"),
+        sh("open test_cart.py\n", window(test)),
+        sh("edit 3:3\nx\nend_of_edit\n", window(test) + UPDATED),
+    )
+    assert [edit.role for edit in done.edits] == ["test"]
+    _, done = ran(sh("cd shop && open cart.py 3\n", window(CART)), GOOD)
+    assert [(edit.path.rpartition("/")[2], edit.seen) for edit in done.source_edits] == [("cart.py", True)]
+
+
+def test_commands_before_and_behind_an_edit_are_read():
+    text = "create reproduce.py\nedit 1:1\nimport os\npytest\nend_of_edit\n"
+    _, done = ran(sh(text, window(f"{REPO}/reproduce.py") + UPDATED))
+    assert (source(done), done.checks) == ([], [])
+    assert {edit.path.rpartition("/")[2] for edit in done.edits} == {"reproduce.py"}
+    _, done = ran(OPEN, sh("goto 40\nedit 40:41\npytest\nend_of_edit\n", window(CART) + UPDATED))
+    assert (source(done), done.checks) == (["cart.py"], [])
+    text = "edit 3:3\nx\nend_of_edit\npython -m pytest shop\n"
+    _, done = ran(OPEN, sh(text, f"{window(CART)}{UPDATED}\n==== 3 passed in 0.1s ===="))
+    assert (source(done), [look.green for look in done.checks]) == (["cart.py"], [True])
+
+
 # --- Java ---
 
 PARSER = "/acme__json/src/main/java/com/acme/json/Parser.java"
@@ -170,6 +226,20 @@ def test_a_java_test_is_no_source():
         sh("edit 3:3\n x\nend_of_edit\n", window(path) + UPDATED),
     )
     assert (source(done), len(done.beside)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ReproduceIssue.java", "Main.java", "TestParser.java", "src/main/java/com/acme/ReproduceIssue.java"],
+)
+def test_a_java_file_that_only_reproduces_delivers_nothing(name: str):
+    path = f"/acme__json/{name}"
+    _, done = ran(
+        sh(f"create {name}\n", f"[File: {path} (1 lines total)]\n1:"),
+        sh("edit 1:1\nclass R {}\nend_of_edit\n", window(path) + UPDATED),
+        SUBMIT,
+    )
+    assert (done.source_edits, done.beside) == ([], [])
 
 
 # --- tools called exec, read, edit ---
@@ -218,6 +288,42 @@ def test_a_folder_that_a_call_names_itself_is_where_it_runs():
     assert [edit.seen for edit in done.source_edits] == [True]
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        "Command still running (session mild-otter, pid 77). Use process (list/poll/log) for follow-up.",
+        "Background job started. Use job tool with action=output or action=status to monitor.",
+    ],
+)
+def test_a_check_that_was_only_started_is_not_green(output: str):
+    check = step("exec", {"command": "cd /testbed && python -m pytest -q"}, output, True, 0)
+    assert not any(look.green for look in ran(READ, CHANGED, check)[1].checks)
+
+
+def test_an_exit_code_in_brackets_is_one():
+    calls, _ = ran(
+        step("exec", {"command": "ls nope"}, "ls: nope: no such file\n\n(Command exited with code 1)")
+    )
+    assert [act.ok for act in calls[0].acts] == [False]
+
+
+def test_notes_that_an_agent_keeps_of_itself_deliver_nothing():
+    home = "/root/.openclaw/workspace"
+    _, done = ran(
+        step("write", {"path": f"{home}/memory/2026-01-01.md", "content": "n"}, "", True),
+        step("write", {"path": f"{home}/MEMORY.md", "content": "n"}, "", True),
+    )
+    assert (done.source_edits, done.beside) == ([], [])
+
+
+def test_an_edit_tool_told_without_its_texts_is_of_a_file_that_was_there():
+    _, done = ran(
+        step("Read", {"file_path": "/testbed/shop/cart.py"}, "", True),
+        step("Edit", {"file_path": "/testbed/shop/tax.py"}, "", True),
+    )
+    assert [(edit.new, edit.seen) for edit in done.edits] == [(False, False)]
+
+
 # --- a bare shell, and tools that the agent writes for itself ---
 
 SEEN = sh("nl -ba shop/cart.py | sed -n '1,200p'", "     1\tdef total", 0)
@@ -240,10 +346,90 @@ target = Path(sys.argv[1])
 target.write_text(target.read_text().replace(sys.argv[2], sys.argv[3]))
 PY"""
 
+ARGPARSE = """cat <<'EOF' > /tmp/edit_tool.py
+import argparse, sys
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('file')
+    p.add_argument('--old')
+    p.add_argument('--new')
+    a = p.parse_args()
+    with open(a.file) as f:
+        text = f.read()
+    with open(a.file, 'w') as f:
+        f.write(text.replace(a.old, a.new, 1))
+main()
+EOF"""
+FLAGGED = ARGPARSE.replace("'file'", "'--file', required=True")
+TUPLE = """cat <<'EOF' > /tmp/edit_tool.py
+import sys
+path, start, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+lines = open(path).read().splitlines(True)
+lines[start - 1:end] = [sys.stdin.read()]
+with open(path, 'w') as f:
+    f.writelines(lines)
+EOF"""
+STARRED = TUPLE.replace(
+    "path, start, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])", "_, path, a, b = sys.argv"
+)
+MAIN = """cat > /tmp/edit_tool.py <<'PY'
+import sys
+def main(argv):
+    name = argv[1]
+    text = open(name).read()
+    open(name, 'w').write(text.replace(argv[2], argv[3]))
+raise SystemExit(main(sys.argv))
+PY"""
+SUB = """cat > /tmp/edit_tool.py <<'PY'
+import argparse, pathlib
+p = argparse.ArgumentParser()
+sub = p.add_subparsers(dest='verb')
+r = sub.add_parser('replace')
+r.add_argument('path')
+r.add_argument('--old')
+a = p.parse_args()
+file = pathlib.Path(a.path)
+file.write_text(file.read_text().replace(a.old, ''))
+PY"""
+MODES = """cat > /tmp/edit_tool.py <<'PY'
+import sys
+target = sys.argv[1]
+with open(target) as f:
+    lines = f.readlines()
+for line in sys.stdin.read().split('\\n'):
+    parts = line.split()
+    if parts[0] == 'view':
+        print(''.join(lines))
+    elif parts[0] == 'delete':
+        with open(target, 'w') as f:
+            f.writelines(lines[1:])
+PY"""
+MODE = """cat > /tmp/edit_tool.py <<'PY'
+import sys
+path, mode = sys.argv[1], sys.argv[2]
+text = open(path).read()
+if mode == 'show':
+    print(text)
+elif mode == 'replace':
+    if sys.argv[3] not in text:
+        print(f"Error: text not found in {path}")
+    else:
+        with open(path, 'w') as f:
+            f.write(text.replace(sys.argv[3], ''))
+PY"""
+
 
 @pytest.mark.parametrize(
     ("tool", "use"),
     [
+        (ARGPARSE, "python /tmp/edit_tool.py shop/cart.py --old a --new b"),
+        (FLAGGED, "python3 /tmp/edit_tool.py --file shop/cart.py --old a --new b"),
+        (TUPLE, "python /tmp/edit_tool.py shop/cart.py 20 21 <<'EOF'\nx\nEOF"),
+        (STARRED, "python /tmp/edit_tool.py shop/cart.py 20 21 <<'EOF'\nx\nEOF"),
+        (MAIN, "python /tmp/edit_tool.py shop/cart.py a b"),
+        (SUB, "python /tmp/edit_tool.py replace shop/cart.py --old a"),
+        (MODES, "python /tmp/edit_tool.py shop/cart.py <<'EOF'\ndelete 3\nEOF"),
+        (MODE, "python /tmp/edit_tool.py shop/cart.py replace a"),
         (BY_WORDS, "python edit_tool.py shop/cart.py a b"),
         (BY_WORDS, 'python edit_tool.py shop/cart.py "def total(self):\n    return 0" "def total(self):"'),
         (BY_PATHLIB, "python /testbed/.edit.py shop/cart.py a b"),
@@ -263,6 +449,33 @@ def test_a_tool_that_only_shows_edits_nothing():
     tool = "cat > /tmp/view.py <<'PY'\nimport sys\nfor line in open(sys.argv[1]):\n    print(line)\nPY"
     _, done = ran(sh(tool, code=0), sh("python3 /tmp/view.py shop/cart.py", "x", 0))
     assert (source(done), looked(done)) == ([], ["cart.py"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "use", "output"),
+    [
+        (MODES, "python /tmp/edit_tool.py shop/cart.py <<'EOF'\nview 3\nEOF", "x"),
+        (MODE, "python /tmp/edit_tool.py shop/cart.py show", "x"),
+        (MODE, "python /tmp/edit_tool.py shop/cart.py replace z", "Error: text not found in shop/cart.py"),
+    ],
+)
+def test_a_tool_of_several_uses_edits_only_when_it_is_used_for_that(tool: str, use: str, output: str):
+    _, done = ran(sh(tool, code=0), sh(use, output, 0))
+    assert source(done) == []
+
+
+def test_texts_that_a_tool_is_given_in_files_deliver_nothing_themselves():
+    given = "cat > old.txt <<'EOF'\na\nEOF\ncat > new.txt <<'EOF'\nb\nEOF\n"
+    _, done = ran(
+        sh(BY_WORDS, code=0), sh(f"{given}python edit_tool.py shop/cart.py old.txt new.txt", code=0)
+    )
+    assert source(done) == ["cart.py"]
+
+
+def test_what_a_reproduction_leaves_behind_delivers_nothing():
+    text = "open('out.csv', 'w').write('1')\nopen('sample.fits', 'wb').write(b'x')"
+    _, done = ran(sh(f"cat > repro.py <<'EOF'\n{text}\nEOF\npython repro.py", code=0))
+    assert source(done) == []
 
 
 def test_what_is_added_to_the_index_and_shown_as_a_patch_stands():

@@ -12,7 +12,7 @@ TESTS = [
     ("pytest", "== 3 failed, 21 passed, 1 error in 2.1s ==", (False, 21, 4)),
     ("pytest quiet", "....\n4 passed in 0.01s", (True, 4, 0)),
     ("pytest long", "= 1 passed, 2 warnings in 61.20s (0:01:01) =", (True, 1, 0)),
-    ("pytest skipped", "2 skipped in 0.01s", (None, 0, 0)),
+    ("pytest skipped", "2 skipped in 0.01s", (None, 0, None, False)),
     ("unittest", "Ran 12 tests in 0.3s\n\nOK (skipped=2)", (True, 10, 0)),
     ("unittest red", "Ran 12 tests in 0.3s\n\nFAILED (failures=1, errors=2, skipped=1)", (False, 8, 3)),
     ("django", "Found 3 test(s).\nRan 3 tests in 0.01s\n\nOK\nDestroying test database", (True, 3, 0)),

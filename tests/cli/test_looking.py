@@ -137,7 +137,7 @@ def test_show_tells_what_was_changed_and_what_went_wrong(good: Path) -> None:
 
 def test_explain_names_the_calls_behind_each_component(good: Path) -> None:
     text = karl(good, "explain", trajectory(good)).stdout
-    assert "has “pytest” in the command: #5" in text
+    assert "red, or its end is not known: #5" in text
     assert "corrected" in text
     assert "together" in text
     document = json.loads(karl(good, "explain", trajectory(good), "--json").stdout)

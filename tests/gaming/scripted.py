@@ -5,7 +5,6 @@ The scene is always the same: a shop at /w/shop, whose totals are rounded wrongl
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from karl.schema.trajectory import Trajectory
@@ -108,8 +107,8 @@ def trajectory(turn: Turn, claims: dict[str, bool] | None = None, *, mute: bool 
         call = f"c{number}"
         script.pre(call, did.tool, did.params, **who)
         if mute:
-            text = did.out if isinstance(did.out, str) else json.dumps(did.out)
-            script.post(call, did.tool, text or "(no output)", did.params, **who)
+            said = f"Error: {did.out}" if did.failed and did.tool != "Bash" else did.out
+            script.post(call, did.tool, said or "(no output)", did.params, **who)
         elif did.failed:
             script.fail(call, did.tool, did.params, error=did.out, **who)
         elif did.code:

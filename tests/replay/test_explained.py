@@ -1,4 +1,4 @@
-"""A score explained: what adds up, which calls are behind it, and how it came to be."""
+"""A score of version 1 explained: what adds up, which calls are behind it, and how it came to be."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def explained(folder: Path) -> list[Explanation]:
 
 
 def test_contributions_add_up_to_the_reward_and_the_evidence_agrees_with_the_score(tmp_path: Path) -> None:
-    for one in explained(data(tmp_path, told())):
-        assert sum(each.contribution for each in one.signals) + one.gap == pytest.approx(one.reward)
+    for one in explained(data(tmp_path, told(), "1")):
+        assert sum(each.contribution or 0.0 for each in one.signals) + one.gap == pytest.approx(one.reward)
         assert abs(one.gap) <= 0.00005
         assert one.agrees
         assert len(one.signals) == 6
 
 
 def test_the_calls_behind_a_component_have_the_numbers_that_the_story_has(tmp_path: Path) -> None:
-    first, second = explained(data(tmp_path, told()))
+    first, second = explained(data(tmp_path, told(), "1"))
     parts = {part.component: part for each in first.signals for part in each.parts}
     assert [(each.what, each.calls) for each in parts["r_has_test"].because] == [
         ("has “pytest” in the command", [5])
@@ -40,7 +40,7 @@ def test_the_calls_behind_a_component_have_the_numbers_that_the_story_has(tmp_pa
 
 
 def test_each_annotation_is_a_step_with_what_it_said(tmp_path: Path) -> None:
-    first, _ = explained(data(tmp_path, told()))
+    first, _ = explained(data(tmp_path, told(), "1"))
     record, said = first.history
     assert (record.what, record.said) == ("record", {})
     assert (said.what, said.said["correction_detected"]) == ("annotation", True)

@@ -7,32 +7,16 @@ from pathlib import Path
 import pytest
 
 from karl.cli.explain_shown import print_explanation
-from karl.ledger.writer import Draft
 from karl.replay.explained import Explanation, explain
 from karl.replay.page import page
-from karl.reward.basis import NOTHING, Basis
+from karl.reward.basis import Basis
 from karl.reward.calibration import Calibration
-from karl.reward.score import VERSIONS
-from karl.session.emissions import Carry
 from karl.views.detail import detail
 from karl.views.queries import Views
-from karl.views.rebuild import rebuild
-from tests.export.telling import emissions
-from tests.replay.turns import HOSTILE, hostile, told
+from tests.replay.turns import HOSTILE, data, hostile, told
 from tests.session.making import Script
-from tests.views import ledgers
-from workers.compose import Composer
 
 CALIBRATION = Calibration("cal_7", "unknown", "2", 0.5, {"process": 1.0})
-
-
-def recorded(folder: Path, script: Script, basis: Basis = NOTHING) -> Path:
-    composer, carry = Composer("2", VERSIONS["2"].WEIGHTS), Carry()
-    composer.bases = {event.event.agent: basis for event in script.sent}
-    made = (composer.compose(carry, one) for one in emissions(script))
-    ledgers.write(folder / "ledger", [Draft(kind, body) for kind, body in filter(None, made)])
-    rebuild(folder / "views" / "views.sqlite", folder / "ledger", "1")
-    return folder
 
 
 def explained(folder: Path) -> list[Explanation]:
@@ -55,7 +39,7 @@ def paged(folder: Path) -> str:
 
 
 def test_contributions_add_up_to_the_reward_and_the_evidence_agrees_with_the_score(tmp_path: Path) -> None:
-    for one in explained(recorded(tmp_path, told())):
+    for one in explained(data(tmp_path, told(), "2")):
         added = sum(each.contribution or 0.0 for each in (*one.signals, *one.added))
         assert added + one.gap == pytest.approx(one.reward)
         assert abs(one.gap) <= 0.00005
@@ -68,7 +52,7 @@ def test_contributions_add_up_to_the_reward_and_the_evidence_agrees_with_the_sco
 def test_what_was_left_out_how_sure_it_is_and_the_calls_behind_it_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = recorded(tmp_path, told())
+    folder = data(tmp_path, told(), "2")
     first, second = explained(folder)
     text = shown(first, capsys)
     assert "efficiency: left out, it is not known how long this agent's turns are" in text
@@ -87,7 +71,7 @@ def test_a_turn_of_which_nothing_was_observed_says_so(
     script = Script()
     script.prompt("What is a monad?")
     script.stop(last_assistant_message="A burrito.")
-    folder = recorded(tmp_path, script)
+    folder = data(tmp_path, script, "2")
     (one,) = explained(folder)
     assert (one.unobserved, one.reward, one.confidence) == (True, 0.5, 0.0)
     assert "nothing was observed that counts, so the reward is 0.5 and says nothing" in shown(one, capsys)
@@ -97,7 +81,7 @@ def test_a_turn_of_which_nothing_was_observed_says_so(
 def test_an_applied_calibration_is_named_with_what_it_made_of_the_signals(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = recorded(tmp_path, told(), Basis(calibration=CALIBRATION))
+    folder = data(tmp_path, told(), "2", Basis(calibration=CALIBRATION))
     first, _ = explained(folder)
     assert first.calibration == "cal_7"
     assert [one.what for one in first.added] == ["chance"]
@@ -115,7 +99,7 @@ def test_what_an_agent_called_its_files_reaches_neither_terminal_nor_page_unesca
     edit = {"file_path": HOSTILE, "old_string": "a", "new_string": "b"}
     script.post("e1", "Edit", {}, edit, agent="claude-code")
     script.stop(agent="claude-code")
-    folder = recorded(tmp_path, script)
+    folder = data(tmp_path, script, "2")
     for one in explained(folder):
         text = shown(one, capsys)
         assert "\x1b" not in text

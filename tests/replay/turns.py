@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.export.telling import drafts, emissions, recorded
+from karl.ledger.writer import Draft
+from karl.reward.basis import NOTHING, Basis
+from karl.reward.score import DEFAULT_VERSION, VERSIONS
+from karl.session.emissions import Carry
+from tests.export.telling import emissions, recorded
 from tests.session.making import Script
+from workers.compose import Composer
 
 #: What a recorded string may try: leave its element, run, drive the terminal, turn the line round.
 HOSTILE = (
@@ -68,6 +73,9 @@ def hostile() -> Script:
     return script
 
 
-def data(folder: Path, script: Script) -> Path:
-    """A data folder in which a script was recorded."""
-    return recorded(folder, drafts(emissions(script)))
+def data(folder: Path, script: Script, version: str = DEFAULT_VERSION, basis: Basis = NOTHING) -> Path:
+    """A data folder in which a script was recorded and scored, with what was known of its agents."""
+    composer, carry = Composer(version, VERSIONS[version].WEIGHTS), Carry()
+    composer.bases = {item.event.agent: basis for item in script.sent}
+    made = (composer.compose(carry, one) for one in emissions(script))
+    return recorded(folder, [Draft(kind, body) for kind, body in filter(None, made)])

@@ -107,7 +107,7 @@ def test_the_reward_is_the_sum_of_share_times_value_with_a_calibration_and_witho
 def test_the_calls_behind_honest_work_are_named() -> None:
     assert numbers(HONEST, "r_checked") == [("green", [3]), ("the last change", [2])]
     assert numbers(HONEST, "r_read_before_edit") == [("looked into before they were changed", [2])]
-    assert numbers(HONEST, "r_localised") == [("read, and then changed", [1])]
+    assert numbers(HONEST, "r_localised") == [("looked into, then changed", [2])]
     assert numbers(HONEST, "r_delivered") == [("changed: shop/billing.py", [2])]
 
 
@@ -157,7 +157,7 @@ def test_every_word_on_the_outcome_has_its_words() -> None:
 def test_what_was_left_out_says_why() -> None:
     without = told((LOOK,))
     assert "nobody has said" in without["outcome"].left_out[0]
-    assert "no change of a source file" in without["verification"].left_out[0]
+    assert "nothing to check" in without["verification"].left_out[0]
     assert "not known how long" in without["efficiency"].left_out[0]
     known = trajectory(HONEST)
     known.outcome.correction_detected = True

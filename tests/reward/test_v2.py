@@ -193,7 +193,7 @@ def test_localisation_is_the_share_of_the_files_read_or_changed_that_were_read_a
 def test_a_change_that_was_thrown_away_is_not_delivered(undo: Act) -> None:
     found = scored(read(), edit(), call(undo))
     assert found.components["r_delivered"] == 0.0
-    assert found.reward < scored(edit(), read()).reward
+    assert found.reward == scored(read()).reward
 
 
 def test_what_was_shelved_and_taken_back_stands() -> None:
@@ -226,10 +226,25 @@ def test_cleaning_up_takes_new_files_and_leaves_changed_ones() -> None:
     assert scored(edit("shop/x.py", removed=0), clean).components["r_delivered"] == 0.0
 
 
-def test_a_file_that_is_touched_is_not_changed_unless_it_is_new() -> None:
+def test_a_file_that_is_touched_is_not_changed() -> None:
     touched = call(Act("edit", SRC, ok=True, program="touch"))
     assert scored(read(), touched).components["r_delivered"] == 0.0
-    assert scored(touched).components["r_delivered"] == 1.0
+    assert scored(touched).components["r_delivered"] == 0.0
+
+
+def test_a_file_that_is_moved_and_moved_back_is_not_changed() -> None:
+    def moved(source: str, to: str) -> ToolCall:
+        return call(Act("delete", source, ok=True, program="mv"), Act("edit", to, ok=True, program="mv"))
+
+    there, back = moved(SRC, OTHER), moved(OTHER, SRC)
+    assert scored(read(), there).components["r_delivered"] == 1.0
+    assert scored(read(), there, back).components["r_delivered"] == 0.0
+
+
+@pytest.mark.parametrize("path", [".gitignore", ".vscode/settings.json", "package-lock.json", "a/Cargo.lock"])
+def test_what_is_kept_beside_the_work_is_not_the_work(path: str) -> None:
+    assert scored(read(), edit(path, "config"), check()).components["r_delivered"] == 0.5
+    assert scored(read(), edit("setup.cfg", "config"), check()).components["r_delivered"] == 1.0
 
 
 def test_a_change_in_place_is_one_of_a_file_that_was_there() -> None:
@@ -265,6 +280,8 @@ def test_work_in_a_temporary_folder_is_work_and_a_copy_made_there_is_not() -> No
     there = call(Act("check", "/tmp/checkout", ok=True, check="test", program="pytest"))
     assert scored(*at, there).components["r_checked"] == 1.0
     assert scored(read(), edit(), there).components["r_checked"] == 0.0
+    own = edit("/tmp/checkout/test_x.py", "scratch", removed=0)
+    assert scored(read(), edit(), own, there).components["r_checked"] == 0.0
 
 
 def test_a_failed_edit_that_was_made_good_costs_nothing() -> None:
@@ -285,10 +302,18 @@ def test_of_a_turn_that_changed_nothing_and_failed_at_nothing_nothing_is_known()
     assert (scored().reward, scored().confidence, scored().signals) == (0.5, 0.0, {})
 
 
-def test_a_change_that_was_tried_and_failed_was_to_be_delivered() -> None:
-    found = scored(read(), edit(ok=False))
-    assert found.components["r_needless"] == found.signals["process"] == 0.0
-    assert found.reward < scored(read()).reward
+@pytest.mark.parametrize("basis", [NOTHING, Basis(usual(TRIED, 5)), Basis(usual(LOOKED, 5))])
+def test_to_try_in_vain_is_no_worse_than_not_to_try_and_to_do_nothing_no_better(basis: Basis) -> None:
+    tried, looked, idle = (
+        scored(*calls, basis=basis).reward for calls in ((read(), edit(ok=False)), (read(),), ())
+    )
+    assert tried >= looked
+    assert idle <= max(0.5, looked)
+
+
+def test_where_an_agent_always_changes_something_a_turn_without_calls_delivered_nothing() -> None:
+    found = scored(basis=Basis(usual(TRIED, 5)))
+    assert found.reward == scored(read(), basis=Basis(usual(TRIED, 5))).reward < 0.2
 
 
 def test_whether_a_turn_delivered_is_not_known_where_nobody_names_the_file_that_was_changed() -> None:
@@ -308,7 +333,7 @@ def test_a_turn_that_only_looks_costs_where_the_agent_nearly_always_sets_out_to_
 def test_tests_or_documentation_alone_are_worth_more_than_nothing_and_less_than_the_source(
     path: str, role: Role
 ) -> None:
-    beside = scored(read(path, role), edit(path, role)).reward
+    beside = scored(read(path, role), edit(path, role), check()).reward
     assert scored(read()).reward < beside < scored(read(), edit()).reward
 
 
