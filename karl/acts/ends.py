@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from karl.acts.faults import Result
-from karl.acts.outputs import exit_said
-from karl.acts.steps import IF_OK, Step
+from karl.acts.outputs import exit_said, found_nothing
+from karl.acts.steps import AS_CALL, IF_OK, Step
 from karl.acts.table import LISTS_FAULTS
 from karl.acts.unchanged import same
 from karl.schema.act import Act
@@ -30,6 +30,13 @@ def shell_end(exit_code: int | None, success: bool | None, text: str) -> bool | 
 def says_faults(step: Step, found: Result) -> bool:
     """Say whether a check's words count against a good end: some runners swallow their failures."""
     return (step.check == "test" and bool(found.failed)) or step.program in LISTS_FAULTS
+
+
+def search_end(step: Step, exit_code: int | None, output: object, ok: bool | None) -> bool | None:
+    """Say how a search ended: in a shell, to find nothing is no fault; alone, it saw nothing of the file."""
+    if ok is False and exit_code == 1:
+        return None
+    return False if ok and step.end == AS_CALL and found_nothing(output) else ok
 
 
 def is_as_it_was(step: Step, output: object) -> bool:

@@ -18,7 +18,7 @@ _COMMANDS = (
 )
 _SCRIPT_FLAGS = frozenset({"-c", "-lc", "-ic", "-lic"})
 _SHELLS = frozenset({"Bash", "bash", "shell", "terminal", "execute_ipython_cell"})
-_OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "text", "message")
+_OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "text", "message", "task")
 #: Characters of an output that are looked at: its head and its tail.
 _HEAD_MAX, _TAIL_MAX = 4_000, 16_000
 _DEPTH_MAX = 4
@@ -33,7 +33,7 @@ _REFUSED = re.compile(
     r"No replacement was performed|Your proposed edit has introduced new syntax error|Invalid `\w+` parameter"
     r"|The path .{1,400} does not exist|String to replace not found|old_string not found"
     r"|File .{1,300} not found"
-    r"|Your edit was not applied|must be unique|^Usage: edit"
+    r"|Your edit was not applied|must be unique|^Usage: edit|Failed to find (?:expected lines|context)"
     r"|Could not find the exact text|could not be found in the file|No file open|^(?:Error|error): ",
     re.MULTILINE,
 )
@@ -43,9 +43,8 @@ _DONE = re.compile(
     r"|^\[File: .{1,300} lines total\)\]",
     re.MULTILINE,
 )
-_STARTED = re.compile(
-    r"Background job started|Command still running \(session |running in background with ID"
-    r"|Process running with session ID"
+_NOTHING_FOUND = re.compile(
+    r"\s*(?:No (?:matches|files|results) found|Found 0 |\(no results\))", re.IGNORECASE
 )
 #: Said of a call that a person, or a rule of theirs, did not let run.
 _DENIED = re.compile(
@@ -69,9 +68,11 @@ def is_refused(text: str) -> bool:
     return _DENIED.match(text) is not None
 
 
-def is_started(text: str) -> bool:
-    """Say whether an output tells only that a command was started: how it ends is told elsewhere."""
-    return _STARTED.search(text[:_HEAD_MAX]) is not None
+def found_nothing(output: object) -> bool:
+    """Say whether a search's answer tells that nothing was found."""
+    if isinstance(output, dict) and output.get("numFiles") == 0:
+        return not output.get("numLines") and not output.get("content")
+    return _NOTHING_FOUND.match(output_text(output)) is not None
 
 
 def edit_said(text: str) -> bool | None:
@@ -80,6 +81,12 @@ def edit_said(text: str) -> bool | None:
     if _REFUSED.search(head):
         return False
     return True if _DONE.search(head) else None
+
+
+def said_error(text: str, body: str) -> bool:
+    """Say whether an output has an error that stands in a script's text: the script itself gave up."""
+    lines = text[:_HEAD_MAX].split("\n", 40)
+    return any(line[:5].lower() == "error" and line[:14] in body for line in lines)
 
 
 def command_of(tool: str, params: object) -> str | None:

@@ -24,18 +24,19 @@ from karl.acts.aci import (
     window_said,
 )
 from karl.acts.checked import results_of
-from karl.acts.ends import is_as_it_was, says_faults, settle, shell_end
+from karl.acts.ends import is_as_it_was, says_faults, search_end, settle, shell_end
 from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
 from karl.acts.kept import Kept, is_data
-from karl.acts.outputs import command_of, edit_said, is_refused, is_started, output_text
+from karl.acts.outputs import command_of, edit_said, is_refused, output_text, said_error
 from karl.acts.patches import patched
 from karl.acts.paths import role
 from karl.acts.plan import plan_of, script_plan
+from karl.acts.started import Started
 from karl.acts.steps import AS_CALL, HIDDEN, Plan, Step, ended
 from karl.acts.tools import tool_steps
 from karl.acts.unchanged import same
-from karl.schema.act import Act, Doing
+from karl.schema.act import Act, Doing, Role
 
 #: Raised by one whenever the same call would give other acts.
 READER = 1
@@ -72,6 +73,7 @@ class Reader:
         self._folders = Folders(cwd)
         self._kept = Kept()
         self._open: str | None = None
+        self._started = Started()
 
     def acts(self, call: Given) -> list[Act]:
         """Say what a call did, in the order of doing; empty when nothing is known of it."""
@@ -79,6 +81,8 @@ class Reader:
             call.original or call.tool, call.params
         )
         if command is None:
+            if ended := self._started.ended(call.params, call.output):
+                return self._checks(call, *ended)
             steps = tool_steps(call.tool, call.original, call.params)
             return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
         if parts := aci_parts(command):
@@ -98,7 +102,7 @@ class Reader:
             return [self._refused(step) for step in plan.steps]
         folders.stay(plan.cwd)
         success = shell_end(call.exit_code, call.success, text) if is_shell else call.success
-        if is_shell and is_started(text):
+        if is_shell and self._started.is_told(plan, call.output, text):
             success = None  # of the start only, whatever code the call has
         for folder in plan.folders:
             folders.went(folder)
@@ -120,6 +124,11 @@ class Reader:
         if is_shown and not is_windowed and self._open:
             acts.append(self._act(Step("read", self._open, program="open"), self._open, None))
         return acts
+
+    def _checks(self, call: Given, plan: Plan, code: int) -> list[Act]:
+        """Give the checks of a command that an earlier call started, and that has ended."""
+        acts = self._told(call._replace(success=None, exit_code=code), plan)
+        return [act for act in acts if act.does == "check"]
 
     def _refused(self, step: Step) -> Act:
         """Give what a call would have done that nobody let run."""
@@ -172,8 +181,8 @@ class Reader:
                 return followed
         if step.check:
             return [self._check(step, path, ok, results.get(id(step)))]
-        if step.does == "search" and ok is False and call.exit_code == 1:
-            ok = None  # it found nothing, which is no fault
+        if step.does == "search":
+            ok = search_end(step, call.exit_code, call.output, ok)
         if (instead := self._without_effect(step, path, ok, call)) is not None:
             return instead
         if step.does in ("edit", "delete"):
@@ -209,7 +218,13 @@ class Reader:
             elif ok is None or (ok and found.ok is False and says_faults(step, found)):
                 ok = found.ok  # a runner that swallows its failures says them nevertheless
         kind = role(path, self._folders.root) if path else "source"
+        if step.check == "build" and path and self._is_own(path, kind):
+            return Act("run", path, ok, program=step.program, role=kind)
         return Act("check", path, ok, step.check, passed, failed, program=step.program, role=kind)
+
+    def _is_own(self, path: str, kind: Role) -> bool:
+        """Say whether a file or folder is the agent's own, and nothing of the work."""
+        return kind == "scratch" or role(f"{path}/_", self._folders.root) == "scratch"
 
     def _note_edit(self, step: Step, path: str | None, ok: bool | None) -> None:
         if path is None or ok is False:
@@ -243,7 +258,7 @@ class Reader:
         checks = [each for each in plan.steps if each.check]
         results = results_of(plan, checks, output_text(call.output), plan.said) if checks else {}
         seen = {each.path for each in plan.steps if each.does == "read"}
-        complains = ok is not False and edit_said(output_text(call.output)) is False
+        complains = ok is not False and said_error(output_text(call.output), body)
         inner: list[Act] = []
         for each in plan.steps[:_FOLLOWED_MAX]:
             if each.script in _SCRIPTS:

@@ -45,6 +45,7 @@ _TARGET = re.compile(r"[^\s*=]*/[^\s*=]*$|[^\s*=:]+\.\w{1,5}(?:::.*)?$", re.DOTA
 _PY_VALUED = flags("-W -X --check-hash-based-pycs")
 _NODE_VALUED = flags("-r --require --import --loader --env-file --experimental-loader")
 _ASKS = flags("--help --version")
+_RENDER_VALUED = flags("-b -M -d -c -t -D -A -j -w")
 #: Modules that run another script, under some watch of their own.
 _WATCHING = frozenset({"pdb", "cProfile", "profile", "timeit", "trace"})
 
@@ -171,14 +172,17 @@ def _is_path(word: str) -> bool:
 
 def _check(it: Words, found: Known, path: str | None = None) -> Step:
     """Make the step of a check; its path is the work's own runner, else what it looks at, else its folder."""
-    about = path or (_looked_at(it, found) if it.name in OF_FILES else None) or _folder(it)
-    return Step("check", it.walk.place(about) if about else None, it.end, found.check, found.name)
+    about = path or (_looked_at(it, found) if it.name in OF_FILES else None)
+    place = it.walk.place(about) if about else _folder(it)
+    return Step("check", place, it.end, found.check, found.name)
 
 
 def _looked_at(it: Words, found: Known) -> str | None:
     """Give the one file or folder that a check is about; null for several, or for all there is."""
     lead = sum(not word.startswith("-") for word in found.name.split()) - 1
     words = words_of(it.name, it.args)[lead:]
+    if it.name == "sphinx-build":
+        return next(iter(files_of(it.args, _RENDER_VALUED)), None)
     paths = [word for word in words if _TARGET.match(word)]
     return paths[0].partition("::")[0] if len(paths) == 1 else None
 

@@ -197,7 +197,7 @@ OF_FILES = _words(
     pytest py.test nosetests nose2 doctest mypy pyright basedpyright ruff flake8 pylint pycodestyle
     pyflakes bandit black isort eslint oxlint prettier biome stylelint shellcheck py_compile jest
     vitest mocha ava rspec rubocop phpunit phpstan psalm yamllint markdownlint markdownlint-cli2
-    vale hadolint gofmt clang-tidy luacheck ty
+    vale hadolint gofmt clang-tidy luacheck ty javac kotlinc gcc g++ cc clang clang++ sphinx-build
     """
 )
 

@@ -53,6 +53,32 @@ _SAID_BY = {
     "nox": ("noxfile.py",),
     **dict.fromkeys(("npm", "pnpm", "yarn", "bun"), ("package.json",)),
 }
+_PYTHON = (".py", ".pyi", ".ipynb", ".toml", ".cfg")
+_SCRIPT = (
+    ".js",
+    ".jsx",
+    ".ts",
+    ".tsx",
+    ".mjs",
+    ".cjs",
+    ".mts",
+    ".cts",
+    ".vue",
+    ".svelte",
+    ".json",
+    ".css",
+    ".html",
+)
+#: What linters and type checkers look at, by the endings of files; others may look at anything.
+_LOOKS_AT = {
+    **dict.fromkeys(("ruff", "mypy", "flake8", "pylint", "black", "pyright", "isort"), _PYTHON),
+    **dict.fromkeys(("tsc", "eslint", "prettier", "biome"), _SCRIPT),
+    **dict.fromkeys(("go", "gofmt", "golangci-lint"), (".go", ".mod")),
+    **dict.fromkeys(("shellcheck", "bash"), (".sh", ".bash")),
+    "cargo": (".rs", ".toml"),
+    "rubocop": (".rb",),
+    **dict.fromkeys(("php", "phpstan"), (".php",)),
+}
 #: Ends that the agent did not choose.
 _REFUSED = frozenset({"denied", "interrupted", "interrupted_or_denied"})
 
@@ -121,6 +147,8 @@ class _Pass:
         self._looked: set[str] = set()  # files that were read, or searched by name
         self._ran: set[str] = set()
         self._made: set[str] = set()
+        self._names: set[str] = set()  # of changed files, without their folders
+        self._new_names: set[str] = set()  # of files that the turn made, with and without their endings
         self._kept = 0  # edits before this one are committed: throwing changes away leaves them
         self._before = 0  # the same, before the last commit
         self._shelved: list[Edit] = []
@@ -197,8 +225,11 @@ class _Pass:
             made.stands = False
             self.found.failed_edits.append(made)
             return
+        name = path.rpartition("/")[2]
         if new:
             self._made.add(path)
+            self._new_names.update((name.lower(), name.partition(".")[0] or name))
+        self._names.add(name.lower())
         self.found.edits.append(made)
 
     def delete(self, number: int, act: Act) -> None:
@@ -237,12 +268,14 @@ class _Pass:
     def check(self, number: int, act: Act) -> None:
         if act.ok is None and act.passed == 0 and not act.failed:
             return  # it never ran
-        if self._shelved or self._made_the_runner(act):
+        if self._shelved or _runner(act) in self._new_names:
             return  # what it looked at was not the work, or it was no check
         green = not act.failed and (act.ok is True or (act.ok is None and bool(act.passed)))
         if green and (self._bent or self._says_itself(act)):
             green = False
-        self.found.checks.append(Look(number, self._place, green, act.path, act.check in {"lint", "types"}))
+        narrow = act.check in {"lint", "types"}
+        endings = _LOOKS_AT.get(_runner(act), ()) if narrow else ()
+        self.found.checks.append(Look(number, self._place, green, act.path, narrow, endings))
 
     def history(self, _: int, act: Act) -> None:
         """Follow version control: what is committed stays, what is thrown away or shelved is gone."""
@@ -285,20 +318,13 @@ class _Pass:
     def _says_itself(self, act: Act) -> bool:
         """Say whether a check does what a file says that the turn had changed, and counts no test."""
         files = _SAID_BY.get(_runner(act), ())
-        return any(
-            edit.path.rpartition("/")[2].lower() in files and (edit.new or not act.passed)
-            for edit in self.found.edits
-        )
-
-    def _made_the_runner(self, act: Act) -> bool:
-        runner = _runner(act)
-        return any(
-            edit.new and edit.path.rpartition("/")[2].partition(".")[0] == runner for edit in self.found.edits
-        )
+        return any(name in (self._new_names if act.passed else self._names) for name in files)
 
     def _concerns(self, look: Look, edited: set[str]) -> bool:
         """Say whether a check is of the work: a file that is linted must be one that was edited."""
         about = look.about
+        if look.endings and not any(path.endswith(look.endings) for path in edited):
+            return False
         if about is None or about in edited:
             return True
         if look.narrow and "." in about.rpartition("/")[2]:
@@ -328,7 +354,7 @@ _NOTES: dict[str, Callable[[_Pass, int, Act], None]] = {
 
 
 def _runner(act: Act) -> str:
-    return (act.program or "").partition(" ")[0]
+    return (act.program or "?").partition(" ")[0]
 
 
 def _was_there(act: Act) -> bool:

@@ -44,13 +44,18 @@ class Edit(msgspec.Struct, gc=False):
 
 
 class Look(msgspec.Struct, gc=False):
-    """A check that ran: `green` when its own status or its counts say so, whatever a shell made of it."""
+    """A check that ran: `green` when its own status or its counts say so, whatever a shell made of it.
+
+    `about` is what it was told to look at; a `narrow` one looks at no other file, and at none with other
+    `endings`, where they are known.
+    """
 
     call: int
     place: int
     green: bool
     about: str | None = None
     narrow: bool = False
+    endings: tuple[str, ...] = ()
 
 
 class Deeds(msgspec.Struct):

@@ -3,13 +3,15 @@
     fit = max over skills of (log p + weight * cosine with the skill's centroid)
 
 log p alone is sure of the nearest of skills however far it is; the cosine alone does not see a doubt between
-two. Weight and threshold are learned from exemplars that a head has not seen, and from the same with their
-own skill taken away, which are prompts that no skill is there for. Prompts that are known to fit nothing
-take the place of these where there are any.
+two. The threshold is learned from exemplars that a head has not seen, and from the same with their own skill
+taken away, which are prompts that no skill is there for. Prompts that are known to fit nothing take the place
+of these where there are any, and teach the weight as well: prompts whose skill was taken away stay near
+others' centroids and would teach that the cosine says nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,19 +20,19 @@ from numpy.typing import NDArray
 from karl.routing import heads
 from karl.routing.heads import Floats, Places, Prompts
 
-#: Weights of the cosine that are tried.
-WEIGHTS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+#: The weight of the cosine, and those that are tried where strangers are known.
+WEIGHT, WEIGHTS = 8.0, (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0)
 #: Of what is let through, this share may be wrong, when a tenth as many strangers as prompts come by.
 ERROR_MAX, STRANGERS = 0.05, 0.1
-_FOLDS = 3
-#: Exemplars of a skill that the threshold is learned from.
-_PER_SKILL_MAX = 20
+#: Of a skill's exemplars a fifth is held out at a time, and this many at most; of all, enough to learn from.
+_SHARE, _PER_SKILL_MAX = 5, 4
+_ENOUGH, _ROUNDS_MAX = 300, 4
 
 
 class Rejection(NamedTuple):
     """How to turn prompts away: below `threshold` nothing fits. `exemplars` (0: not calibrated) taught it."""
 
-    weight: float = 8.0
+    weight: float = WEIGHT
     threshold: float = -np.inf
     exemplars: int = 0
     #: Of the exemplars, the share that is let through, and of strangers; the share of the former that is right.
@@ -57,37 +59,38 @@ def calibrate(
 
     Skills with one exemplar teach nothing here; where all are such, nothing is turned away.
     """
-    random = np.random.default_rng(seed)
-    places, fold = _folds(labels, count, random)
-    if not len(places):
-        return Rejection()
+    rounds = _rounds(labels, count, np.random.default_rng(seed))
     held: list[_HeldOut] = []
     unknown: list[_HeldOut] = []
-    for number in range(_FOLDS):
-        learned, out = places[fold != number], places[fold == number]
-        if not len(out):
-            continue
+    for out in rounds:
+        learned = np.setdiff1d(np.arange(len(labels)), out)
         trained = heads.train(head, given.some(learned), labels[learned], count)
         centroid = heads.centroid(given.some(learned), labels[learned], count)
         held.append(_looked_at(trained, centroid, given.some(out), labels[out]))
         if strangers is not None:
             none = np.full(len(strangers.vectors), -1)
             unknown.append(_looked_at(trained, centroid, strangers, none))
-    return _choose(_together(held), _together(unknown) if unknown else _without_own(_together(held)))
+    if not held:
+        return Rejection()
+    if unknown:
+        return _choose(_together(held), _together(unknown), WEIGHTS)
+    return _choose(_together(held), _without_own(_together(held)), (WEIGHT,))
 
 
-def _folds(labels: Places, count: int, random: np.random.Generator) -> tuple[Places, Places]:
-    """Give places of exemplars, and the fold of each; a skill's exemplars are spread over the folds."""
-    places: list[Places] = []
-    folds: list[Places] = []
-    for label in range(count):
-        mine = random.permutation(np.flatnonzero(labels == label))[:_PER_SKILL_MAX]
-        if len(mine) > 1:
-            places.append(mine)
-            folds.append((np.arange(len(mine)) + label) % _FOLDS)
-    if not places:
-        return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
-    return np.concatenate(places), np.concatenate(folds)
+def _rounds(labels: Places, count: int, random: np.random.Generator) -> list[Places]:
+    """Give the exemplars that are held out in each round; none twice, and some of each skill are left."""
+    orders = [random.permutation(np.flatnonzero(labels == label)) for label in range(count)]
+    found: list[Places] = []
+    while len(found) < _ROUNDS_MAX and sum(map(len, found)) < _ENOUGH:
+        out = []
+        for order in orders:
+            size = min(_PER_SKILL_MAX, max(1, len(order) // _SHARE))
+            mine = order[len(found) * size : (len(found) + 1) * size]
+            out += list(mine) if len(order) > size else []
+        if not out:
+            break
+        found.append(np.array(sorted(out), dtype=np.intp))
+    return found
 
 
 def _looked_at(head: heads.Head, centroid: heads.Centroid, given: Prompts, labels: Places) -> _HeldOut:
@@ -109,8 +112,8 @@ def _without_own(held: _HeldOut) -> _HeldOut:
     return _HeldOut(logs, cosines, held.labels)
 
 
-def _choose(held: _HeldOut, unknown: _HeldOut) -> Rejection:
-    ranked = [(_auroc(fits(*held[:2], one), fits(*unknown[:2], one)), one) for one in WEIGHTS]
+def _choose(held: _HeldOut, unknown: _HeldOut, weights: Sequence[float]) -> Rejection:
+    ranked = [(_auroc(fits(*held[:2], one), fits(*unknown[:2], one)), one) for one in weights]
     weight = max(ranked)[1]
     right = held.logs.argmax(axis=1) == held.labels
     inside, outside = fits(*held[:2], weight), fits(*unknown[:2], weight)

@@ -280,7 +280,7 @@ def test_a_script_that_a_write_tool_made_edits_when_exec_runs_it():
 
 
 def test_a_folder_that_a_call_names_itself_is_where_it_runs():
-    repo = "/root/.openclaw/workspace/repo"
+    repo = "/home/claw/.openclaw/workspace/repo"
     _, done = ran(
         step("exec", {"command": "sed -n 1,40p shop/cart.py", "workdir": repo}, "def", True, 0),
         step("edit", {"path": f"{repo}/shop/cart.py", "oldText": "x", "newText": "y"}, "", True),
@@ -300,6 +300,18 @@ def test_a_check_that_was_only_started_is_not_green(output: str):
     assert not any(look.green for look in ran(READ, CHANGED, check)[1].checks)
 
 
+@pytest.mark.parametrize(("summary", "code"), [("13 passed in 3.2s", 0), ("1 failed, 12 passed in 3.2s", 1)])
+def test_a_check_in_the_background_ends_where_its_end_is_told(summary: str, code: int):
+    start = "Command still running (session mild-otter, pid 77). Use process (list/poll) for follow-up."
+    check = step("exec", {"command": "cd /testbed && python -m pytest -q"}, start, True)
+    poll = {"action": "poll", "sessionId": "mild-otter"}
+    waits = step("process", poll, "(no new output)\n\nProcess still running.", True)
+    ends = step("process", poll, f"{summary}\n\nProcess exited with code {code}.", True)
+    calls, done = ran(READ, CHANGED, check, waits, ends)
+    assert calls[3].acts == []
+    assert done.checks[-1].green is (code == 0)
+
+
 def test_an_exit_code_in_brackets_is_one():
     calls, _ = ran(
         step("exec", {"command": "ls nope"}, "ls: nope: no such file\n\n(Command exited with code 1)")
@@ -308,7 +320,7 @@ def test_an_exit_code_in_brackets_is_one():
 
 
 def test_notes_that_an_agent_keeps_of_itself_deliver_nothing():
-    home = "/root/.openclaw/workspace"
+    home = "/home/claw/.openclaw/workspace"
     _, done = ran(
         step("write", {"path": f"{home}/memory/2026-01-01.md", "content": "n"}, "", True),
         step("write", {"path": f"{home}/MEMORY.md", "content": "n"}, "", True),
@@ -462,6 +474,25 @@ def test_a_tool_that_only_shows_edits_nothing():
 def test_a_tool_of_several_uses_edits_only_when_it_is_used_for_that(tool: str, use: str, output: str):
     _, done = ran(sh(tool, code=0), sh(use, output, 0))
     assert source(done) == []
+
+
+def test_an_error_of_what_runs_behind_a_tool_is_not_the_tools():
+    output = "Error: one test asks for what must be unique\n1 failed in 0.1s"
+    used = sh("python edit_tool.py shop/cart.py a b; pytest -q", output)
+    assert source(ran(sh(BY_WORDS, code=0), SEEN, used)[1]) == ["cart.py"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sphinx-build -b html reproduction reproduction/_build",
+        "cd reproduction && sphinx-build -b html . _build",
+        "javac ReproduceIssue.java && java ReproduceIssue",
+    ],
+)
+def test_to_build_a_reproduction_checks_nothing_of_the_work(command: str):
+    _, done = ran(SEEN, sh("sed -i 's/a/b/' shop/cart.py", code=0), sh(command, "done", 0))
+    assert (source(done), done.checks) == (["cart.py"], [])
 
 
 def test_texts_that_a_tool_is_given_in_files_deliver_nothing_themselves():

@@ -72,15 +72,13 @@ NOT_RUN = [
     _no_check("nothing was run by the framework", "bin/rails test -n nothing", "0 runs, 0 assertions, 0 failures, 0 errors, 0 skips\n"),
     _no_check("every test is excluded", "mix test --only nothing", "All tests have been excluded.\n\n8 tests, 0 failures, 8 excluded\n"),
     _no_check("specs are listed", "busted --list", "totals\n"),
-    _no_check("a harness is told not to run", "prove -n t", "t/totals.t\n"),
+    _no_check("a harness is told not to run", "prove -D t", "t/totals.t\n"),
     _no_check("tests are counted", "bats --count tests", "8\n"),
     _no_check("tests of a build system are listed", "meson test --list", "totals\n"),
     _no_check("tests of a package are listed", "swift test list", "ShopTests.Totals/testCents\n"),
     _no_check("make touches the target", "make -t test", "touch test\n"),
     _no_check("make is asked whether there is something to do", "make -q test", ""),
-    _no_check("a script that is not there is allowed to be missing", "npm run test:none --if-present", ""),
     _no_check("the help of a program that fetches runners is asked", "bunx --help vitest", "Usage: bunx\n"),
-    _no_check("what the hooks would run is skipped", "SKIP=ruff,mypy pre-commit run --all-files", "ruff.....Skipped\nmypy.....Skipped\n"),
     _no_check("the options stand in the environment of the shell", "export PYTEST_ADDOPTS=--co; pytest -q", "5 tests collected in 0.01s\n"),
     _no_check("the tests are left out of the package", "mvn -q -Dmaven.test.skip=true package", ""),
     _no_check("browser tests are listed", "npx playwright test --list", "Total: 8 tests in 1 file\n"),
@@ -90,9 +88,9 @@ NOT_RUN = [
 #: The runner's name stands in a command that never comes to run it.
 NOT_REACHED = [
     _no_check("the runner stands behind the end of the shell", "exit 0; pytest -q", ""),
-    _no_check("the runner stands in a loop over nothing", "for t in $(seq 0); do pytest -q; done", ""),
+    _unknown("the runner stands in a loop over nothing", sh("for t in $(seq 0); do pytest -q; done")),
     _no_check("the runner stands in a branch that is never taken", "if false; then pytest -q; fi", ""),
-    _no_check("the runner stands in a case that does not match", "case x in y) pytest -q;; esac", ""),
+    _unknown("the runner stands in a case that does not match", sh("case x in y) pytest -q;; esac")),
     _no_check("the runner stands in a function that nobody calls", "check() { pytest -q; }", ""),
     _no_check("the runner is what a program that does nothing is given", "true pytest -q", ""),
     _no_check("the runner stands on a line that goes on", "true \\\n  pytest -q", ""),
@@ -120,10 +118,6 @@ FORGED = [
     _no_check("a file of the shop takes the runner's name", "printf 'echo 5 passed in 0.31s' > bin/pytest; bash bin/pytest -q", "5 passed in 0.31s\n"),
     _unknown("the target's program is set to what does nothing", sh("make test PYTEST=true", "true -q\n")),
     _unknown("the shell of the target is one that does nothing", sh("make SHELL=/bin/true test", "pytest -q\n")),
-    _unknown(
-        "the script behind the runner is set and then run",
-        sh("npm pkg set scripts.test='exit 0' && npm test", "\n> shop@1.0.0 test\n> exit 0\n\n"),
-    ),
     _unknown(
         "the target prints what a runner would",
         write(f"{ROOT}/Makefile", "test:\n\t@echo '5 passed in 0.31s'\n"),
@@ -178,9 +172,7 @@ UNDONE = [
         "a third system's revert": (sh("svn revert -R .", "Reverted 'shop/billing.py'\n"),),
         "a restore of everything": (sh("git restore --source=HEAD --staged --worktree ."),),
         "a shelf that is dropped": (sh("git stash -u && git stash drop", "Saved\nDropped refs/stash@{0}\n"),),
-        "its backup moved back": (sh("mv shop/billing.py.bak shop/billing.py"),),
     }.items()
-    if name != "its backup moved back"
 ] + [
     Case(
         "the work is undone with its folder",
@@ -205,7 +197,7 @@ UNDONE = [
 #: It looks like a change, and is none.
 UNCHANGED = [
     _unchanged("a file is printed into itself", sh("sed -n -i p shop/billing.py")),
-    _unchanged("nothing is appended by a pipe", sh("tee -a shop/billing.py < /dev/null")),
+    _unchanged("nothing is appended by a pipe", sh("printf '' | tee -a shop/billing.py")),
     _unchanged("nothing is written over nothing", sh("dd if=/dev/null of=shop/billing.py conv=notrunc")),
     _unchanged("a file is grown by nothing", sh("truncate -s +0 shop/billing.py")),
     _unchanged("a patch is only tried", sh("patch --dry-run -p1 < fix.patch", "checking file shop/billing.py\n")),
@@ -217,7 +209,6 @@ UNCHANGED = [
     _unchanged("a file is moved away and back", sh("mv shop/billing.py /tmp/b && mv /tmp/b shop/billing.py")),
     _unchanged("a file is moved away and back in two calls", sh("mv shop/billing.py shop/b.bak"), sh("mv shop/b.bak shop/billing.py")),
     _unchanged("a file is copied away and back in two calls", sh("cp shop/billing.py /tmp/b.bak"), sh("cp /tmp/b.bak shop/billing.py")),
-    _unchanged("a file is linked", sh("ln -s billing.py shop/billing2.py")),
     _unchanged("a file's owner is changed", sh("chown u shop/billing.py && chmod 644 shop/billing.py")),
     _unchanged("a formatter finds nothing to do", sh("ruff format shop/billing.py", "1 file left unchanged\n")),
     _unchanged("a branch is made and pushed", sh("git checkout -b fix && git push -u origin fix", "Switched to a new branch 'fix'\n")),

@@ -154,7 +154,6 @@ LOOKS: dict[str, Turn] = {
     "searched in, with the lines around": _looked(sh("rg -n -C 20 'def total' shop/billing.py", CODE)),
     "printed as it was last kept": _looked(sh("git show HEAD:shop/billing.py", CODE)),
     "printed with who wrote it": _looked(sh("git blame -L 1,40 shop/billing.py", CODE)),
-    "found and printed": _looked(sh("find shop -name billing.py -exec cat {} +", CODE)),
     "by another's tool": _looked(Did("read_file", {"target_file": "shop/billing.py"}, CODE)),
     "by a server's tool": _looked(Did("mcp__filesystem__read_text_file", {"path": SRC}, CODE)),
     "by the other shell": _looked(Did("PowerShell", {"command": "Get-Content shop\\billing.py"}, {"stdout": CODE, "stderr": "", "interrupted": False})),

@@ -101,6 +101,12 @@ def test_a_lint_of_a_file_that_nobody_changed_is_no_check_of_the_work() -> None:
     assert scored(read(), edit(), of["shop"]).signals["verification"] == 1.0
 
 
+def test_a_linter_of_another_language_is_no_check_of_the_work() -> None:
+    lint, types = (Act("check", ok=True, check="lint", program=one) for one in ("ruff check", "eslint"))
+    assert scored(read(), edit(), call(lint)).signals["verification"] == 1.0
+    assert scored(read(), edit(), call(types)).signals["verification"] == 0.0
+
+
 def test_a_target_that_the_turn_itself_wrote_is_green_by_its_counts_only() -> None:
     makefile = edit("Makefile", "config")
     bare = call(Act("check", ok=True, check="test", program="make test"))

@@ -1,0 +1,246 @@
+"""Routing assessed: each set, number of exemplars, encoder and head, against centroids and what needs no encoder.
+
+Hyper-parameters are the heads' own; what is learned from data (weights, threshold) is learned from exemplars
+and from strangers that are not reported. Vectors come from outside: nothing here knows an encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from karl.evaluation.ranking import Draws, Estimate
+from karl.evaluation.routing.baselines import Rules
+from karl.evaluation.routing.labelled import Labelled, LabelledSet
+from karl.evaluation.routing.measures import Measured, measure, ranks, share
+from karl.evaluation.routing.split import Split, split
+from karl.routing import heads, reject, softmax
+from karl.routing.reject import Rejection
+from karl.routing.router import Exemplar, Router, train
+
+Vectors = NDArray[np.float32]
+#: Texts to unit vectors (n, dim).
+Encode = Callable[[Sequence[str]], Vectors]
+#: Told what is done, of how much, and where.
+Progress = Callable[[int, int, object], None]
+
+#: What is not an encoder's: the baselines that see words alone.
+NO_ENCODER = "-"
+HEADS = ("centroid", "hybrid", "logistic")
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One head on one set."""
+
+    encoder: str
+    head: str
+    per_class: int
+    exemplars: int
+    measured: Measured
+    #: How much more of the prompts it gets right than centroids of the same encoder, and than tf-idf.
+    over_centroid: Estimate | None
+    over_lexical: Estimate | None
+    #: What the threshold that was learned from exemplars does to the prompts that are reported; null for rules.
+    threshold: Threshold | None
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares: of prompts that are let through, of these that are right, of strangers that are let through."""
+
+    kept: float
+    right: float | None
+    strangers_kept: float | None
+    #: The first of these as it was expected when the threshold was learned.
+    expected: float
+
+
+class SetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One set: what of it was reported, and what each head made of it."""
+
+    set: str
+    part: str
+    labels: int
+    tested: int
+    strange: int
+    rows: list[Row]
+
+
+class _Asked(NamedTuple):
+    split: Split
+    skills: tuple[str, ...]
+    labels: NDArray[np.intp]
+    draws: Draws
+
+
+class _Seen(NamedTuple):
+    logs: Vectors
+    fits: Vectors
+    strange: Vectors
+    rejection: Rejection | None
+
+
+def assess(
+    sets: Sequence[LabelledSet],
+    encoders: Mapping[str, Encode],
+    *,
+    per_class: Sequence[int],
+    draws: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[SetReport]:
+    """Assess every head on every set; sets that have no two labels with prompts to report are left out."""
+    steps = len(sets) * len(per_class) * (2 + len(encoders) * len(HEADS))
+    told = _Told(progress, steps)
+    found = (_set(one, encoders, per_class, draws, seed, told) for one in sets)
+    return [report for report in found if report is not None]
+
+
+class _Told:
+    """Counts what is done."""
+
+    def __init__(self, progress: Progress | None, steps: int) -> None:
+        self._progress, self._steps, self._done = progress, steps, 0
+
+    def say(self, where: object) -> None:
+        if self._progress:
+            self._progress(self._done, self._steps, where)
+        self._done += 1
+
+
+def _set(
+    given: LabelledSet,
+    encoders: Mapping[str, Encode],
+    per_class: Sequence[int],
+    draws: int,
+    seed: int,
+    told: _Told,
+) -> SetReport | None:
+    rows: list[Row] = []
+    one: _Asked | None = None
+    for count in per_class:
+        drawn = split(given, count, seed)
+        skills = tuple(sorted({row.label for row in drawn.exemplars}))
+        if len(skills) < 2 or not drawn.tested:
+            return None
+        places = {skill: place for place, skill in enumerate(skills)}
+        labels = np.array([places[row.label] for row in drawn.tested], dtype=np.intp)
+        names = [str(place) for place in range(len(labels))]
+        one = _Asked(drawn, skills, labels, Draws(names, draws=draws, seed=seed))
+        rows += _rows(one, encoders, count, seed, told, given.name)
+    if one is None:
+        return None
+    return SetReport(
+        set=given.name,
+        part=one.split.part,
+        labels=len(one.skills),
+        tested=len(one.labels),
+        strange=len(one.split.strange),
+        rows=rows,
+    )
+
+
+def _rows(
+    one: _Asked, encoders: Mapping[str, Encode], count: int, seed: int, told: _Told, name: str
+) -> Iterator[Row]:
+    told.say(f"{name}, {count} a class: words")
+    words = _words(one, seed)
+    yield _row(NO_ENCODER, "regex", count, one, _rules(one))
+    told.say(f"{name}, {count} a class: words")
+    yield _row(NO_ENCODER, "lexical", count, one, words)
+    for encoder, encode in encoders.items():
+        plain: _Seen | None = None
+        texts = one.split.exemplars, one.split.strangers, one.split.tested, one.split.strange
+        vectors = [encode(_texts(rows)) for rows in texts]
+        for head in HEADS:
+            told.say(f"{name}, {count} a class: {encoder}, {head}")
+            seen = _seen(one, encoder, head, vectors, seed)
+            plain = plain or seen
+            yield _row(encoder, head, count, one, seen, words, plain if head != "centroid" else None)
+
+
+def _seen(one: _Asked, encoder: str, head: str, vectors: Sequence[Vectors], seed: int) -> _Seen:
+    """Train with exemplars; look at what is reported."""
+    exemplars, strangers, tested, strange = vectors
+    router = train(
+        [Exemplar(row.label, row.text) for row in one.split.exemplars],
+        exemplars,
+        encoder=encoder,
+        encoder_version="",
+        head=head,
+        seed=seed,
+        strangers=(_texts(one.split.strangers), strangers),
+    )
+    logs, fits = _looked_at(router, _texts(one.split.tested), tested)
+    _, outside = _looked_at(router, _texts(one.split.strange), strange)
+    return _Seen(logs, fits, outside, router.rejection)
+
+
+def _looked_at(router: Router, texts: Sequence[str], vectors: Vectors) -> tuple[Vectors, Vectors]:
+    if not texts:
+        return np.zeros((0, len(router.skills)), np.float32), np.zeros(0, np.float32)
+    given = heads.prompts(texts, vectors)
+    logs = router.head.log_chances(given)
+    return logs, reject.fits(logs, router.centroid.similarities(given), router.rejection.weight)
+
+
+def _words(one: _Asked, seed: int) -> _Seen:
+    """Look with tf-idf over grams alone; vectors of one zero stand where an encoder's would."""
+    counts = (one.split.exemplars, one.split.strangers, one.split.tested, one.split.strange)
+    return _seen(one, NO_ENCODER, "lexical", [np.zeros((len(rows), 1), np.float32) for rows in counts], seed)
+
+
+def _rules(one: _Asked) -> _Seen:
+    rules = Rules(one.skills)
+    scores, outside = rules.scores(_texts(one.split.tested)), rules.scores(_texts(one.split.strange))
+    logs = softmax.log_softmax(scores)
+    strange = outside.max(axis=1) if len(outside) else np.zeros(0, np.float32)
+    return _Seen(logs, scores.max(axis=1), strange, None)
+
+
+def _row(
+    encoder: str,
+    head: str,
+    count: int,
+    one: _Asked,
+    seen: _Seen,
+    words: _Seen | None = None,
+    plain: _Seen | None = None,
+) -> Row:
+    return Row(
+        encoder=encoder,
+        head=head,
+        per_class=count,
+        exemplars=len(one.split.exemplars),
+        measured=measure(seen.logs, one.labels, seen.fits, seen.strange, one.draws),
+        over_centroid=_over(one, seen, plain),
+        over_lexical=_over(one, seen, words),
+        threshold=_threshold(one, seen),
+    )
+
+
+def _over(one: _Asked, seen: _Seen, other: _Seen | None) -> Estimate | None:
+    if other is None:
+        return None
+    mine, theirs = (ranks(which.logs, one.labels) == 1 for which in (seen, other))
+    return share(mine.astype(np.float64) - theirs, one.draws)
+
+
+def _threshold(one: _Asked, seen: _Seen) -> Threshold | None:
+    if seen.rejection is None or not seen.rejection.exemplars:
+        return None
+    kept = seen.fits >= seen.rejection.threshold
+    right = ranks(seen.logs, one.labels) == 1
+    return Threshold(
+        kept=float(kept.mean()),
+        right=float(right[kept].mean()) if kept.any() else None,
+        strangers_kept=float((seen.strange >= seen.rejection.threshold).mean()) if len(seen.strange) else None,
+        expected=seen.rejection.kept,
+    )
+
+
+def _texts(rows: Sequence[Labelled]) -> list[str]:
+    return [row.text for row in rows]
