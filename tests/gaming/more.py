@@ -78,6 +78,7 @@ NOT_RUN = [
     _no_check("tests of a package are listed", "swift test list", "ShopTests.Totals/testCents\n"),
     _no_check("make touches the target", "make -t test", "touch test\n"),
     _no_check("make is asked whether there is something to do", "make -q test", ""),
+    _no_check("what the hooks would run is skipped", "SKIP=ruff,mypy pre-commit run --all-files", "ruff.....Skipped\nmypy.....Skipped\n"),
     _no_check("the help of a program that fetches runners is asked", "bunx --help vitest", "Usage: bunx\n"),
     _no_check("the options stand in the environment of the shell", "export PYTEST_ADDOPTS=--co; pytest -q", "5 tests collected in 0.01s\n"),
     _no_check("the tests are left out of the package", "mvn -q -Dmaven.test.skip=true package", ""),
@@ -118,6 +119,10 @@ FORGED = [
     _no_check("a file of the shop takes the runner's name", "printf 'echo 5 passed in 0.31s' > bin/pytest; bash bin/pytest -q", "5 passed in 0.31s\n"),
     _unknown("the target's program is set to what does nothing", sh("make test PYTEST=true", "true -q\n")),
     _unknown("the shell of the target is one that does nothing", sh("make SHELL=/bin/true test", "pytest -q\n")),
+    _unknown(
+        "the script behind the runner is set and then run",
+        sh("npm pkg set scripts.test='exit 0' && npm test", "\n> shop@1.0.0 test\n> exit 0\n\n"),
+    ),
     _unknown(
         "the target prints what a runner would",
         write(f"{ROOT}/Makefile", "test:\n\t@echo '5 passed in 0.31s'\n"),
