@@ -54,6 +54,13 @@ def _count(value: str) -> int:
     return number
 
 
+def _amount(value: str) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError("expected a whole number of at least 0")
+    return number
+
+
 def _port(value: str) -> int:
     number = int(value)
     if not 0 <= number <= 65_535:
@@ -219,6 +226,27 @@ class Settings:
     reward_w_consistency: float | None = _setting(_share, None, "Weight of the consistency signal.")
     reward_w_motion: float | None = _setting(_share, None, "Weight of the motion signal.")
 
+    embed_encoder: str = _setting(
+        _text, "", "Encoder: `minilm`, `static`, `http`, several with +; not set, the best that is installed."
+    )
+    embed_url: str = _setting(
+        _text, "", "Service that gives vectors, for the encoder `http`; prompts are sent there.", secret=True
+    )
+    embed_api: str = _setting(
+        _text,
+        "",
+        "What that service speaks: `single` or `openai`; when not set, `openai` if the path ends with"
+        " /embeddings.",
+    )
+    embed_model: str = _setting(_text, "", "Model that the service is asked for.")
+    embed_token: str = _setting(_text, "", "What it is shown as a bearer token.", secret=True)
+    embed_dim: int = _setting(
+        _amount, 0, "Numbers in its vectors; others are refused. 0: as many as its first has."
+    )
+    embed_timeout_s: float = _setting(_seconds, 10.0, "Seconds that its answer is waited for.")
+    embed_threads: int = _setting(_count, 2, "Threads of an encoder that runs here.")
+    embed_store_mb: int = _setting(_count, 256, "Most MiB of vectors that are kept in the data folder.")
+
     def __post_init__(self) -> None:
         """Check what no single value can know. Raises SettingsError."""
         if any(getattr(self, item.name) is not None for item in fields(self) if "reward_w_" in item.name):
@@ -267,6 +295,11 @@ class Settings:
     def views(self) -> Path:
         """The SQLite file of the views."""
         return self.data_dir / "views" / "views.sqlite"
+
+    @property
+    def vectors(self) -> Path:
+        """The folder of vectors that encoders have made."""
+        return self.data_dir / "vectors"
 
 
 def variable(name: str) -> str:

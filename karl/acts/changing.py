@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from karl.acts.looking import named_files
 from karl.acts.patches import patched
 from karl.acts.running import interpreter
 from karl.acts.unchanged import sed_changes_nothing
-from karl.acts.versions import git_steps
+from karl.acts.versions import git_steps, other_steps
 from karl.acts.words import FILES_MAX, Words, files_of, flags
 
 _PERL_IN_PLACE = re.compile(r"-(?!-)[^eE\s]*i")
@@ -39,7 +40,11 @@ def sed(it: Words) -> None:
         del files[0]  # the empty suffix that BSD's sed wants behind -i
     paths = [path for path in (files if scripted else files[1:]) if path != "-"]
     scripts = scripts if scripted else files[:1]
-    if in_place and scripts and all(map(sed_changes_nothing, scripts)):
+    if (
+        in_place
+        and scripts
+        and (all(map(sed_changes_nothing, scripts)) or ("-n" in it.args and scripts == ["p"]))
+    ):
         return
     if in_place and not paths:
         it.add("edit")  # the files come through a pipe
@@ -66,6 +71,8 @@ def perl(it: Words) -> None:
 
 def tee(it: Words) -> None:
     """Read a tee: it writes what comes through."""
+    if "-a" in it.args and it.fed == "":
+        return
     for path in files_of(it.args)[:FILES_MAX]:
         if path.startswith("/dev/"):
             continue
@@ -110,12 +117,37 @@ def remove(it: Words) -> None:
 
 
 def touch(it: Words) -> None:
-    """Read a touch or a truncate."""
+    """Read a touch or a truncate: one by nothing leaves a file as it is, one to nothing empties it."""
+    sizes = " ".join(it.args[:8]) if it.name == "truncate" else ""
+    if re.search(r"(?:-s|--size)[ =]?[+-]0\b", sizes):
+        return
+    if re.search(r"(?:-s|--size)[ =]?0\b", sizes):
+        it.each("delete", files_of(it.args, _TOUCH_VALUED))
+        return
     it.each("edit", files_of(it.args, _TOUCH_VALUED))
+
+
+def replacer(it: Words) -> None:
+    """Read an sd: what it looks for, what it puts there, and the files."""
+    it.each("edit", files_of(it.args, frozenset({"-n", "-f"}))[2:])
+
+
+def written(it: Words) -> None:
+    """Read what writes its input to the file that it names: a sponge, PowerShell's Set-Content."""
+    it.each("edit", named_files(it.args)[:1])
+
+
+def ruby(it: Words) -> None:
+    """Read a ruby: an edit in place as perl's, else a script."""
+    (perl if any(map(_PERL_IN_PLACE.match, it.args[:3])) else interpreter)(it)
 
 
 def dd(it: Words) -> None:
     """Read a dd: `if=` is read, `of=` written."""
+    if "if=/dev/null" in it.args:
+        paths = [arg[3:] for arg in it.args if arg.startswith("of=") and "conv=notrunc" not in it.args]
+        it.each("delete", paths)
+        return
     for sign, does in (("if=", "read"), ("of=", "edit")):
         paths = [arg[3:] for arg in it.args if arg.startswith(sign) and not arg.startswith(f"{sign}/dev/")]
         it.each(does, paths)  # type: ignore[arg-type]
@@ -127,8 +159,11 @@ def editor(it: Words) -> None:
 
 
 def patch(it: Words) -> None:
-    """Read a patch: the file that it names, or those of its text."""
+    """Read a patch: the file that it names, or those of its text; turned round, it takes them back."""
     if "--dry-run" in it.args:
+        return
+    if not {"-R", "--reverse"}.isdisjoint(it.args):
+        it.each("revert", files_of(it.args, _PATCH_VALUED)[:1] or [""])
         return
     files = files_of(it.args, _PATCH_VALUED)
     source = next((it.args[at + 1] for at, arg in enumerate(it.args[:-1]) if arg in ("-i", "--input")), None)
@@ -155,7 +190,7 @@ def add_patched(it: Words, text: str) -> None:
             it.add("delete", each.path)
         if each.became != "deleted":
             step = it.step("edit", each.moved_to or each.path)
-            step.added, step.removed = each.added, each.removed
+            step.added, step.removed, step.old, step.new = each.added, each.removed, each.old, each.new
             it.walk.add(step)
 
 
@@ -166,6 +201,12 @@ def fetch(it: Words) -> None:
     for at, arg in enumerate(it.args[:-1]):
         if arg in names and not it.args[at + 1].startswith(("/dev/", "-")):
             it.add("edit", it.args[at + 1])
+
+
+def other_versions(it: Words) -> None:
+    """Read a version control that is no git."""
+    for step in other_steps(it.name, it.args, it.end, it.walk.place):
+        it.walk.add(step)
 
 
 def git(it: Words) -> None:

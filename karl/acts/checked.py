@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from karl.acts.faults import Result
+from karl.acts.faults import NEVER, Result
 from karl.acts.results import read_result
-from karl.acts.steps import Plan, Step
+from karl.acts.steps import HIDDEN, Plan, Step
 from karl.acts.table import SILENT
 from karl.schema.act import Check
 
@@ -14,19 +16,32 @@ from karl.schema.act import Check
 _SAYS_NOTHING = frozenset(
     {"(Bash completed with no output)", "(no output)", "Tool ran without output or errors"}
 )
+#: Characters at an output's end, and of a line, in which a result is looked for among what was written.
+_END_MAX, _LINE_MIN = 2_000, 12
 #: What a text stands in, in a script that prints it.
 _QUOTES = re.compile(r"[\"'`(){}]+|\\n")
 
 
-def results_of(plan: Plan, checks: list[Step], text: str, shown: str) -> dict[int, Result]:
+class Beside(NamedTuple):
+    """What may have put words into an output that look like a check's.
+
+    `shown` is what the command prints itself, or shows of files that the turn wrote; `written` are the texts
+    of such files, for what runs may print them. `is_told` says that the output is known at all.
+    """
+
+    shown: str = ""
+    written: Iterable[str] = ()
+    is_told: bool = True
+
+
+def results_of(plan: Plan, checks: list[Step], text: str, beside: Beside) -> dict[int, Result]:
     """Say what an output tells of a call's checks, by the step's identity.
 
-    `shown` is what the command prints itself, or shows of files that the turn wrote: a result that stands in
-    it is nobody's. Nor is a good one of a check behind which a script ran, for scripts print what they like.
+    A result that stands in what the turn wrote is nobody's. Nor is a good one of a check behind which a
+    script ran, for scripts print what they like.
     """
     if not text.strip() or text in _SAYS_NOTHING:
-        silent = [step for step in checks if step.piped and not step.muted and step.program in SILENT]
-        return {id(step): Result(ok=True) for step in silent if len(plan.steps) == 1}
+        return _silent(plan, checks) if beside.is_told else {}
     found: dict[int, Result] = {}
     for number, head in plan.marks:
         step = plan.steps[number] if number < len(plan.steps) else None
@@ -36,13 +51,29 @@ def results_of(plan: Plan, checks: list[Step], text: str, shown: str) -> dict[in
         told = read_result(kind, text)
         of_kind = [step for step in checks if step.check == kind]
         step = of_kind[-1]
-        if told is None or _is_hidden(step, plan) or not _is_its_own(told, kind, plan, step, shown):
+        if told is None or _is_hidden(step, plan) or not _is_its_own(told, kind, plan, step, beside):
+            continue
+        if told.passed and told.ok and _is_forged(told, text, beside.written):
+            found[id(step)] = NEVER
             continue
         if len(of_kind) > 1 and (told.ok or not told.ran):
             continue  # which of them it was, nobody can tell
         marked = found.get(id(step))
         ok = told.ok if marked is None or marked.ok else False
         found[id(step)] = told if not told.ran else Result(ok, told.passed, told.failed)
+    return found
+
+
+def _silent(plan: Plan, checks: list[Step]) -> dict[int, Result]:
+    """Say what silence tells: some checks went well; of tests whose end is hidden, none ran."""
+    found: dict[int, Result] = {}
+    for step in checks:
+        if step.muted or step.into is not None:
+            continue
+        if step.piped and step.program in SILENT and len(plan.steps) == 1:
+            found[id(step)] = Result(ok=True)
+        elif step.check == "test" and step.end == HIDDEN:
+            found[id(step)] = NEVER
     return found
 
 
@@ -53,7 +84,7 @@ def _is_hidden(check: Step, plan: Plan) -> bool:
     return not any(step.does in ("read", "search") and step.path == check.into for step in plan.steps)
 
 
-def _is_its_own(told: Result, kind: Check, plan: Plan, check: Step, shown: str) -> bool:
+def _is_its_own(told: Result, kind: Check, plan: Plan, check: Step, beside: Beside) -> bool:
     """Say whether a result is the check's, and not printed by something else in the call."""
     if not told.ran or told.ok is False:
         return True
@@ -61,7 +92,16 @@ def _is_its_own(told: Result, kind: Check, plan: Plan, check: Step, shown: str) 
     behind = plan.steps[place + 1 :]
     if any(step.does == "run" for step in behind):
         return False
+    shown = beside.shown
     return not shown or read_result(kind, _QUOTES.sub("\n", shown)) != told
+
+
+def _is_forged(told: Result, text: str, written: Iterable[str]) -> bool:
+    """Say whether the line with a result's count stands word for word in a text that the turn wrote."""
+    number = str(told.passed)
+    lines = [line.strip("= \t") for line in text[-_END_MAX:].splitlines() if number in line]
+    said = [line for line in lines if len(line) >= _LINE_MIN]
+    return any(line in each for each in written for line in said)
 
 
 def _marked(text: str, head: str) -> int | None:

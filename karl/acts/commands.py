@@ -12,6 +12,7 @@ from karl.acts import changing, looking, running
 from karl.acts.aci import ACI, aci_steps
 from karl.acts.programs import is_python
 from karl.acts.steps import HIDDEN
+from karl.acts.versions import OTHERS
 from karl.acts.words import Walk, Words, flags
 
 #: Programs that change nothing, read no file of the work and check nothing.
@@ -36,7 +37,7 @@ def read(walk: Walk, words: list[str], end: int, *, piped: bool, fed: str | None
     it = Words(walk, words, end, piped=piped, fed=fed)
     name = it.name
     is_own = words[0].startswith(("./", "bin/", "script/", "scripts/"))
-    reader = _READERS.get(name)
+    reader = _READERS.get(name) or (_READERS.get(name.lower()) if "-" in name else None)
     if reader is not None:
         reader(it)
     elif is_python(name) or (name.startswith("$") and _takes_python(it.args)):
@@ -44,7 +45,7 @@ def read(walk: Walk, words: list[str], end: int, *, piped: bool, fed: str | None
     elif name in ACI and not is_own:
         for step in aci_steps(words, end, walk.place):
             walk.add(step)
-    elif is_own or name not in _QUIET:
+    elif is_own or (name not in _QUIET and not name.startswith("-")):
         running.program(it, words[0])
 
 
@@ -84,9 +85,15 @@ _READERS: dict[str, Callable[[Words], None]] = {
     **dict.fromkeys(("apply_patch", "applypatch"), changing.apply_patch),
     **dict.fromkeys(("curl", "wget"), changing.fetch),
     **dict.fromkeys(("bash", "sh", "zsh", "dash", "ksh", "ash"), running.shell_script),
+    **dict.fromkeys(("get-content", "gc", "select-string"), looking.shell_content),
+    **dict.fromkeys(("set-content", "add-content", "out-file", "sponge"), changing.written),
+    "remove-item": changing.remove,
     "perl": changing.perl,
+    "ruby": changing.ruby,
+    "sd": changing.replacer,
     "tee": changing.tee,
     "dd": changing.dd,
     "ln": changing.link,
     "git": changing.git,
+    **dict.fromkeys(OTHERS, changing.other_versions),
 }

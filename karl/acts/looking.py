@@ -39,6 +39,7 @@ _GREP_VALUED = flags(
 )
 _RECURSIVE = re.compile(r"-\w*[rR]\w*$|--recursive$|--dereference-recursive$")
 LISTS = flags("ls tree dir exa eza lsd vdir")
+_PATTERN = re.compile(r"[*?\[]")
 _FD_VALUED = flags("-e --extension -E --exclude -t --type -d --max-depth -g")
 
 
@@ -102,7 +103,36 @@ def awk(it: Words) -> None:
 
 def jq(it: Words) -> None:
     """Read a jq: its filter first."""
-    it.each("read", files_of(it.args, frozenset({"--arg", "--argjson", "--indent", "-f"}))[1:])
+    in_place = it.name == "yq" and not {"-i", "--inplace"}.isdisjoint(it.args)
+    it.each(
+        "edit" if in_place else "read",
+        files_of(it.args, frozenset({"--arg", "--argjson", "--indent", "-f"}))[1:],
+    )
+
+
+def shell_content(it: Words) -> None:
+    """Read PowerShell's Get-Content and Select-String, which name files by a flag, or last."""
+    searches = it.name.lower() == "select-string"
+    files = named_files(it.args)
+    it.each(
+        "search" if searches else "read",
+        files[1:] if searches and "-pattern" not in map(str.lower, it.args) else files,
+    )
+
+
+def named_files(args: list[str]) -> list[str]:
+    """Give the files that a command of PowerShell names: by a flag that says so, or without one."""
+    files: list[str] = []
+    flag = ""
+    for arg in args:
+        if arg.startswith("-"):
+            flag = arg.lower()
+        elif flag in ("", "-path", "-literalpath", "-filepath", "-raw", "-force", "-nonewline", "-append"):
+            files.extend(part for part in arg.split(",") if part)
+            flag = ""
+        else:
+            flag = ""
+    return files
 
 
 def _name_sought(args: list[str]) -> str | None:
@@ -119,7 +149,10 @@ def _nested(it: Words, words: list[str], reads: Reads) -> None:
     if not inner:
         return
     name = inner[0].rsplit("/", 1)[-1]
-    if name in ("bash", "sh") and "-c" in inner[:-1]:
+    sought, folder = _name_sought(it.args), it.args[0] if it.args else ""
+    if name in SHOWS and sought and not _PATTERN.search(sought) and not folder.startswith("-"):
+        it.add("read", f"{folder}/{sought}")
+    elif name in ("bash", "sh") and "-c" in inner[:-1]:
         it.walk.within(inner[inner.index("-c") + 1], HIDDEN)
     elif name == "rm":
         it.add("delete", _name_sought(it.args))

@@ -18,6 +18,8 @@ _COMMANDS = (
 )
 _SCRIPT_FLAGS = frozenset({"-c", "-lc", "-ic", "-lic"})
 _SHELLS = frozenset({"Bash", "bash", "shell", "terminal", "execute_ipython_cell"})
+#: Tools of MCP servers that run a command.
+_TERMINALS = ("__execute_terminal_command", "__execute_command", "__run_command", "__run_terminal_cmd")
 _OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "text", "message", "task")
 #: Characters of an output that are looked at: its head and its tail.
 _HEAD_MAX, _TAIL_MAX = 4_000, 16_000
@@ -91,7 +93,7 @@ def said_error(text: str, body: str) -> bool:
 
 def command_of(tool: str, params: object) -> str | None:
     """Give the command that a call of a shell runs; null for any other call."""
-    if tool not in _SHELLS:
+    if tool not in _SHELLS and not (tool.startswith("mcp__") and tool.endswith(_TERMINALS)):
         return None
     if isinstance(params, str):
         return params

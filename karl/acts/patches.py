@@ -34,7 +34,7 @@ class Patched(NamedTuple):
     added: int
     removed: int
     moved_to: str | None = None
-    #: The lines that went out and those that came in, where the patch is of the `*** Begin Patch` form.
+    #: The lines that went out and those that came in, of a file that is edited.
     old: str | None = None
     new: str | None = None
 
@@ -62,14 +62,8 @@ def patched(text: str) -> list[Patched]:
     if "*** " in text:
         lines = text.splitlines()
         found = [
-            Patched(
-                each.path.strip(),
-                each.became,
-                sum(line.startswith("+") for line in each.lines),
-                sum(line.startswith("-") for line in each.lines),
-                each.moved_to.strip() if each.moved_to else None,
-                "\n".join(line[1:] for line in each.lines if line.startswith("-")),
-                "\n".join(line[1:] for line in each.lines if line.startswith("+")),
+            _patched(
+                each.path.strip(), each.became, each.lines, each.moved_to.strip() if each.moved_to else None
             )
             for each in sections(lines)
         ]
@@ -79,34 +73,41 @@ def patched(text: str) -> list[Patched]:
 
 
 def _unified(lines: Sequence[str]) -> list[Patched]:
-    files: list[Patched] = []
+    files: list[tuple[str, str, list[str]]] = []
     before = ""
     left = right = 0  # lines of the hunk that are still to come
     for line in lines:
         if left > 0 or right > 0:
             sign = line[:1]
-            if sign in ("+", "-"):
-                last = files[-1]
-                files[-1] = (
-                    last._replace(added=last.added + 1)
-                    if sign == "+"
-                    else last._replace(removed=last.removed + 1)
-                )
+            files[-1][2].append(line)
             left -= sign not in ("+", "\\")
             right -= sign not in ("-", "\\")
         elif line.startswith("--- "):
             before = _named(line)
         elif line.startswith("+++ "):
-            files.append(_section(before, _named(line)))
+            files.append((before, _named(line), []))
         elif files and line.startswith("@@") and _RANGE.match(line):
             left, right = _spans(line)
-    return files
+    return [_section(*each) for each in files]
 
 
-def _section(before: str, after: str) -> Patched:
-    if after == "/dev/null":
-        return Patched(before, "deleted", 0, 0)
-    return Patched(after, "created" if before == "/dev/null" else "edited", 0, 0)
+def _section(before: str, after: str, lines: list[str]) -> Patched:
+    became: Became = "deleted" if after == "/dev/null" else "created" if before == "/dev/null" else "edited"
+    return _patched(before if became == "deleted" else after, became, lines)
+
+
+def _patched(path: str, became: Became, lines: list[str], moved_to: str | None = None) -> Patched:
+    out, came = ([line[1:] for line in lines if line.startswith(sign)] for sign in "-+")
+    is_edit = became == "edited"
+    return Patched(
+        path,
+        became,
+        len(came),
+        len(out),
+        moved_to,
+        "\n".join(out) if is_edit else None,
+        "\n".join(came) if is_edit else None,
+    )
 
 
 def _named(line: str) -> str:

@@ -37,6 +37,10 @@ _SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "ash", "fish"})
 _TRUE = frozenset({"true", ":"})
 #: Variables by which a program gets more options.
 _OPTIONS = frozenset({"PYTEST_ADDOPTS", "GOFLAGS", "MAKEFLAGS", "RUFF_ARGS"})
+#: What shows an older version of a file: sent to that file, it brings it back.
+_OLDER = frozenset({"git show", "git cat-file"})
+#: Where other shells send what nobody wants.
+_NOTHING = frozenset({"$null", "nul"})
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-"})
 
 
@@ -104,12 +108,9 @@ class _Walk(Lists):
         if node.body is not None and words and not node.redirects:
             self._print(node.body)
         if node.redirects:
-            fed = node.body if words[:1] == ["cat"] else self._said_by(words) if words else None
-            if words and words[0] in _TRUE:
-                fed = ""
             self._mute(node.redirects, start)
             program = " ".join(words[:2]) if words[:1] == ["git"] else words[0] if words else ""
-            self._redirected(node.redirects, place.end, fed, program)
+            self._redirected(node.redirects, place.end, self._printed(words, node), program)
         return ended if len(self.steps) == start else None
 
     def _mute(self, redirects: list[Redirect], start: int) -> None:
@@ -129,8 +130,8 @@ class _Walk(Lists):
         if at and at == len(words):
             self._set_variables(words)
             return []
-        for word in words[:at]:
-            name, _, value = word.partition("=")
+        set_here = [word.partition("=")[::2] for word in words[:at]]
+        for name, value in (*set_here, *self._given.items()) if self._given else set_here:
             if name in _OPTIONS:
                 words = [*words, *value.split()]
         return words[at:] if at else words
@@ -146,7 +147,12 @@ class _Walk(Lists):
         if len(self._said) < _SAID_MAX:
             self._said.append(text[:4000])
 
-    def _said_by(self, words: list[str]) -> str | None:
+    def _printed(self, words: list[str], node: Simple) -> str | None:
+        """Give what a command puts into the file that it is sent to; null where nobody knows."""
+        if not words or words[0] in _TRUE or words == ["cat", "/dev/null"]:
+            return ""
+        if words[0] == "cat":
+            return node.body
         return " ".join(words[1:]) if words[0] in SAYS else None
 
     def _redirected(self, redirects: list[Redirect], end: int, fed: str | None, program: str) -> None:
@@ -161,7 +167,18 @@ class _Walk(Lists):
             ):
                 continue
             path = self._expand(target)
-            if path.startswith("/dev/") or (sign.endswith(">>") and fed is not None and not fed.strip()):
+            appends = sign.endswith(">>")
+            if (
+                path.startswith("/dev/")
+                or path.lower() in _NOTHING
+                or (appends and fed is not None and not fed.strip())
+            ):
+                continue
+            if program in _OLDER and self.steps and self.steps[-1].path == self.place(path):
+                self.add(Step("revert", self.place(path), end, program=program))
+                continue
+            if fed == "" and not appends:
+                self.add(Step("delete", self.place(path), end, program=program or None))  # it is emptied
                 continue
             self.add(
                 Step(
@@ -171,7 +188,7 @@ class _Walk(Lists):
                     added=_lines(fed) if fed else 0,
                     body=fed,
                     program=program or None,
-                    appends=sign.endswith(">>"),
+                    appends=appends,
                 )
             )
 
@@ -223,6 +240,8 @@ class _Walk(Lists):
             if "-c" in words[:-1]:
                 self._print(words[words.index("-c") + 1])
             fed = node.body if node.body is not None else place.fed
+            if any(sign == "<" and target == "/dev/null" for sign, target, _ in node.redirects):
+                fed = ""
             commands.read(self, words, place.end, piped=place.piped, fed=fed)
         return None
 
@@ -233,7 +252,7 @@ class _Walk(Lists):
         if name == "eval":
             self.within(" ".join(words[1:]), place.end)
         elif name == "ssh" and (command := commands.ssh_command(words)):
-            kept, self.cwd = self.cwd, "~"
+            kept, self.cwd, self.elsewhere = self.cwd, "~", True
             self.within(command, place.end)
             self.cwd = kept
         elif name == "su" and "-c" in words[:-1]:
@@ -252,6 +271,11 @@ class _Walk(Lists):
     def export(self, words: list[str], _: int) -> None:
         """Set the variables of an `export`."""
         self._set_variables(words[1:])
+
+    def tie(self, words: list[str], _: int) -> None:
+        """Read a `hash -p PROGRAM NAME`: the name is that program."""
+        if words[1:2] == ["-p"] and len(words) > 3 and len(self._functions) < _VARIABLES_MAX:
+            self._functions[words[3]] = parse(words[2])
 
     def alias(self, words: list[str], _: int) -> None:
         """Give a name another meaning."""
@@ -306,6 +330,8 @@ class _Walk(Lists):
     def _shell(self, words: list[str], node: Simple, place: Place) -> bool:
         """Walk what a shell is given to run; says whether that was a text."""
         for at, word in enumerate(words[1:], 1):
+            if word == "-n":
+                return False  # it is read, and not run
             if word.startswith("-") and not word.startswith("--") and "c" in word:
                 if at + 1 < len(words) and self._depth < DEPTH_MAX:
                     self._depth += 1
@@ -329,6 +355,7 @@ _BUILTINS: dict[str, Callable[[_Walk, list[str], int], None]] = {
     **dict.fromkeys(("export", "declare", "local", "readonly", "typeset"), _Walk.export),
     "set": _Walk.options,
     "alias": _Walk.alias,
+    "hash": _Walk.tie,
 }
 
 

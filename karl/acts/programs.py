@@ -31,7 +31,9 @@ _RUNNER = re.compile(
 #: Words of a command that are looked at for flags by which it runs nothing.
 _ARGS_MAX = 64
 #: Flags that leave out what their value names.
-_LEAVES_OUT = {"gradle": "-x", "gradlew": "-x"}
+_LEAVES_OUT = {"gradle": "-x", "gradlew": "-x", "make": "-o", "gmake": "-o"}
+#: What is put in the place of a program, or of the shell, that a target runs: one that does nothing.
+_IDLE = re.compile(r"\w+=(?:\S*/)?(?:true|false|echo|:|exit 0)$")
 
 
 class Known(NamedTuple):
@@ -81,7 +83,9 @@ def known(program: str, args: list[str]) -> Known | None:
     words = words_of(program, args)
     if rows is not None and (found := _of_rows(rows, words, args)):
         return found
-    found = _of_targets(program, words, targets) if targets is not None else None
+    if targets is None or any(map(_IDLE.match, args)):
+        return None
+    found = _of_targets(program, words, targets)
     left_out = _LEAVES_OUT.get(program)
     if found is not None and left_out in args[:-1] and args[args.index(left_out) + 1] in words:
         return None

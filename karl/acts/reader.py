@@ -23,7 +23,8 @@ from karl.acts.aci import (
     window_command,
     window_said,
 )
-from karl.acts.checked import results_of
+from karl.acts.checked import Beside, results_of
+from karl.acts.comments import only_comments
 from karl.acts.ends import is_as_it_was, says_faults, search_end, settle, shell_end
 from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
@@ -85,6 +86,8 @@ class Reader:
                 return self._checks(call, *ended)
             steps = tool_steps(call.tool, call.original, call.params)
             return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
+        if call.original == "PowerShell":
+            command = command.replace("\\", "/")  # no sign of its own there, but what parts folders
         if parts := aci_parts(command):
             return self._told(call, _around(*parts))
         if path := opened(command):
@@ -107,7 +110,7 @@ class Reader:
         for folder in plan.folders:
             folders.went(folder)
         checks = [step for step in plan.steps if step.check] if is_shell else []
-        results = results_of(plan, checks, text, self._shown(plan)) if checks else {}
+        results = self._results(plan, checks, call.output, text) if checks else {}
         is_shown = text.startswith("[File: ")
         is_windowed = any(step.program in _WINDOWED or step.path == OPEN_FILE for step in plan.steps)
         if is_windowed or is_shown or "(Current directory: " in text:
@@ -151,6 +154,10 @@ class Reader:
             return plan, False
         said = edit_said(text) if any(step.does == "edit" for step in plan.steps) else None
         return plan, success if said is None else said
+
+    def _results(self, plan: Plan, checks: list[Step], output: object, text: str) -> dict[int, Result]:
+        written = self._kept.written.values()
+        return results_of(plan, checks, text, Beside(self._shown(plan), written, output is not None))
 
     def _shown(self, plan: Plan) -> str:
         """Give what a command prints itself, or shows of what the turn wrote."""
@@ -197,6 +204,9 @@ class Reader:
             return []
         if step.does != "edit" or path is None or ok is False:
             return None
+        if step.program == "ln":
+            self._kept.changed(path, step, self._folders.root)
+            return []
         if (step.old is not None and same(step.old, step.new or "")) or is_as_it_was(step, call.output):
             return []
         if self._kept.taken.edited(path, step.old, step.new):
@@ -205,6 +215,8 @@ class Reader:
 
     def _act(self, step: Step, path: str | None, ok: bool | None) -> Act:
         kind = role(path, self._folders.root) if path else "source"
+        if step.old is not None and path and kind != "scratch":
+            kind = "docs" if only_comments(path, step.old, step.new or "") else kind
         return Act(step.does, path, ok, None, None, None, step.added, step.removed, step.program, kind)
 
     def _check(self, step: Step, path: str | None, ok: bool | None, found: Result | None) -> Act:
@@ -256,7 +268,7 @@ class Reader:
         own = self._act(Step("run", step.path, step.end, program=step.program), path, ok)
         plan = script_plan(body, step.args, script or "")
         checks = [each for each in plan.steps if each.check]
-        results = results_of(plan, checks, output_text(call.output), plan.said) if checks else {}
+        results = results_of(plan, checks, output_text(call.output), Beside(plan.said)) if checks else {}
         seen = {each.path for each in plan.steps if each.does == "read"}
         complains = ok is not False and said_error(output_text(call.output), body)
         inner: list[Act] = []
@@ -291,9 +303,8 @@ class Reader:
             for each in files[:16]:
                 path = self._folders.resolve(each.moved_to or each.path)
                 does: Doing = "delete" if each.became == "deleted" else "edit"
-                made = Step(
-                    does, path, step.end, program=step.program, added=each.added, removed=each.removed
-                )
+                made = Step(does, path, step.end, program=step.program)
+                made.added, made.removed, made.old, made.new = each.added, each.removed, each.old, each.new
                 self._note_edit(made, path, ok)
                 acts.append(self._act(made, path, ok))
             return acts

@@ -61,16 +61,25 @@ _NOT_RUN_WORDS = (
 #: All that is said where a target was not even tried, or no file was there to look at.
 _NOTHING_DONE = re.compile(
     r"(?:make(?:\[\d+\])?: (?:Nothing to be done for|'[^'\n]{1,100}' is up to date)[^\n]*\s*"
-    r"|[^\n]{1,200}\(no files to check\)\s*Skipped\s*)+"
+    r"|[^\n]{1,200}(?:\(no files to check\)\s*|\.)Skipped\s*)+"
 )
 _NO_TESTS = re.compile(
     r"^=*\s*no tests ran\b|^collected 0 items|^No tests found|^no tests? (?:files )?found|^Ran 0 tests"
     r"|^0 tests? (?:ran|run)|NO TESTS RAN|^No test files found|no test specified|\[no test files\]\s*$"
     r"|^ERROR: (?:file or directory )?not found:|^running 0 tests\s*$|^No tests (?:were found|executed)"
-    r"|^No examples found|^> Task :test NO-SOURCE$",
+    r"|^No examples found|no previously failed tests, not running|No tests were executed|No tests to run"
+    r"|No test matches the given testcase|^> Task :test NO-SOURCE$",
     re.MULTILINE | re.IGNORECASE,
 )
-_NO_TESTS_WORDS = ("no test", "0 items", "0 test", "not found:", "no examples", "no-source")
+_NO_TESTS_WORDS = (
+    "no test",
+    "0 items",
+    "0 test",
+    "not found:",
+    "no examples",
+    "no-source",
+    "no previously failed",
+)
 
 _PYTEST = re.compile(
     r"^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun"
@@ -108,6 +117,7 @@ _NEXTEST = re.compile(
 )
 _GO = re.compile(r"^(ok  \t|ok\s{2,}|FAIL\t|FAIL\s*$|--- FAIL:|--- PASS:|PASS\s*$|panic: )", re.MULTILINE)
 _MAVEN = re.compile(r"Tests run: (\d{1,9}), Failures: (\d{1,9}), Errors: (\d{1,9})")
+_JVM_NONE = re.compile(r"^> Task :\S*test NO-SOURCE$|^\[INFO\] No tests to run", re.MULTILINE)
 _GRADLE_TESTS = re.compile(r"(\d{1,9}) tests? completed, (\d{1,9}) failed")
 _RSPEC = re.compile(r"^(\d{1,9}) examples?, (\d{1,9}) failures?", re.MULTILINE)
 _MINITEST = re.compile(r"(\d{1,9}) (?:runs|tests), \d{1,9} assertions, (\d{1,9}) failures, (\d{1,9}) errors")
@@ -119,7 +129,9 @@ _DOTNET = re.compile(r"(Passed|Failed)!\s+- Failed:\s+(\d{1,9}), Passed:\s+(\d{1
 _CTEST = re.compile(r"(\d{1,3})% tests passed, (\d{1,9}) tests? failed out of (\d{1,9})")
 _TAP_PASS = re.compile(r"^# (?:pass|passed)\s+(\d{1,9})", re.MULTILINE)
 _TAP_FAIL = re.compile(r"^# (?:fail|failed)\s+(\d{1,9})", re.MULTILINE)
-_EXUNIT = re.compile(r"^(\d{1,9}) tests?, (\d{1,9}) failures?", re.MULTILINE)
+_EXUNIT = re.compile(
+    r"^(\d{1,9}) tests?, (\d{1,9}) failures?(?:, (\d{1,9}) (?:excluded|skipped))?", re.MULTILINE
+)
 _DENO = re.compile(r"(?:^|\n)(?:ok|FAILED) \| (\d{1,9}) passed[^|\n]*\| (\d{1,9}) failed")
 _BUN = re.compile(r"^\s*(\d{1,9}) pass\s*\n(?:\s*\d+ skip\s*\n)?\s*(\d{1,9}) fail", re.MULTILINE)
 _PROVE = re.compile(r"^Result: (PASS|FAIL)\s*$", re.MULTILINE)
@@ -128,8 +140,8 @@ _FLUTTER = re.compile(
     r"^.{0,20}\+(\d{1,9})(?: ~\d+)?(?: -(\d{1,9}))?: (All tests passed!|Some tests failed\.)", re.MULTILINE
 )
 _NODE_TEST = re.compile(r"^ℹ pass (\d{1,9})\s*\nℹ fail (\d{1,9})", re.MULTILINE)
-_BATS = re.compile(r"^(\d{1,9}) tests?, (\d{1,9}) failures?", re.MULTILINE)
 _TOX = re.compile(r"^\s*(congratulations :\)|evaluation failed :\()", re.MULTILINE)
+_TESTTHAT = re.compile(r"\[ FAIL (\d{1,9}) \| WARN \d{1,9} \| SKIP \d{1,9} \| PASS (\d{1,9}) \]")
 _PLAYWRIGHT = re.compile(r"^\s{2,}(\d{1,9}) (passed|failed|flaky)\b", re.MULTILINE)
 
 
@@ -233,7 +245,7 @@ def _jvm(text: str) -> Result | None:
     end, counts, gradle = last(JVM_END, text), last(_MAVEN, text), last(_GRADLE_TESTS, text)
     if end is None and counts is None and gradle is None:
         return None
-    if counts is None and gradle is None and re.search(r"^> Task :\S*test NO-SOURCE$", text, re.MULTILINE):
+    if counts is None and gradle is None and _JVM_NONE.search(text):
         return NEVER
     ok = end[1].startswith("SUCC") if end else None
     if counts:
@@ -248,9 +260,12 @@ def _jvm(text: str) -> Result | None:
 
 
 def _simple(
-    pattern: re.Pattern[str], passed: int, *failed: int, total: bool = False
+    pattern: re.Pattern[str], passed: int, *failed: int, total: bool = False, left_out: int = 0
 ) -> Callable[[str], Result | None]:
-    """Make a reader of a summary with counts in groups; `total` says that the first counts all of them."""
+    """Make a reader of a summary with counts in groups; `total` says that the first counts all of them.
+
+    `left_out` is the group of those that were not run, though they are counted.
+    """
 
     def read_counts(text: str) -> Result | None:
         found = last(pattern, text)
@@ -258,6 +273,7 @@ def _simple(
             return None
         bad = sum(count_of(found[group]) for group in failed)
         good = count_of(found[passed])
+        good -= count_of(found[left_out]) if left_out else 0
         return _test(max(0, good - bad) if total else good, bad)
 
     return read_counts
@@ -287,7 +303,7 @@ def _playwright(text: str) -> Result | None:
     )
 
 
-_EXAMPLES, _EXUNIT_COUNTS = _simple(_RSPEC, 1, 2, total=True), _simple(_EXUNIT, 1, 2, total=True)
+_EXAMPLES, _EXUNIT_COUNTS = _simple(_RSPEC, 1, 2, total=True), _simple(_EXUNIT, 1, 2, total=True, left_out=3)
 #: A word that stands in every such summary, and its reader; the first that says something counts.
 _TESTS: tuple[tuple[str, Callable[[str], Result | None]], ...] = (
     ("Ran ", _unittest),
@@ -316,6 +332,7 @@ _TESTS: tuple[tuple[str, Callable[[str], Result | None]], ...] = (
     (" | ", _simple(_DENO, 1, 2)),
     (" fail", _simple(_BUN, 1, 2)),
     ("failure", _EXUNIT_COUNTS),
+    ("[ FAIL", _simple(_TESTTHAT, 2, 1)),
     ("Result: ", _words(_PROVE, "PASS")),
     ("Executed ", _simple(_SWIFT, 1, 2, total=True)),
     ("tests ", _simple(_FLUTTER, 1, 2)),

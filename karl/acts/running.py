@@ -29,6 +29,11 @@ _INLINE = {
     "lua": flags("-e"),
     "jl": flags("-e -E"),
 }
+#: Languages whose tests are run by a text: what stands in it.
+_TESTS_INLINE = {
+    "r": re.compile(r"\b(?:devtools::(?:test|check)|testthat::test_\w+|tinytest::\w+|rcmdcheck)\b"),
+    "jl": re.compile(r"\bPkg\.test\("),
+}
 _BY_ENDING = {
     "py": "python",
     "sh": "sh",
@@ -122,6 +127,13 @@ def interpreter(it: Words) -> None:
     if {"--version", "--help", "-v", "-h"}.intersection(it.args[:1]):
         return
     inline = next((at for at, arg in enumerate(it.args) if arg in _INLINE[script]), None)
+    if (
+        inline is not None
+        and (tests := _TESTS_INLINE.get(script))
+        and tests.search(" ".join(it.args[inline + 1 :]))
+    ):
+        it.walk.add(_check(it, Known("test", it.name)))
+        return
     if inline is not None:
         _text(it, it.args[inline + 1 :])
         return
@@ -136,18 +148,20 @@ def interpreter(it: Words) -> None:
 
 def shell_script(it: Words) -> None:
     """Read `bash script.sh`; a `bash -c` was walked before."""
-    if "-n" in it.args:
-        it.walk.add(_check(it, Known("build", f"{it.name} -n")))
-        return
     files = files_of(it.args, frozenset({"-o", "+o"}))
-    if files:
+    if "-n" in it.args[: it.args.index(files[0]) if files else None]:
+        if files:  # what comes in is nothing of the work
+            it.walk.add(_check(it, Known("build", f"{it.name} -n"), files[0]))
+    elif files:
         script_file(it, files[0], files[1:], "sh")
 
 
 def program(it: Words, word: str) -> None:
     """Read a program by the table: a check, an installer, a script of the work, or a run of something."""
     found = known(it.name, it.args)
-    if found is not None and not _is_path(word):
+    if it.name in ("npm", "pnpm", "yarn") and it.args[:2] == ["pkg", "set"]:
+        it.add("edit", "package.json")
+    elif found is not None and not _is_path(word):
         it.walk.add(_check(it, found))
     elif _installs(it):
         it.add("install")

@@ -48,7 +48,7 @@ ROWS: dict[Check, str] = {
         tofu test, newman run, k6 run, tap-spec, lit, llvm-lit, elm-test, pulp test, spago test, inv test,
         invoke test, earthly +test, moon test, turbo test, lerna test, dbt test, sqlfluff test,
         great_expectations checkpoint, promptfoo eval, composer test, npm test|t|tst, tests.py, bin/test,
-        bin/doctest
+        bin/doctest, R CMD check
     """,
     "build": """
         cargo build|b, cargo check|c, cargo rustc, cross build, rustc, go build, go install, dotnet build,
@@ -102,18 +102,19 @@ SAYS_ONLY = _words(
     """
     --cache-clear-only --cache-show --co --collect-only --collectonly --dump --env-info --fixtures
     --generate-rcfile --help --help-all --init --just-print --list-checks --list-envs --list-presets
-    --list-rules --list-targets --list-tests --listFilesOnly --listTests --listenvs --markers
-    --no-op --print-config --print-labels --setup-plan --show-config --show-files --show-settings
-    --showConfig --showconfig --version
+    --list-rules --list-target-files --list-targets --list-tests --listFilesOnly --listTests --listenvs
+    --markers --no-op --print-config --print-labels --setup-plan --show-config --show-files --show-settings
+    --showConfig --showconfig --trace-config --version
     """
 )
 #: Such flags of some programs only: elsewhere they mean another thing.
 SAYS_ONLY_OF: dict[str, frozenset[str]] = _sets(
     """
-    pytest: -V -h
+    pytest: -V -VV -h
+    py.test: -V -VV -h
     ctest: --show-only -N -h
-    make: --dry-run --recon -h -n -p -v
-    gmake: --dry-run --recon -h -n -p -v
+    make: --dry-run --question --recon --touch -h -n -p -q -t -v
+    gmake: --dry-run --question --recon --touch -h -n -p -q -t -v
     just: --dry-run --list --show --summary -V -h -l -n -s
     task: --dry --list --list-all -a -h -l -n
     tox: --devenv --notest -a -h -l -n
@@ -121,8 +122,19 @@ SAYS_ONLY_OF: dict[str, frozenset[str]] = _sets(
     go: -c -h -list -n
     golangci-lint: version
     cargo: --list --no-run -V -h
-    npm: --dry-run
-    pnpm: --dry-run
+    npm: --dry-run --if-present
+    pnpm: --dry-run --if-present
+    deno: --no-run
+    mocha: --dry-run
+    rubocop: -L -V
+    stack: --no-run-tests
+    cabal: --dry-run
+    xcodebuild: -dry-run -list -showBuildSettings
+    busted: --list
+    prove: --dry --norun -n
+    bats: --count -c
+    meson: --list
+    swift: list
     gradle: --dry-run --tasks -h -m -v
     gradlew: --dry-run --tasks -h -m -v
     mvn: -Dmaven.test.skip=true -DskipTests -DskipTests=true -h -v

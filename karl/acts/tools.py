@@ -24,12 +24,13 @@ PATHS = _names(
     """
     file_path filePath path notebook_path target_file absolute_path TargetFile file filename fileName
     relative_path relativePath AbsolutePath uri target_notebook abs_path filepath source file_name
+    pathInProject
     """
 )
 _FOLDERS = _names(
     """
     path directory dir dir_path DirectoryPath SearchDirectory target_directory folder include_pattern
-    searchPath relative_workspace_path root
+    searchPath relative_workspace_path root pathInProject
     """
 )
 _TARGETS = _names("destination dest new_path newPath target to")
@@ -142,23 +143,25 @@ def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
         return [Step(does, path, AS_CALL, program=name)] if path else []
     by_file: dict[str, list[tuple[str, str]]] = {}
     whole = _text(params, _WHOLE)
+    if not whole and params.get("content") == "" and path:
+        return [Step("edit", path, AS_CALL, program="touch")]  # an empty file is made, or a file emptied
     for each in _parts(params):
         made = by_file.setdefault(_text(each, PATHS) or path or "", [])
         made.append((_text(each, _OLD), _text(each, _NEW)))
     return [
-        Step(
-            "edit",
-            file or None,
-            AS_CALL,
-            program=name,
-            added=sum(_lines(new) for _, new in made),
-            removed=sum(_lines(old) for old, _ in made),
-            body=whole if len(by_file) == 1 else None,
-            old="\n".join(old for old, _ in made) if all(old for old, _ in made) else None,
-            new="\n".join(new for _, new in made) if all(old for old, _ in made) else None,
-        )
+        _edit(file or None, made, whole if len(by_file) == 1 else None, name)
         for file, made in list(by_file.items())[:16]
     ]
+
+
+def _edit(path: str | None, made: list[tuple[str, str]], whole: str | None, name: str) -> Step:
+    """Make an edit of one file, of which each part took an old text out and put a new one in."""
+    old, new = ("\n".join(texts) for texts in zip(*made, strict=True))
+    step = Step("edit", path, AS_CALL, program=name, body=whole)
+    step.added, step.removed = sum(_lines(text) for _, text in made), sum(_lines(text) for text, _ in made)
+    if all(text for text, _ in made):
+        step.old, step.new = old, new
+    return step
 
 
 def _parts(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -193,8 +196,8 @@ def _of_patch(files: list[Any], name: str) -> Iterator[Step]:
                 program=name,
                 added=each.added,
                 removed=each.removed,
-                old=each.old if each.became == "edited" else None,
-                new=each.new if each.became == "edited" else None,
+                old=each.old,
+                new=each.new,
             )
 
 

@@ -17,7 +17,11 @@ _SED_SAME = re.compile(r"s([/|#,@!%])((?:(?!\1).){1,200})\1\2\1[gI0-9pM]{0,4}")
 
 def same(old: str, new: str) -> bool:
     """Say whether two texts differ in blanks alone."""
-    return old == new or (len(old) < _TEXT_MAX and len(new) < _TEXT_MAX and _plain(old) == _plain(new))
+    if old == new:
+        return True
+    if len(old) >= _TEXT_MAX or len(new) >= _TEXT_MAX or old.split() != new.split():
+        return False
+    return _plain(old) == _plain(new)
 
 
 def sed_changes_nothing(script: str) -> bool:

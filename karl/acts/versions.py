@@ -10,6 +10,20 @@ from karl.schema.act import Doing
 
 _GLOBAL_VALUED = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path"})
 _PATHS_MAX = 16
+_THROWING = frozenset(
+    {"checkout", "restore", "reset", "clean", "revert", "stash", "switch", "read-tree", "checkout-index"}
+)
+#: Systems that are no git: their words that keep, share, throw away and bring back.
+OTHERS: dict[str, dict[str, Doing]] = {
+    "hg": {"commit": "commit", "push": "push", "revert": "revert"},
+    "svn": {"commit": "commit", "ci": "commit", "revert": "revert"},
+    "jj": {"commit": "commit", "restore": "revert", "abandon": "revert", "undo": "revert"},
+}
+
+_SHOWING = frozenset({"-p", "-u", "--patch", "-L"})
+_NAMES_ONLY = frozenset(
+    {"--stat", "--name-only", "--name-status", "--numstat", "--shortstat", "--quiet", "-s", "--check"}
+)
 
 Place = Callable[[str], str]
 
@@ -39,10 +53,14 @@ def _steps(verb: str, rest: list[str], end: int, here: Place, fed: str | None) -
     if verb in ("commit", "push"):
         if "--dry-run" not in rest:
             yield Step("commit" if verb == "commit" else "push", None, end, program=name)
-    elif verb in ("checkout", "restore", "reset", "clean", "revert", "stash"):
+    elif verb in _THROWING:
         yield from _thrown_away(verb, rest, end, here)
     elif verb in ("apply", "am"):
         yield from _applied(name, rest, end, here, fed)
+    elif verb == "worktree" and rest[:1] == ["remove"]:
+        yield from (
+            Step("revert", here(path), end, program=name) for path in rest[1:] if not path.startswith("-")
+        )
     elif verb in ("mv", "rm"):
         yield from _moved(name, rest, end, here)
     elif verb == "grep":
@@ -51,10 +69,31 @@ def _steps(verb: str, rest: list[str], end: int, here: Place, fed: str | None) -
         for path in (paths or words[1:] or ["."])[:_PATHS_MAX]:
             yield Step("search", here(path), end, program=name)
     else:
-        lists = verb in ("ls-files", "ls-tree")
-        yield Step(
-            "list" if lists else "vcs", here(".") if lists else _looked_at(rest, here), end, program=name
-        )
+        yield _seen(verb, rest, end, here)
+
+
+def _seen(verb: str, rest: list[str], end: int, here: Place) -> Step:
+    """Read a look into history: it shows a file, where it names one and more than its name."""
+    if verb in ("ls-files", "ls-tree"):
+        return Step("list", here("."), end, program=f"git {verb}")
+    path = _looked_at(rest, here)
+    shows = verb in ("show", "blame", "diff", "annotate") or (verb == "log" and not _SHOWING.isdisjoint(rest))
+    is_read = path is not None and shows and _NAMES_ONLY.isdisjoint(rest)
+    return Step("read" if is_read else "vcs", path, end, program=f"git {verb}")
+
+
+def other_steps(system: str, args: list[str], end: int, place: Place) -> list[Step]:
+    """Give the steps of `hg ARGS` and its like."""
+    verb = next((arg for arg in args if not arg.startswith("-")), "")
+    if not verb:
+        return []
+    does = OTHERS[system].get(verb, "vcs")
+    if system == "hg" and verb in ("update", "up", "checkout") and not {"-C", "--clean"}.isdisjoint(args):
+        does = "revert"
+    paths = [arg for arg in args[args.index(verb) + 1 :] if not arg.startswith("-") and arg != "."]
+    if does != "revert" or not paths or system == "jj":
+        return [Step(does, None, end, program=f"{system} {verb}")]
+    return [Step(does, place(path), end, program=f"{system} {verb}") for path in paths[:_PATHS_MAX]]
 
 
 def _moved(name: str, rest: list[str], end: int, here: Place) -> Iterator[Step]:
@@ -101,6 +140,9 @@ def _thrown_away(verb: str, rest: list[str], end: int, here: Place) -> Iterator[
         "clean": any(word.startswith("-") and "f" in word and not word.startswith("--") for word in rest)
         or "--force" in rest,
         "revert": True,
+        "switch": not {"--discard-changes", "-f", "--force"}.isdisjoint(rest),
+        "read-tree": "--reset" in rest,
+        "checkout-index": not {"-f", "--force"}.isdisjoint(rest),
     }[verb]
     if not thrown or "-n" in rest or "--dry-run" in rest:
         yield Step("vcs", None, end, program=name)
@@ -148,12 +190,17 @@ def _applied(name: str, rest: list[str], end: int, here: Place, fed: str | None)
     if not {"--check", "--stat", "--numstat", "--summary", "--cached", "--abort"}.isdisjoint(rest):
         yield Step("vcs", None, end, program=name)
         return
+    if not {"-R", "--reverse"}.isdisjoint(rest):
+        yield Step("revert", None, end, program=name)
+        return
     files = [word for word in rest if not word.startswith("-")]
     if (fed is not None and not files) or files == ["-"]:
         for each in patched(fed or ""):
             path = here(each.moved_to or each.path)
             does: Doing = "delete" if each.became == "deleted" else "edit"
-            yield Step(does, path, end, program=name, added=each.added, removed=each.removed)
+            made = Step(does, path, end, program=name, added=each.added, removed=each.removed)
+            made.old, made.new = each.old, each.new
+            yield made
         return
     for path in files[:4]:
         yield Step("edit", None, end, program=name, script="patch", args=(here(path),))

@@ -166,6 +166,9 @@ WRAPPERS: dict[str, tuple[Wrapper, ...]] = {
 }
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+#: With these a program speaks of itself; or what it runs goes on behind it, and ends who knows how.
+_ASKS = frozenset({"--help", "--version"})
+_DETACHED = re.compile(r"--detach$|-[it]*d[it]*$")
 _PLACED = frozenset({"-w", "--workdir", "-C", "--chdir", "--directory", "--cwd"})
 _FETCHING = frozenset({"npx", "uvx", "bunx", "pnpx", "pipx"})
 #: Flags whose value is a text for a shell.
@@ -194,9 +197,13 @@ def inner_of(name: str, words: list[str]) -> Inner | None:
         if tuple(found) != wrapper.words:
             continue
         rest = words[places[-1] + 1 :] if size else words[1:]
-        inner = _inner(wrapper, rest)
-        if inner is not None:
-            return inner._replace(words=_named(name, inner.words)) if inner.words else None
+        if wrapper.after is None:
+            inner = _inner(wrapper, rest)
+        elif wrapper.after in rest:
+            inner = Inner(rest[rest.index(wrapper.after) + 1 :], elsewhere=wrapper.elsewhere)
+        else:
+            continue
+        return inner._replace(words=_named(name, inner.words)) if inner.words else None
     return None
 
 
@@ -232,12 +239,8 @@ def _named(name: str, command: list[str]) -> list[str]:
     return command
 
 
-def _inner(wrapper: Wrapper, rest: list[str]) -> Inner | None:
+def _inner(wrapper: Wrapper, rest: list[str]) -> Inner:
     """Give the wrapped command and the folder that a flag names for it."""
-    if wrapper.after is not None:
-        if wrapper.after not in rest:
-            return None
-        return Inner(rest[rest.index(wrapper.after) + 1 :], elsewhere=wrapper.elsewhere)
     folder: str | None = None
     skipped = wrapper.skipped
     at = 0
@@ -249,6 +252,8 @@ def _inner(wrapper: Wrapper, rest: list[str]) -> Inner | None:
         if word == "-m" and "--rcfile" in wrapper.valued:
             break  # coverage's: the module is the command
         if word.startswith("-") and len(word) > 1:
+            if word in _ASKS or (wrapper.elsewhere and _DETACHED.match(word) and word not in wrapper.valued):
+                return Inner([])
             if word in wrapper.valued:
                 at += 1
                 folder = rest[at] if word in _PLACED and at < len(rest) else folder

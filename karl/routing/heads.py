@@ -201,9 +201,7 @@ HEADS = tuple(_TRAINERS)
 def restored(name: str, arrays: dict[str, Floats]) -> Head:
     """Give the head that `arrays` was taken from. Raises KeyError where one is missing."""
     if name == "logistic":
-        weights = softmax.Weights(
-            arrays["weights_dense"], arrays["weights_sparse"], arrays["weights_bias"]
-        )
+        weights = softmax.Weights(arrays["weights_dense"], arrays["weights_sparse"], arrays["weights_bias"])
         return Logistic(arrays["rarity"], weights)
     if name == "centroid":
         return Centroid(arrays["centroids"])

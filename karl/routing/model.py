@@ -31,10 +31,10 @@ class _Header(msgspec.Struct):
     skills: tuple[str, ...]
     head: str
     weight: float
-    threshold: float | None
+    fit_min: float | None
+    log_chance_min: float | None
     calibrated_by: int
     kept: float
-    strangers_kept: float
     right: float
     checksum: str
 
@@ -52,10 +52,10 @@ def dumps(router: Router) -> bytes:
         router.skills,
         router.head.name,
         learned.weight,
-        learned.threshold if np.isfinite(learned.threshold) else None,
+        _told(learned.fit_min),
+        _told(learned.log_chance_min),
         learned.exemplars,
         learned.kept,
-        learned.strangers_kept,
         learned.right,
         _checksum(arrays),
     )
@@ -85,16 +85,23 @@ def loads(data: bytes) -> Router:
         exemplars = tuple(row.tobytes().hex() for row in arrays["exemplars"])
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
         raise Unreadable(f"no router: {error}") from None
-    threshold = -np.inf if header.threshold is None else header.threshold
     learned = Rejection(
         header.weight,
-        threshold,
+        _read(header.fit_min),
+        _read(header.log_chance_min),
         header.calibrated_by,
         header.kept,
-        header.strangers_kept,
         header.right,
     )
     return Router(header.encoder, header.encoder_version, header.skills, head, centre, learned, exemplars)
+
+
+def _told(threshold: float) -> float | None:
+    return threshold if np.isfinite(threshold) else None  # JSON has no word for endless
+
+
+def _read(threshold: float | None) -> float:
+    return -np.inf if threshold is None else threshold
 
 
 def _checksum(arrays: dict[str, NDArray[np.generic]]) -> str:

@@ -1,4 +1,4 @@
-"""A router: skills, a head that was trained with their exemplars, and when it says that none fits.
+"""A router: skills, a head that was trained with their exemplars, and when it takes none.
 
 Training is a function of the exemplars, the encoder's vectors and a seed; routing is numpy alone.
 """
@@ -32,11 +32,11 @@ class Ranked(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a prompt asks for: the best skills first; `fits` says whether the first is to be taken."""
+    """What a prompt asks for: the best skills first; `takes` says whether the first is to be taken."""
 
     ranked: tuple[Ranked, ...]
     fit: float
-    fits: bool
+    takes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,12 @@ class Router:
         fits = reject.fits(logs, self.centroid.similarities(given), self.rejection.weight)
         top = min(top, len(self.skills))
         first = np.argpartition(-logs, top - 1, axis=1)[:, :top]
+        taken = self.rejection.takes(logs, fits)
         choices = []
-        for row, places, fit in zip(logs, first, fits, strict=True):
+        for row, places, fit, takes in zip(logs, first, fits, taken, strict=True):
             best = sorted(places, key=lambda place: (-row[place], place))
             ranked = tuple(Ranked(self.skills[place], float(np.exp(row[place]))) for place in best)
-            choices.append(Choice(ranked, float(fit), bool(fit >= self.rejection.threshold)))
+            choices.append(Choice(ranked, float(fit), bool(takes)))
         return choices
 
 

@@ -1,7 +1,8 @@
 """Multinomial logistic regression over dense vectors and sparse grams, by L-BFGS in plain numpy.
 
-It minimises `sum(-log p(label)) + strength / 2 * sum(weights ** 2)`; the biases are free. The problem is convex, so where
-it ends does not depend on where it begins. (Liu and Nocedal 1989: L-BFGS with a line search of Armijo's.)
+It minimises `sum(-log p(label)) + strength / 2 * sum(weights ** 2)`; the biases are free. The problem is
+convex, so where it ends does not depend on where it begins. (Liu and Nocedal 1989: L-BFGS with a line search
+of Armijo's.)
 Rows go through in blocks, so that memory does not grow with the exemplars.
 """
 

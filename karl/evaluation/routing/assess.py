@@ -19,7 +19,6 @@ from karl.evaluation.routing.labelled import Labelled, LabelledSet
 from karl.evaluation.routing.measures import Measured, measure, ranks, share
 from karl.evaluation.routing.split import Split, split
 from karl.routing import heads, reject, softmax
-from karl.routing.reject import Rejection
 from karl.routing.router import Exemplar, Router, train
 
 Vectors = NDArray[np.float32]
@@ -31,6 +30,16 @@ Progress = Callable[[int, int, object], None]
 #: What is not an encoder's: the baselines that see words alone.
 NO_ENCODER = "-"
 HEADS = ("centroid", "hybrid", "logistic")
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares: of prompts that are let through, of these that are right, of strangers that are let through."""
+
+    kept: float
+    right: float | None
+    strangers_kept: float | None
+    #: The first of these as it was expected when the threshold was learned.
+    expected: float
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +55,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     over_lexical: Estimate | None
     #: What the threshold that was learned from exemplars does to the prompts that are reported; null for rules.
     threshold: Threshold | None
-
-
-class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares: of prompts that are let through, of these that are right, of strangers that are let through."""
-
-    kept: float
-    right: float | None
-    strangers_kept: float | None
-    #: The first of these as it was expected when the threshold was learned.
-    expected: float
 
 
 class SetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +79,9 @@ class _Seen(NamedTuple):
     logs: Vectors
     fits: Vectors
     strange: Vectors
-    rejection: Rejection | None
+    takes: NDArray[np.bool_] | None = None
+    takes_strange: NDArray[np.bool_] | None = None
+    expected: float = 1.0
 
 
 def assess(
@@ -175,8 +176,11 @@ def _seen(one: _Asked, encoder: str, head: str, vectors: Sequence[Vectors], seed
         strangers=(_texts(one.split.strangers), strangers),
     )
     logs, fits = _looked_at(router, _texts(one.split.tested), tested)
-    _, outside = _looked_at(router, _texts(one.split.strange), strange)
-    return _Seen(logs, fits, outside, router.rejection)
+    others, outside = _looked_at(router, _texts(one.split.strange), strange)
+    learned = router.rejection
+    if not learned.exemplars:
+        return _Seen(logs, fits, outside)
+    return _Seen(logs, fits, outside, learned.takes(logs, fits), learned.takes(others, outside), learned.kept)
 
 
 def _looked_at(router: Router, texts: Sequence[str], vectors: Vectors) -> tuple[Vectors, Vectors]:
@@ -198,7 +202,7 @@ def _rules(one: _Asked) -> _Seen:
     scores, outside = rules.scores(_texts(one.split.tested)), rules.scores(_texts(one.split.strange))
     logs = softmax.log_softmax(scores)
     strange = outside.max(axis=1) if len(outside) else np.zeros(0, np.float32)
-    return _Seen(logs, scores.max(axis=1), strange, None)
+    return _Seen(logs, scores.max(axis=1), strange)
 
 
 def _row(
@@ -230,15 +234,14 @@ def _over(one: _Asked, seen: _Seen, other: _Seen | None) -> Estimate | None:
 
 
 def _threshold(one: _Asked, seen: _Seen) -> Threshold | None:
-    if seen.rejection is None or not seen.rejection.exemplars:
+    if seen.takes is None or seen.takes_strange is None:
         return None
-    kept = seen.fits >= seen.rejection.threshold
     right = ranks(seen.logs, one.labels) == 1
     return Threshold(
-        kept=float(kept.mean()),
-        right=float(right[kept].mean()) if kept.any() else None,
-        strangers_kept=float((seen.strange >= seen.rejection.threshold).mean()) if len(seen.strange) else None,
-        expected=seen.rejection.kept,
+        kept=float(seen.takes.mean()),
+        right=float(right[seen.takes].mean()) if seen.takes.any() else None,
+        strangers_kept=float(seen.takes_strange.mean()) if len(seen.strange) else None,
+        expected=seen.expected,
     )
 
 

@@ -26,7 +26,8 @@ class Rules:
         words = [set(_WORD.findall(skill.lower())) for skill in skills]
         self._often = Counter(word for mine in words for word in mine)
         self._patterns = [
-            re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(mine))) or '(?!)'})", re.I) for mine in words
+            re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(mine))) or '(?!)'})", re.IGNORECASE)
+            for mine in words
         ]
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:

