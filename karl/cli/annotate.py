@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -9,11 +10,15 @@ import click
 
 from karl.cli.main import pass_settings
 from karl.cli.render import plain, print_json
-from karl.errors import KarlError
+from karl.errors import KarlError, Refused
 from karl.settings import Settings
 
 _WORDS = ("good", "bad", "corrected", "not-corrected", "redone", "reverted")
 _NOTE_MAX = 2000
+#: What agents set in the shells that they run: their word on their own work is no person's.
+_AGENTS_SHELLS = (
+    "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "CURSOR_AGENT", "GEMINI_CLI", "OPENCODE",
+)  # fmt: skip
 
 
 @click.command()
@@ -32,7 +37,7 @@ def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: boo
     Nothing is changed: the word is a record of its own, with the score that follows, and is taken back by
     saying the opposite. `karl explain` shows it.
 
-    Run it where the views are, while the line runs.
+    Run it where the views are, while the line runs. In a shell that an agent runs it is refused.
 
     Example: karl annotate traj_951345060aed bad --note "the test was deleted, not mended"
     """
@@ -42,6 +47,8 @@ def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: boo
     from producers.redact import Redactor  # noqa: PLC0415
     from workers.annotate import annotate as say  # noqa: PLC0415
 
+    if agents := [name for name in _AGENTS_SHELLS if os.environ.get(name)]:
+        raise Refused(f"this is an agent's shell ({agents[0]} is set); say it from a terminal of your own")
     if len(note) > _NOTE_MAX:
         raise click.UsageError(f"a note has at most {_NOTE_MAX:,} characters")
     turn = _turn(settings, id_)
