@@ -18,6 +18,7 @@ ALL = (
     ("line", "stream to fsynced ledger, against a floor loop"),
     ("score", "microseconds per score"),
     ("acts", "what a call did: commands taken apart, against shlex.split"),
+    ("encoders", "prompts a second of each encoder, and the ranking of skills, against one product"),
     ("corrections", "microseconds per prompt that is judged, against splitting it into words"),
     ("handover", "how long nobody writes after a clean end and after a crash, against the lease's life"),
     ("append", "append, open and head of the ledger, small and large"),

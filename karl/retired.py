@@ -6,7 +6,6 @@ the others: variables that are not ours by their name, keys of a settings file, 
 
 from __future__ import annotations
 
-_NO_EMBEDDING = "nothing is embedded by this version"
 _NO_ROUTING = "this version routes nothing by skill"
 _NO_TRAINING = "this version trains nothing; `karl export` writes what trainers read"
 _NEVER_READ = "gone: it was parsed and never used"
@@ -16,11 +15,10 @@ RETIRED: dict[str, str] = {
     "KARL_SKILLS_DIR": _NO_ROUTING,
     "KARL_CORTEX_ENTRIES": _NO_ROUTING,
     "KARL_VERBOSE_LOG": "`karl import` reads the agents' own transcripts instead of a log of prompts",
-    "KARL_EMBED_URL": _NO_EMBEDDING,
-    "KARL_EMBEDDING_DIM": _NO_EMBEDDING,
-    "KARL_EMBED_TIMEOUT": _NO_EMBEDDING,
-    "KARL_CACHE_MAX_ENTRIES": _NO_EMBEDDING,
-    "KARL_CACHE_TTL": _NO_EMBEDDING,
+    "KARL_EMBEDDING_DIM": "KARL_EMBED_DIM; not set, what the service gives",
+    "KARL_EMBED_TIMEOUT": "KARL_EMBED_TIMEOUT_S, in seconds",
+    "KARL_CACHE_MAX_ENTRIES": "KARL_EMBED_STORE_MB, in MiB",
+    "KARL_CACHE_TTL": "gone: a vector does not age; another model or version has vectors of its own",
     "KARL_WEIGHT_ALPHA": _NEVER_READ,
     "KARL_WEIGHT_MIN": _NEVER_READ,
     "KARL_WEIGHT_MAX": _NEVER_READ,
@@ -58,7 +56,7 @@ RENAMED: dict[str, str] = {
     "KARL_DATA_DIR": "the same, for every process",
     "KARL_REWARD_W_OUTCOME, _PROCESS, _EFFICIENCY": "the same, and three more; they must sum to 1",
     "KARL_CANONICAL_WRITER": "now a list; not set, all may; who may not says so",
-    "RAG_EMBED_URL": _NO_EMBEDDING,
+    "RAG_EMBED_URL, KARL_EMBED_URL": "KARL_EMBED_URL, which was never read",
     "MAC4_HOST, MLX_URL": _NO_TRAINING,
     "DISCORD_WEBHOOK_SERVICE_HEALTH, DISCORD_WEBHOOK_KARL": RETIRED["KARL_DISCORD_WEBHOOK"],
     "OPENAI_API_KEY": RETIRED["KARL_TOGETHER_MODEL"],
@@ -66,6 +64,6 @@ RENAMED: dict[str, str] = {
     "promotion_thresholds.*, auto_promote, promoted_at, promotion_checks": _NO_ROUTING,
     "last_promotion_check, rollback_at, rollback_reason, pre_promotion_reward_mean": _NO_ROUTING,
     "centroid_refresh_interval_hours, last_centroid_refresh": _NO_ROUTING,
-    "embedding.*, embed_timeout": _NO_EMBEDDING,
+    "embedding.*, embed_timeout": "KARL_EMBED_*",
     "sft.*": _NO_TRAINING,
 }

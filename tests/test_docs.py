@@ -97,7 +97,7 @@ def test_every_redis_key_is_in_the_list_of_its_module() -> None:
     made = [
         keys.events_key(5), keys.records_key(5), keys.dead_key(5), keys.lease_key(5), keys.session_key(5, "{s}"),
         keys.seen_key(5, "{s}"), keys.LEDGER_LEASE, keys.LEDGER_TERM, keys.LEDGER_WAKE, keys.WORKERS, keys.NODES,
-        keys.LEDGER_HEAD, keys.LEDGER_FOLLOWERS,
+        keys.LEDGER_HEAD, keys.LEDGER_FOLLOWERS, keys.USUAL, keys.CALIBRATIONS,
     ]  # fmt: skip
     listed = keys.__doc__ or ""
     assert [name for name in made if name.replace("{5}", "{p}") not in listed] == []
@@ -109,7 +109,18 @@ def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [TrajectoryBody, EventsBody, AnnotationBody, ScoreBody, CalibrationBody, ErasureBody, ErasedBody, Event, Score]
+    "body",
+    [
+        TrajectoryBody,
+        EventsBody,
+        AnnotationBody,
+        ScoreBody,
+        CalibrationBody,
+        ErasureBody,
+        ErasedBody,
+        Event,
+        Score,
+    ],
 )
 def test_every_member_of_a_record_is_in_the_ledgers_format(body: type) -> None:
     page = TEXTS["docs/ledger-format.md"]

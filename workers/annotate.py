@@ -12,7 +12,7 @@ import msgspec
 
 from karl.reward.score import rescore_outcome
 from karl.schema.event import event_id
-from karl.schema.record import AnnotationBody
+from karl.schema.record import ALL_KNOWN, AnnotationBody
 from karl.views.queries import Views
 from karl.views.whole import assemble
 from workers.records import Outgoing, send
@@ -63,7 +63,7 @@ def annotate(
         row = views.trajectory(trajectory)
         whole = assemble(settings.ledger, views.parts(row.id))
     known = {**row.known, **WORDS[word]}
-    outcome = msgspec.structs.replace(whole.body.trajectory.outcome, annotation_status="annotated", **known)
+    outcome = msgspec.structs.replace(whole.body.trajectory.outcome, annotation_status=ALL_KNOWN, **known)
     body = AnnotationBody(
         trajectory=row.id,
         session=row.session,

@@ -14,25 +14,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from karl.errors import LedgerDamaged, LineDown, Refused
-from karl.ledger.reader import head
+from karl.errors import LedgerDamaged, LineDown
 from karl.reward.basis import NOTHING, Basis
 from karl.schema.record import ScoreBody
 from karl.stream.basis import publish_calibration, replace_usual
-from karl.stream.facts import facts
 from karl.views.columns import made_by
-from karl.views.detail import detail
 from karl.views.queries import Filter, TrajectoryRow, Views
-from karl.views.whole import calibration_at, scored
-from workers.records import BATCH, LOOK_S, Outgoing, send
+from karl.views.whole import assemble, calibration_at, scored
+from workers.records import BATCH, Outgoing, send, settled
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from karl.settings import Settings
-
-#: Seconds to wait for a line that does not move.
-PATIENCE_S = 30.0
 
 #: Told the trajectories looked at, those that there are, and the session that is looked at now.
 Progress = Callable[[int, int, object], None]
@@ -134,7 +128,7 @@ def _wanted(settings: Settings, basis: Basis) -> str:
 
 
 def _rescored(views: Views, settings: Settings, row: TrajectoryRow, basis: Basis, now_ms: int) -> ScoreBody:
-    trajectory = detail(views, settings.ledger, row.id).body.trajectory
+    trajectory = assemble(settings.ledger, views.parts(row.id)).body.trajectory
     made = scored(trajectory, row.known, settings.reward_version, settings.reward_weights, basis)
     return ScoreBody(row.id, row.session, made, now_ms)
 
@@ -150,22 +144,3 @@ def _send(redis: Redis, records: list[Outgoing], wait: Callable[[float], None], 
     if not dry_run:
         send(redis, records, wait)
     records.clear()
-
-
-def settled(redis: Redis, settings: Settings, wait: Callable[[float], None]) -> None:
-    """Wait until the views hold everything: what they do not show yet would be scored twice."""
-    left = PATIENCE_S
-    while True:
-        waiting = facts(redis).records_waiting
-        last = head(settings.ledger)
-        with Views(settings.views) as views:
-            behind = (last.seq if last else 0) - views.position().seq
-        if not waiting and behind <= 0:
-            return
-        if left <= 0:
-            raise Refused(
-                f"{waiting} records wait for the ledger and the views are {behind} behind it; "
-                "`karl doctor` says why the line does not move"
-            )
-        wait(LOOK_S)
-        left -= LOOK_S

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import msgspec
 
 from karl.reward.basis import NOTHING, Basis
+from karl.reward.deeds import deeds
 from karl.reward.score import rescore_outcome, score
-from karl.reward.usual import Seen, seen
+from karl.reward.usual import Seen, seen_of
 from karl.schema.record import AnnotationBody, EventsBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.session.emissions import Carry, Duplicate, Emission, Remark, Strays, Turn
@@ -61,9 +62,10 @@ class Composer:
         trajectory = normalize_turn(turn)
         first = turn.held[0].event
         basis = self.bases.get(first.agent, NOTHING)
-        scored = score(trajectory, version=self._version, weights=self._weights, basis=basis)
+        done = deeds(trajectory)
+        scored = score(trajectory, version=self._version, weights=self._weights, basis=basis, done=done)
         carry.last_score, carry.last_outcome = scored, trajectory.outcome
-        if (kind := seen(trajectory)) is not None:
+        if (kind := seen_of(done)) is not None:
             self._seen[first.agent, kind] += 1
         return _encode(
             TrajectoryBody(

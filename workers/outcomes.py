@@ -26,13 +26,12 @@ from karl.outcomes.results import Result, find_results, read_result
 from karl.outcomes.work import Work, work_of
 from karl.reward.score import VERSIONS, rescore_outcome
 from karl.schema.event import event_id
-from karl.schema.record import AnnotationBody, Score
+from karl.schema.record import OBSERVED, AnnotationBody, Score
 from karl.schema.trajectory import Outcome
-from karl.views.detail import detail
 from karl.views.known import Known
 from karl.views.queries import Filter, TrajectoryRow
-from workers.backfill import settled
-from workers.records import Outgoing, send
+from karl.views.whole import assemble
+from workers.records import Outgoing, send, settled
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 #: Who says it: a look into commits, and a test run's file. A changed definition gets a new number.
 GIT, CI = "git-1", "ci-1"
-#: The status of an outcome that holds what one detector found itself, not all that is known.
-OBSERVED = "observed"
 #: Turns that are looked up together.
 TOGETHER = 200
 #: Seconds after a turn in which a test run is still taken for its own.
@@ -215,7 +212,7 @@ class _Scan:
                 self.report.looked_at += 1
                 self._lasted.append((row.started_ms / 1000, row.time_ms / 1000 + _AFTER_S))
                 try:
-                    whole = detail(self._views, self._settings.ledger, row.id)
+                    whole = assemble(self._settings.ledger, self._views.parts(row.id))
                 except LedgerDamaged:
                     self.report.damaged += 1  # one bad record must not keep the others from being looked up
                     continue

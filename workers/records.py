@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from karl.errors import LineDown
+from karl.errors import LineDown, Refused
+from karl.ledger.reader import head
 from karl.stream import keys
 from karl.stream.depths import records_waiting
+from karl.stream.facts import facts
+from karl.views.queries import Views
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from karl.schema.record import RecordKind
+    from karl.settings import Settings
 
 #: Records that go out in one pipeline.
 BATCH = 256
@@ -25,6 +29,8 @@ BATCH = 256
 WAITING_MAX = 5000
 #: Seconds between two looks at what waits.
 LOOK_S = 0.1
+#: Seconds to wait for a line that does not move.
+PATIENCE_S = 30.0
 
 
 class Outgoing(NamedTuple):
@@ -53,3 +59,25 @@ def send(redis: Redis, records: Sequence[Outgoing], wait: Callable[[float], None
             pipe.execute()
     except RedisError as error:
         raise LineDown(f"Redis does not answer: {error}; said again, it goes on from here") from error
+
+
+def settled(redis: Redis, settings: Settings, wait: Callable[[float], None]) -> None:
+    """Wait until the views hold everything: what they do not show yet would be made twice.
+
+    Raises Refused where the line does not move for PATIENCE_S.
+    """
+    left = PATIENCE_S
+    while True:
+        waiting = facts(redis).records_waiting
+        last = head(settings.ledger)
+        with Views(settings.views) as views:
+            behind = (last.seq if last else 0) - views.position().seq
+        if not waiting and behind <= 0:
+            return
+        if left <= 0:
+            raise Refused(
+                f"{waiting} records wait for the ledger and the views are {behind} behind it; "
+                "`karl doctor` says why the line does not move"
+            )
+        wait(LOOK_S)
+        left -= LOOK_S

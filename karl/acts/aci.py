@@ -42,6 +42,8 @@ WINDOWED = frozenset(
 )
 #: Editors that are called through a shell.
 EDITORS = frozenset({"str_replace_editor", "str_replace_based_edit_tool", "create"})
+#: Tools that may be told as the command that they are.
+_COMMANDED = WINDOWED | ACI
 _STATE = re.compile(
     r"^(?:\[File: (.{1,400}?) \(\d+ lines total\)\]|\(Current directory: ([^)\n]{1,400})\))", re.MULTILINE
 )
@@ -145,7 +147,7 @@ def window_said(text: str) -> tuple[str | None, str | None]:
 
 def window_command(tool: str, params: object) -> str | None:
     """Give the command of a tool that is told as one: `edit` with `10:12 ...`. Null for any other call."""
-    if tool not in (WINDOWED | ACI) or not isinstance(params, dict) or len(params) != 1:
+    if tool not in _COMMANDED or not isinstance(params, dict) or len(params) != 1:
         return None
     ((name, text),) = params.items()
     if name not in ("command", "input", "args", "arguments", "action") or not isinstance(text, str):

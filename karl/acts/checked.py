@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 from karl.acts.faults import NEVER, Result
@@ -30,7 +30,7 @@ class Beside(NamedTuple):
     """
 
     shown: str = ""
-    written: Iterable[str] = ()
+    written: Collection[str] = ()
     is_told: bool = True
 
 
@@ -47,16 +47,22 @@ def results_of(plan: Plan, checks: list[Step], text: str, beside: Beside) -> dic
         step = plan.steps[number] if number < len(plan.steps) else None
         if step is not None and step.check and (code := _marked(text, head)) is not None:
             found[id(step)] = Result(code == 0)
-    for kind in dict.fromkeys(step.check for step in checks if step.check):
+    for kind in dict.fromkeys([step.check for step in checks if step.check]):
         told = read_result(kind, text)
+        if told is None:
+            continue
         of_kind = [step for step in checks if step.check == kind]
         step = of_kind[-1]
-        if told is None or _is_hidden(step, plan) or not _is_its_own(told, kind, plan, step, beside):
+        if (
+            (step.sifted and not told.ran)
+            or _is_hidden(step, plan)
+            or not _is_its_own(told, kind, plan, step, beside)
+        ):
             continue
-        if told.passed and told.ok and _is_forged(told, text, beside.written):
+        if beside.written and told.passed and told.ok and _is_forged(told, text, beside.written):
             found[id(step)] = NEVER
             continue
-        if len(of_kind) > 1 and (told.ok or not told.ran):
+        if len(of_kind) > 1 and (told.ok or not told.ran) and not all(each.again for each in of_kind):
             continue  # which of them it was, nobody can tell
         marked = found.get(id(step))
         ok = told.ok if marked is None or marked.ok else False
@@ -68,7 +74,7 @@ def _silent(plan: Plan, checks: list[Step]) -> dict[int, Result]:
     """Say what silence tells: some checks went well; of tests whose end is hidden, none ran."""
     found: dict[int, Result] = {}
     for step in checks:
-        if step.muted or step.into is not None:
+        if step.muted or step.sifted or step.into is not None:
             continue
         if step.piped and step.program in SILENT and len(plan.steps) == 1:
             found[id(step)] = Result(ok=True)
@@ -96,7 +102,7 @@ def _is_its_own(told: Result, kind: Check, plan: Plan, check: Step, beside: Besi
     return not shown or read_result(kind, _QUOTES.sub("\n", shown)) != told
 
 
-def _is_forged(told: Result, text: str, written: Iterable[str]) -> bool:
+def _is_forged(told: Result, text: str, written: Collection[str]) -> bool:
     """Say whether the line with a result's count stands word for word in a text that the turn wrote."""
     number = str(told.passed)
     lines = [line.strip("= \t") for line in text[-_END_MAX:].splitlines() if number in line]

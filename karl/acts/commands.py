@@ -29,6 +29,7 @@ _QUIET = flags(
     fmt expand paste join comm shuf split command
     """
 )
+_FED_SHELLS = frozenset({"", "bash", "bash -s", "bash -ls", "sh", "sh -s"})
 _SSH_VALUED = flags("-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w")
 
 
@@ -58,13 +59,14 @@ def _read_found(it: Words, words: list[str]) -> None:
     read(it.walk, words, HIDDEN, piped=True, fed=None)
 
 
-def ssh_command(words: list[str]) -> str | None:
-    """Give what ssh runs on the other side; null when it only goes there."""
+def ssh_command(words: list[str], fed: str | None) -> str | None:
+    """Give what ssh runs on the other side, `fed` to its shell or as words; null when it only goes there."""
     at = 1
     while at < len(words) and words[at].startswith("-"):
         at += 2 if words[at] in _SSH_VALUED else 1
     rest = words[at + 1 :]
-    return " ".join(rest) if rest else None
+    command = " ".join(rest)
+    return fed or command or None if command in _FED_SHELLS else command
 
 
 _READERS: dict[str, Callable[[Words], None]] = {

@@ -48,7 +48,9 @@ def only_comments(path: str, old: str, new: str) -> bool:
         return False
     sign = signs[0]
     marks = (sign, "/*", "* ") if sign == "//" else (sign, '"""')
-    if not any(mark in new or mark in old for mark in marks) or old.split() == new.split():
+    if not any(map(new.__contains__, marks)) and not any(map(old.__contains__, marks)):
+        return False
+    if old.split() == new.split():
         return False
     return _code(old, sign) == _code(new, sign)
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from karl.acts.faults import Result
-from karl.acts.outputs import exit_said, found_nothing
-from karl.acts.steps import AS_CALL, IF_OK, Step
+from karl.acts.outputs import exit_said, found_nothing, is_refused, output_text
+from karl.acts.steps import AS_CALL, IF_OK, Plan, Step
 from karl.acts.table import LISTS_FAULTS
 from karl.acts.unchanged import same
 from karl.schema.act import Act
 
 #: What a program ends with whose reader, a `head`, has seen enough.
 _PIPE_CLOSED = 141
+#: Characters of an output's ends that are looked at.
+_END_MAX = 1_000
+#: What stands at the end of the output of a script that broke off.
+_CRASHED = re.compile(
+    r"^(?:Traceback \(most recent call last\):|Exception in thread |EXECUTION TIMED OUT"
+    r"|.{1,80}: command not found$)",
+    re.MULTILINE,
+)
+_UNREADABLE = re.compile(r"^[^\n]{0,60}sh: (?:-c: )?(?:line [01]|1): [Ss]yntax error", re.MULTILINE)
 
 
-def shell_end(exit_code: int | None, success: bool | None, text: str) -> bool | None:
+def shell_end(exit_code: int | None, success: bool | None, text: str, plan: Plan) -> bool | None:
     """Say how a shell's call ended: by its exit code, by what its hook said, by what its output tells."""
     if exit_code == _PIPE_CLOSED:
         return None
@@ -24,7 +35,17 @@ def shell_end(exit_code: int | None, success: bool | None, text: str) -> bool | 
     if success is not None:
         return success
     code = exit_said(text)
-    return None if code is None else code == 0
+    if code is not None:
+        return code == 0
+    ran_last = bool(plan.steps) and plan.steps[-1].does == "run"
+    return False if ran_last and _CRASHED.search(text[-_END_MAX:]) else None
+
+
+def never_ran(text: str) -> bool:
+    """Say whether an output tells that nothing of a command ran: refused, or no shell could read it."""
+    if is_refused(text):
+        return True
+    return "yntax error" in text[:_END_MAX] and _UNREADABLE.search(text[:_END_MAX]) is not None
 
 
 def says_faults(step: Step, found: Result) -> bool:
@@ -37,6 +58,12 @@ def search_end(step: Step, exit_code: int | None, output: object, ok: bool | Non
     if ok is False and exit_code == 1:
         return None
     return False if ok and step.end == AS_CALL and found_nothing(output) else ok
+
+
+def was_missing(step: Step, output: object) -> bool:
+    """Say whether an editor tells that the file was not there."""
+    text = output_text(output)
+    return "No such file" in text and f" {step.path}: No such file" in text
 
 
 def is_as_it_was(step: Step, output: object) -> bool:

@@ -50,7 +50,7 @@ _COMPILED = re.compile(
 #: A fault in Go, as its own tools tell it, or a file that gofmt would change.
 _GO_BAD = re.compile(r"^[^\s:]{1,300}\.go:\d+:\d+: |^[^\s:]{1,300}\.go$", re.MULTILINE)
 _PYLINT = re.compile(r"^Your code has been rated at (-?[\d.]{1,8})/10", re.MULTILINE)
-JVM_END = re.compile(r"BUILD (SUCCESSFUL|SUCCESS|FAILURE|FAILED)")
+JVM_END = re.compile(r"(?:BUILD|FAILURE: Build) (SUCCESSFUL|SUCCESS|FAILURE|FAILED|failed)")
 
 
 def count_of(text: str | None) -> int:

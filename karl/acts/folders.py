@@ -11,7 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-from karl.acts.paths import joined, role
+from karl.acts.paths import joined, of_drive, role
 
 _SEEN_MAX = 2000
 _SUFFIXES_MAX = 12
@@ -21,7 +21,8 @@ class Folders:
     """Where a turn's calls ran."""
 
     def __init__(self, cwd: str | None) -> None:
-        self._base = joined("", cwd) if cwd and cwd.startswith("/") else ""
+        cwd = of_drive(cwd) if cwd else ""
+        self._base = joined("", cwd) if cwd.startswith("/") else ""
         self._is_told = bool(self._base)
         self._now = self._base
         #: Relative paths were told before the folder was known.
@@ -37,14 +38,20 @@ class Folders:
         """Give the folder of the work; empty where paths are told relative to it, or nobody knows it."""
         return "" if self._short else self._base
 
+    @property
+    def here(self) -> str:
+        """Give the folder that the present call began in; empty where nobody knows it."""
+        return self._now
+
     def enter(self, cwd: str | None, workdir: str | None) -> None:
         """Begin a call: in the folder that its hook says, or that the call names itself."""
-        told = bool(cwd and cwd.startswith("/"))
-        folder = cwd if told and cwd else (self._left or self._base) if self.persists else self._base
+        cwd = of_drive(cwd) if cwd else ""
+        told = cwd.startswith("/")
+        folder = cwd if told else (self._left or self._base) if self.persists else self._base
         if workdir:
             folder = joined(folder, workdir)
         self._now = folder.rstrip("/") if folder != "/" else folder
-        if cwd and cwd.startswith("/") and not self._base and not self._relative:
+        if told and not self._base and not self._relative:
             self._base = joined("", cwd)
 
     def stay(self, folder: str) -> None:
@@ -67,7 +74,7 @@ class Folders:
         """Give a path in its one spelling."""
         full = joined(self._now, path)
         if full.startswith("/"):
-            return self._known(full)
+            return full if self._is_told else self._known(full)
         if full.startswith(("~", "$")):
             return full
         if self._base and not self._short:
@@ -79,7 +86,7 @@ class Folders:
         return full
 
     def _known(self, full: str) -> str:
-        if not self._base and not self._is_told:
+        if not self._base:
             if self._relative:
                 self._learn_from_absolute(full)
             if not self._base and len(self._absolute) < _SEEN_MAX:

@@ -17,6 +17,8 @@ _WRITTEN_MAX = 64
 _BODY_MAX = 65_536
 _EDITED_MAX = 256
 _DIFFS_MAX = 32
+#: Answers of searches: how many, and how much of each.
+_FOUND_MAX, _ANSWER_MAX = 32, 8_000
 #: Endings of files that somebody wrote; others that a scratch script makes are its data.
 _OF_THE_WORK = re.compile(
     r"\.(?:pyx?|pyi|[jt]sx?|[cm][jt]s|java|kts?|go|rs|[ch](?:c|pp|xx)?|rb|php|cs|scala|swift|html?|css|sql"
@@ -40,6 +42,35 @@ class Kept:
         self.stashed: list[str] = []
         self.diffs: dict[str, list[str]] = {}
         self.taken = Taken()
+        self._is_staged = False
+        self._found: list[tuple[str, str]] = []
+
+    def found(self, folder: str, output: object, text: str) -> None:
+        """Note what a search that began in a folder answered: it shows the files that it names."""
+        names = output.get("filenames") if isinstance(output, dict) else None
+        if isinstance(names, list):
+            text = "\n".join([*(each for each in names[:256] if isinstance(each, str)), text])
+        if text:
+            if len(self._found) >= _FOUND_MAX:
+                del self._found[0]
+            self._found.append((f"{folder}/", f"\n{text[:_ANSWER_MAX]}\n"))
+
+    def shown(self, path: str) -> bool:
+        """Say whether a search showed a file that the turn has not changed yet."""
+        if not self._found or path in self.edited:
+            return False
+        name = path.rsplit("/", 1)[-1]
+        for folder, text in self._found:
+            if name not in text:
+                continue
+            short = path.removeprefix(folder)
+            for spelling in (path, short, f"./{short}"):
+                at = text.find(f"\n{spelling}")
+                while at >= 0:
+                    if text[at + 1 + len(spelling)] in ":-\n":
+                        return True
+                    at = text.find(f"\n{spelling}", at + 1)
+        return False
 
     def deleted(self, path: str) -> None:
         """Note that a file went."""
@@ -58,6 +89,8 @@ class Kept:
             if path not in self.written and len(self.written) >= _WRITTEN_MAX:
                 del self.written[next(iter(self.written))]
             self.written[path] = f"{before}\n{body}"[-_BODY_MAX:] if before else body
+        elif step.old and path in self.written:
+            self.written[path] = self.written[path].replace(step.old, step.new or "", 1)[-_BODY_MAX:]
         elif step.program in ("git diff", "git format-patch") and len(self.diffs) < _DIFFS_MAX:
             self.diffs[path] = [each for each in self.edited if role(each, root) != "scratch"]
 
@@ -66,6 +99,14 @@ class Kept:
         if source in self.written:
             self.written[path] = self.written[source]
         return self.taken.copied(source, path, untouched=source not in self.edited)
+
+    def versioned(self, step: Step) -> Step:
+        """Note what is staged; give a commit that may be empty as one, where something was."""
+        if step.program == "git add":
+            self._is_staged = True
+        elif step.program == "git commit --allow-empty" and self._is_staged:
+            return Step("commit", None, step.end, program="git commit")
+        return step
 
     def stash(self, root: str) -> None:
         """Lay the changes of the work aside."""

@@ -47,7 +47,7 @@ def show(it: Words) -> None:
     """Read `cat FILE` and its like."""
     if it.name in ("head", "tail") and _NO_LINES.search(" ".join(it.args[:4])):
         return
-    it.each("read", files_of(it.args, SHOWS[it.name]))
+    it.each("read", [path for path in files_of(it.args, SHOWS[it.name]) if path != "/dev/null"])
 
 
 def listing(it: Words) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
+import msgspec
+
 _COMMANDS = (
     "command",
     "cmd",
@@ -108,7 +110,12 @@ def command_of(tool: str, params: object) -> str | None:
 def command_text(command: object) -> str | None:
     """Give a command as one text; of `bash -lc TEXT` in a list, the text. Null for what is no command."""
     if isinstance(command, str):
-        return command
+        if not command.startswith('["'):
+            return command
+        words = parts_of(command)  # a record keeps lists as texts
+        if words is None:
+            return command
+        command = words
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
         return None
     if len(command) == 3 and command[1] in _SCRIPT_FLAGS:
@@ -116,19 +123,27 @@ def command_text(command: object) -> str | None:
     return shlex.join(command)
 
 
+def parts_of(text: str) -> list[object] | None:
+    """Read a list that stands in a text as JSON; null where none does."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
+
+
 def output_text(output: object, depth: int = _DEPTH_MAX) -> str:
     """Give the text of an output, head and tail: a text, an object of a shell, or a list of blocks."""
     if isinstance(output, str):
-        return (
-            output if len(output) <= _HEAD_MAX + _TAIL_MAX else f"{output[:_HEAD_MAX]}\n{output[-_TAIL_MAX:]}"
-        )
+        return _head_and_tail(output)
     if depth <= 0:
         return ""
     if isinstance(output, dict):
         out, err = output.get("stdout"), output.get("stderr")
+        if isinstance(out, str) and not err:
+            return _head_and_tail(out)
         if isinstance(out, str) or isinstance(err, str):
-            texts = [output_text(each, depth - 1) for each in (out, err) if isinstance(each, str) and each]
-            return "\n".join(texts)
+            return "\n".join(_head_and_tail(each) for each in (out, err) if isinstance(each, str) and each)
         for key in _OUTPUTS:
             if (found := output.get(key)) and (text := output_text(found, depth - 1)):
                 return text
@@ -136,3 +151,7 @@ def output_text(output: object, depth: int = _DEPTH_MAX) -> str:
     if isinstance(output, list):
         return "\n".join(filter(None, (output_text(each, depth - 1) for each in output[:16])))
     return ""
+
+
+def _head_and_tail(text: str) -> str:
+    return text if len(text) <= _HEAD_MAX + _TAIL_MAX else f"{text[:_HEAD_MAX]}\n{text[-_TAIL_MAX:]}"

@@ -69,16 +69,19 @@ _LEFT_OVER = re.compile(
 #: What an agent keeps of itself: its notes from day to day, beside or above the work.
 _OWN_NOTES = re.compile(r".*/\.openclaw/(?:workspace/)?(?:memory/.+|[A-Z]+\.md)$")
 _DOCS = re.compile(
-    r".*\.(?:md|mdx|rst|adoc|markdown|tex)$"
-    r"|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TO[-]?DO)(?:\.\w+)?$",
+    r".*\.(?:md|mdx|rst|adoc|markdown)$"
+    r"|(?:README|CHANGELOG|CHANGES|LICENSE|NEWS|HISTORY|AUTHORS|CONTRIBUTING|COPYING|NOTICE|TO[-]?DO)"
+    r"(?:-[A-Z]{2,6})?(?:\.(?:txt|html?|md|rst))?$",
     re.IGNORECASE,
 )
+#: Endings of texts that, at the work's top, are for people.
+_NOTES = (".txt", ".csv", ".log", ".out")
 _DOC_FOLDERS = frozenset(
     {"doc", "docs", "documentation", "changelog", "changelogs", "changes", "newsfragments", "whatsnew"}
 )
 _CONFIG = re.compile(
     r".*\.(?:toml|cfg|ini|ya?ml|json|json5|jsonc|lock|properties|conf|config|env|editorconfig|gradle|csproj|sln"
-    r"|plist)$|\.[\w.-]+$|requirements[\w.-]*\.txt$|go\.(?:mod|sum)$"
+    r"|plist)$|\.[\w.-]+$|(?:requirements|constraints|robots)[\w.-]*\.txt$|go\.(?:mod|sum)$"
     r"|(?:Makefile|Dockerfile|Jenkinsfile|Procfile|Gemfile|Rakefile|Vagrantfile|CMakeLists\.txt|pom\.xml|setup\.py"
     r"|MANIFEST\.in)$"
 )
@@ -91,6 +94,13 @@ _TOP_DEPTH = {
 }
 
 
+def of_drive(path: str) -> str:
+    """Give a path of a Windows drive as its other shells write it, `/d/x` for `D:/x`; any other as it is."""
+    if path[1:2] == ":" and path[2:3] in ("\\", "/") and path[0].isalpha():
+        return f"/{path[0].lower()}/{path[3:]}".replace("\\", "/")
+    return path
+
+
 @lru_cache(maxsize=4096)
 def joined(folder: str, path: str) -> str:
     """Give a path in its one spelling, seen from a folder; `folder` may be empty, where it is not known.
@@ -99,8 +109,12 @@ def joined(folder: str, path: str) -> str:
     """
     path = path[:PATH_MAX].strip()
     path = path.removeprefix("file://")
-    if not path.startswith(("/", "~", "$")) and path[1:3] not in (":\\", ":/") and folder:
+    if path.startswith("$HOME/"):
+        path = f"~{path[5:]}"
+    if folder and not path.startswith(("/", "~", "$")) and path[1:3] not in (":\\", ":/"):
         path = f"{folder}/{path}"
+    if path[1:3] in (":\\", ":/"):
+        path = of_drive(path)
     if "//" not in path and "." not in path and not path.endswith("/"):
         return path
     rooted = path.startswith("/")
@@ -142,6 +156,8 @@ def role(path: str, root: str = "") -> Role:
         return "scratch"
     if _TEST_NAME.match(name) or _TEST_CLASS.match(name):
         return "test"
+    if is_top and not outside and name.endswith(_NOTES) and not _CONFIG.match(name):
+        return "docs"
     if _DOCS.match(name) or (not _DOC_FOLDERS.isdisjoint(parts) and not _CONFIG.match(name)):
         return "docs"
     return "config" if _CONFIG.match(name) else "source"
@@ -157,7 +173,8 @@ def _is_elsewhere(parts: list[str], name: str, root: str, *, outside: bool) -> b
     hidden = bool(root) and any(
         part.startswith(".") and part.strip(".") and part not in _OF_REPOSITORIES for part in parts
     )
-    return not _TEMPORARY.isdisjoint(near) or parts[1:2] == ["dev"] or hidden
+    is_users_own = "appdata" in parts[2:6]  # where Windows keeps programs' data and temporary files
+    return not _TEMPORARY.isdisjoint(near) or parts[1:2] == ["dev"] or hidden or is_users_own
 
 
 def _is_of_tests(parts: list[str], name: str, *, outside: bool) -> bool:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from karl.acts import commands
 from karl.acts.paths import joined
 from karl.acts.shell import Redirect, Simple, parse
-from karl.acts.steps import AS_CALL, HIDDEN, STEPS_MAX, Mark, Plan, Step
+from karl.acts.steps import AS_CALL, HIDDEN, IF_BAD, STEPS_MAX, Mark, Plan, Step
 from karl.acts.tokens import LIVE, UNKNOWN
 from karl.acts.walk import ASSIGNMENT, DEPTH_MAX, SAYS, Lists, Place
 from karl.acts.words import add_touched
@@ -130,10 +130,11 @@ class _Walk(Lists):
         if at and at == len(words):
             self._set_variables(words)
             return []
-        set_here = [word.partition("=")[::2] for word in words[:at]]
-        for name, value in (*set_here, *self._given.items()) if self._given else set_here:
-            if name in _OPTIONS:
-                words = [*words, *value.split()]
+        if at or self._given:
+            set_here = [word.partition("=")[::2] for word in words[:at]]
+            for name, value in (*set_here, *self._given.items()):
+                if name in _OPTIONS:
+                    words = [*words, *value.split()]
         return words[at:] if at else words
 
     def _set_variables(self, words: list[str]) -> None:
@@ -195,6 +196,8 @@ class _Walk(Lists):
     def add(self, step: Step) -> None:
         """Take a step in, as long as there is room."""
         if len(self.steps) < STEPS_MAX:
+            if self._trapped:
+                step.end = HIDDEN
             self.steps.append(step)
 
     def place(self, path: str) -> str:
@@ -216,10 +219,19 @@ class _Walk(Lists):
                 self.within(inner.text, place.end)
                 return None
             words = inner.words
+        first = len(self.steps)
         ended = self._own(words, node, place)
+        if "xargs" in node.words[:3]:
+            self._maybe_nothing(first)
         if words is not node.words and words[0] != "cd":
             self.cwd = kept
         return ended
+
+    def _maybe_nothing(self, first: int) -> None:
+        """Read tests behind an xargs: where nothing comes in, they end well and did not run."""
+        for step in self.steps[first:]:
+            if step.check == "test" and step.end == AS_CALL:
+                step.end = IF_BAD
 
     def _own(self, words: list[str], node: Simple, place: Place) -> bool | None:
         """Walk a command that wraps none."""
@@ -240,7 +252,7 @@ class _Walk(Lists):
             if "-c" in words[:-1]:
                 self._print(words[words.index("-c") + 1])
             fed = node.body if node.body is not None else place.fed
-            if any(sign == "<" and target == "/dev/null" for sign, target, _ in node.redirects):
+            if node.redirects and any(each[:2] == ("<", "/dev/null") for each in node.redirects):
                 fed = ""
             commands.read(self, words, place.end, piped=place.piped, fed=fed)
         return None
@@ -251,7 +263,7 @@ class _Walk(Lists):
             return self._shell(words, node, place)
         if name == "eval":
             self.within(" ".join(words[1:]), place.end)
-        elif name == "ssh" and (command := commands.ssh_command(words)):
+        elif name == "ssh" and (command := commands.ssh_command(words, node.body)):
             kept, self.cwd, self.elsewhere = self.cwd, "~", True
             self.within(command, place.end)
             self.cwd = kept
@@ -271,6 +283,11 @@ class _Walk(Lists):
     def export(self, words: list[str], _: int) -> None:
         """Set the variables of an `export`."""
         self._set_variables(words[1:])
+
+    def trap(self, words: list[str], _: int) -> None:
+        """Read a trap: one that ends the shell by an `exit` hides how all that follows ends."""
+        if words[-1:] in (["EXIT"], ["0"]) and any("exit" in word for word in words[1:-1]):
+            self._trapped = True
 
     def tie(self, words: list[str], _: int) -> None:
         """Read a `hash -p PROGRAM NAME`: the name is that program."""
@@ -356,6 +373,7 @@ _BUILTINS: dict[str, Callable[[_Walk, list[str], int], None]] = {
     "set": _Walk.options,
     "alias": _Walk.alias,
     "hash": _Walk.tie,
+    "trap": _Walk.trap,
 }
 
 

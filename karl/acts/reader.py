@@ -9,8 +9,6 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from karl.acts.aci import (
@@ -25,11 +23,11 @@ from karl.acts.aci import (
 )
 from karl.acts.checked import Beside, results_of
 from karl.acts.comments import only_comments
-from karl.acts.ends import is_as_it_was, says_faults, search_end, settle, shell_end
+from karl.acts.ends import is_as_it_was, never_ran, says_faults, search_end, settle, shell_end, was_missing
 from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
 from karl.acts.kept import Kept, is_data
-from karl.acts.outputs import command_of, edit_said, is_refused, output_text, said_error
+from karl.acts.outputs import command_of, edit_said, output_text, said_error
 from karl.acts.patches import patched
 from karl.acts.paths import role
 from karl.acts.plan import plan_of, script_plan
@@ -47,10 +45,19 @@ _FOLLOWED_MAX = 32
 #: Programs of SWE-agent's that change which file is open, and all that show it.
 _OPENING = frozenset({"open", "open_file", "create"})
 _WINDOWED = WINDOWED | _OPENING
+#: Searches that tell names of files, and show nothing of them.
+_NAMES_ONLY = frozenset(
+    {"find", "gfind", "fd", "fdfind", "Glob", "glob", "find_file", "file_search", "FindFiles"}
+)
+#: Names of a call's own folder; the first that is there counts.
+_WORKDIR = ("workdir", "cwd", "working_directory", "workingDirectory", "directory")
+_WORKDIRS = frozenset(_WORKDIR)
+#: Editors of files that must be there.
+_IN_PLACE = frozenset({"sed", "gsed", "perl"})
 _SCRIPTS = frozenset({"python", "sh", "js", "rb", "pl", "php"})
 
 
-class Given(NamedTuple):
+class Given(msgspec.Struct, frozen=True, gc=False):
     """What is known of a call. `tool` is the canonical name, `original` the agent's own if another.
 
     `params` and `output` are as the agent's hook told them, of any shape; `output` may be cut.
@@ -101,36 +108,36 @@ class Reader:
         folders.enter(call.cwd, _workdir(call.params))
         is_shell = plan.is_shell
         text = output_text(call.output)
-        if not call.ran or (is_shell and call.success is not True and is_refused(text)):
+        if not call.ran or (is_shell and call.success is not True and never_ran(text)):
             return [self._refused(step) for step in plan.steps]
         folders.stay(plan.cwd)
-        success = shell_end(call.exit_code, call.success, text) if is_shell else call.success
-        if is_shell and self._started.is_told(plan, call.output, text):
+        success = shell_end(call.exit_code, call.success, text, plan) if is_shell else call.success
+        started = is_shell and self._started.is_told(plan, call.output, text)
+        if started:
             success = None  # of the start only, whatever code the call has
         for folder in plan.folders:
             folders.went(folder)
-        checks = [step for step in plan.steps if step.check] if is_shell else []
-        results = self._results(plan, checks, call.output, text) if checks else {}
+        checks, edits, is_windowed, shows = _looked_over(plan)
+        results = self._results(plan, checks, call.output, text) if checks and not started else {}
         is_shown = text.startswith("[File: ")
-        is_windowed = any(step.program in _WINDOWED or step.path == OPEN_FILE for step in plan.steps)
         if is_windowed or is_shown or "(Current directory: " in text:
             plan, success = self._of_window(plan, text, success)
-        elif success is None and any(
-            step.does == "edit" and (not is_shell or step.program in EDITORS) for step in plan.steps
-        ):
+        elif success is None and edits:
             success = edit_said(text)
         if checks and success is False:
             return settle([(step, self._acts_of(step, success, call, results)) for step in plan.steps])
         acts: list[Act] = []
         for step in plan.steps:
-            acts.extend(self._acts_of(step, success, call, results))
+            acts += self._acts_of(step, success, call, results)
+        if shows:
+            self._kept.found(folders.here, call.output, text)
         if is_shown and not is_windowed and self._open:
             acts.append(self._act(Step("read", self._open, program="open"), self._open, None))
         return acts
 
     def _checks(self, call: Given, plan: Plan, code: int) -> list[Act]:
         """Give the checks of a command that an earlier call started, and that has ended."""
-        acts = self._told(call._replace(success=None, exit_code=code), plan)
+        acts = self._told(msgspec.structs.replace(call, success=None, exit_code=code), plan)
         return [act for act in acts if act.does == "check"]
 
     def _refused(self, step: Step) -> Act:
@@ -149,7 +156,8 @@ class Reader:
             self._folders.told_after(folder, moved=bool(plan.folders))
         if path:
             self._open = self._folders.resolve(path)
-            plan = plan._replace(steps=tuple(_shown_as(step, text) for step in plan.steps))
+            shown = tuple(_shown_as(step, text) for step in plan.steps)
+            plan = msgspec.structs.replace(plan, steps=shown)
         elif plan.steps and all(step.program in _OPENING for step in plan.steps) and not_opened(text):
             return plan, False
         said = edit_said(text) if any(step.does == "edit" for step in plan.steps) else None
@@ -190,13 +198,21 @@ class Reader:
             return [self._check(step, path, ok, results.get(id(step)))]
         if step.does == "search":
             ok = search_end(step, call.exit_code, call.output, ok)
-        if (instead := self._without_effect(step, path, ok, call)) is not None:
-            return instead
+        if step.does == "edit" or step.muted:
+            instead = self._without_effect(step, path, ok, call)
+            if instead is not None:
+                return instead
         if step.does in ("edit", "delete"):
-            self._note_edit(step, path, ok)
-        elif step.does == "read" and path and ok is not False and step.program in _OPENING:
+            return self._changed(step, path, ok)
+        return [self._act(self._noted(step, path, ok), path, ok)]
+
+    def _noted(self, step: Step, path: str | None, ok: bool | None) -> Step:
+        """Note what later calls hang on; give the step as it is seen then."""
+        if step.does == "vcs":
+            return self._kept.versioned(step)
+        if step.does == "read" and path and ok is not False and step.program in _OPENING:
             self._open = path
-        return [self._act(step, path, ok)]
+        return step
 
     def _without_effect(self, step: Step, path: str | None, ok: bool | None, call: Given) -> list[Act] | None:
         """Give what is told in the place of a read that shows nothing, or of an edit that leaves nothing."""
@@ -204,6 +220,8 @@ class Reader:
             return []
         if step.does != "edit" or path is None or ok is False:
             return None
+        if ok is None and step.program in _IN_PLACE and was_missing(step, call.output):
+            return [self._act(step, path, ok=False)]
         if step.program == "ln":
             self._kept.changed(path, step, self._folders.root)
             return []
@@ -237,6 +255,13 @@ class Reader:
     def _is_own(self, path: str, kind: Role) -> bool:
         """Say whether a file or folder is the agent's own, and nothing of the work."""
         return kind == "scratch" or role(f"{path}/_", self._folders.root) == "scratch"
+
+    def _changed(self, step: Step, path: str | None, ok: bool | None) -> list[Act]:
+        """Give a change; before it the look, where a search showed the file: many look at nothing else."""
+        shown = path is not None and step.does == "edit" and self._kept.shown(path)
+        self._note_edit(step, path, ok)
+        look = [self._act(Step("search", path, program="grep"), path, None)] if shown else []
+        return [*look, self._act(step, path, ok)]
 
     def _note_edit(self, step: Step, path: str | None, ok: bool | None) -> None:
         if path is None or ok is False:
@@ -327,6 +352,23 @@ def _around(before: str, edit: Step, after: str) -> Plan:
     )
 
 
+def _looked_over(plan: Plan) -> tuple[list[Step], bool, bool, bool]:
+    """Give a plan's checks; say whether an editor edits, a window may be shown, and a search shows lines."""
+    is_shell = plan.is_shell
+    checks: list[Step] = []
+    edits = is_windowed = shows = False
+    for step in plan.steps:
+        does, program = step.does, step.program
+        if step.check and is_shell:
+            checks.append(step)
+        elif does == "edit":
+            edits = edits or not is_shell or program in EDITORS
+        elif does == "search":
+            shows = shows or program not in _NAMES_ONLY
+        is_windowed = is_windowed or program in _WINDOWED or step.path == OPEN_FILE
+    return checks, edits, is_windowed, shows
+
+
 def _shown_as(step: Step, text: str) -> Step:
     """Give a step as the window tells it: of the file that it shows, which may have been there before."""
     if step.program not in _OPENING:
@@ -339,7 +381,9 @@ def _workdir(params: object) -> str | None:
     """Give the folder that a call names for itself."""
     if not isinstance(params, dict):
         return None
-    for key in ("workdir", "cwd", "working_directory", "workingDirectory", "directory"):
+    if _WORKDIRS.isdisjoint(params):
+        return None
+    for key in _WORKDIR:
         found = params.get(key)
         if isinstance(found, str) and found:
             return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from karl.acts.programs import Known, is_runner, known, words_of
-from karl.acts.steps import Step
-from karl.acts.table import INSTALLERS, OF_FILES
+from karl.acts.steps import HIDDEN, Step
+from karl.acts.table import ENDS_WELL, INSTALLERS, OF_FILES
 from karl.acts.words import ARGS_MAX, Words, files_of, flags
 
 #: Interpreters, by the kind of script that they run.
@@ -188,7 +188,8 @@ def _check(it: Words, found: Known, path: str | None = None) -> Step:
     """Make the step of a check; its path is the work's own runner, else what it looks at, else its folder."""
     about = path or (_looked_at(it, found) if it.name in OF_FILES else None)
     place = it.walk.place(about) if about else _folder(it)
-    return Step("check", place, it.end, found.check, found.name)
+    hides = not ENDS_WELL.isdisjoint(it.args) or (it.name in ("make", "gmake") and "-i" in it.args)
+    return Step("check", place, HIDDEN if hides else it.end, found.check, found.name)
 
 
 def _looked_at(it: Words, found: Known) -> str | None:

@@ -41,6 +41,10 @@ class Step(msgspec.Struct):
     #: What it prints goes nowhere; or through a pipe that lets an end of it through (`| tail`).
     muted: bool = False
     piped: bool = False
+    #: It goes through a pipe that may leave out what it likes (`| grep`).
+    sifted: bool = False
+    #: It is in a loop.
+    again: bool = False
     #: The file that its output goes to.
     into: str | None = None
 
@@ -52,7 +56,7 @@ class Mark(NamedTuple):
     head: str
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True):
     """What a text does; `said` is what it prints itself, `folders` where it went, `cwd` where it ends."""
 
     steps: tuple[Step, ...] = ()

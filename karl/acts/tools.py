@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from karl.acts.aci import OPEN_FILE
+from karl.acts.outputs import parts_of
 from karl.acts.patches import patched
 from karl.acts.steps import AS_CALL, Step
 from karl.schema.act import Doing
@@ -33,11 +34,13 @@ _FOLDERS = _names(
     searchPath relative_workspace_path root pathInProject
     """
 )
+_PLACES = (*_FOLDERS, *PATHS)
 _TARGETS = _names("destination dest new_path newPath target to")
 _OLD = _names("old_string oldString old_str old_text oldText search")
 _WHOLE = _names("content contents file_text fileContent code_edit")
 _NEW = (*_names("new_string newString new_str new_text newText new_source insert_text replace"), *_WHOLE)
 _PATCHES = ("input", "patch", "diff", "command", "patch_text", "patchText")
+_PATCHED = frozenset(_PATCHES)
 _SEVERAL = ("edits", "replacements")
 
 _KNOWN: dict[str, Doing] = {
@@ -115,7 +118,7 @@ def _names_file(params: dict[str, Any]) -> bool:
 
 def _by_kind(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
     if does in ("search", "list"):
-        return [Step(does, _text(params, (*_FOLDERS, *PATHS)) or ".", AS_CALL, program=name)]
+        return [Step(does, _text(params, _PLACES) or ".", AS_CALL, program=name)]
     if does == "read":
         return [Step("read", path, AS_CALL, program=name) for path in _several_paths(params)]
     return _edited(does, params, name)
@@ -141,11 +144,14 @@ def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
     path = _text(params, PATHS)
     if does in ("read", "delete"):
         return [Step(does, path, AS_CALL, program=name)] if path else []
-    by_file: dict[str, list[tuple[str, str]]] = {}
     whole = _text(params, _WHOLE)
     if not whole and params.get("content") == "" and path:
         return [Step("edit", path, AS_CALL, program="touch")]  # an empty file is made, or a file emptied
-    for each in _parts(params):
+    parts = _parts(params)
+    if parts[0] is params:
+        return [_edit(path or None, [(_text(params, _OLD), _text(params, _NEW))], whole, name)]
+    by_file: dict[str, list[tuple[str, str]]] = {}
+    for each in parts:
         made = by_file.setdefault(_text(each, PATHS) or path or "", [])
         made.append((_text(each, _OLD), _text(each, _NEW)))
     return [
@@ -156,24 +162,28 @@ def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
 
 def _edit(path: str | None, made: list[tuple[str, str]], whole: str | None, name: str) -> Step:
     """Make an edit of one file, of which each part took an old text out and put a new one in."""
-    old, new = ("\n".join(texts) for texts in zip(*made, strict=True))
-    step = Step("edit", path, AS_CALL, program=name, body=whole)
-    step.added, step.removed = sum(_lines(text) for _, text in made), sum(_lines(text) for text, _ in made)
-    if all(text for text, _ in made):
-        step.old, step.new = old, new
+    step = Step("edit", path, AS_CALL, program=name, body=whole or None)
+    for old, new in made:
+        step.added += _lines(new)
+        step.removed += _lines(old)
+    olds = [old for old, _ in made]
+    if "" not in olds:
+        step.old, step.new = "\n".join(olds), "\n".join([new for _, new in made])
     return step
 
 
-def _parts(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _parts(params: dict[str, Any]) -> list[dict[str, Any]]:
     for key in _SEVERAL:
-        if isinstance(several := params.get(key), list) and several:
-            yield from [each for each in several[:200] if isinstance(each, dict)] or [params]
-            return
-    yield params
+        several = params.get(key)
+        if isinstance(several, str) and several.startswith("["):
+            several = parts_of(several)
+        if isinstance(several, list) and several:
+            return [each for each in several[:200] if isinstance(each, dict)] or [params]
+    return [params]
 
 
 def _patches(tool: str, name: str, params: dict[str, Any]) -> list[Step]:
-    if tool != "Edit" and "patch" not in name.lower():
+    if _PATCHED.isdisjoint(params) or (tool != "Edit" and "patch" not in name.lower()):
         return []
     for key in _PATCHES:
         text = params.get(key)
@@ -233,7 +243,7 @@ def _by_name(name: str, params: dict[str, Any]) -> list[Step]:
     if words[:1] == ["move"] and (source := _text(params, PATHS)) and (target := _text(params, _TARGETS)):
         return [Step("delete", source, AS_CALL, program=name), Step("edit", target, AS_CALL, program=name)]
     if does in ("search", "list"):
-        where = _text(params, (*_FOLDERS, *PATHS))
+        where = _text(params, _PLACES)
         return [Step(does, where, AS_CALL, program=name)] if where or about_files else []
     if "directory" in words or "dir" in words:
         return []
@@ -270,12 +280,10 @@ def _git(words: list[str]) -> list[Step]:
     return [Step(does, None, AS_CALL, program=f"git {verb}")]
 
 
-def _text(fields: Any, names: tuple[str, ...]) -> str:
-    if not isinstance(fields, dict):
-        return ""
+def _text(fields: dict[str, Any], names: tuple[str, ...]) -> str:
     for name in names:
         found = fields.get(name)
-        if isinstance(found, str) and found:
+        if found and isinstance(found, str):
             return found
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from karl.acts.patches import patched
@@ -20,6 +21,10 @@ OTHERS: dict[str, dict[str, Doing]] = {
     "jj": {"commit": "commit", "restore": "revert", "abandon": "revert", "undo": "revert"},
 }
 
+_ALL = re.compile(r"--all$|-(?!-)\w*a")
+_HERE = frozenset({"HEAD", "@"})
+#: Nothing is done, or one side of a merge is taken.
+_NOT_THROWN = frozenset({"-n", "--dry-run", "--ours", "--theirs"})
 _SHOWING = frozenset({"-p", "-u", "--patch", "-L"})
 _NAMES_ONLY = frozenset(
     {"--stat", "--name-only", "--name-status", "--numstat", "--shortstat", "--quiet", "-s", "--check"}
@@ -51,7 +56,9 @@ def git_steps(args: list[str], end: int, place: Place, fed: str | None) -> list[
 def _steps(verb: str, rest: list[str], end: int, here: Place, fed: str | None) -> Iterator[Step]:
     name = f"git {verb}"
     if verb in ("commit", "push"):
-        if "--dry-run" not in rest:
+        if "--allow-empty" in rest and not any(map(_ALL.match, rest)):
+            yield Step("vcs", None, end, program=f"{name} --allow-empty")  # it keeps nothing
+        elif {"--dry-run", "--help", "-h"}.isdisjoint(rest):
             yield Step("commit" if verb == "commit" else "push", None, end, program=name)
     elif verb in _THROWING:
         yield from _thrown_away(verb, rest, end, here)
@@ -116,8 +123,9 @@ def _looked_at(rest: list[str], here: Place) -> str | None:
     if len(files) == 1 and ":" not in files[0]:
         return here(files[0])
     for word in rest:
-        if not word.startswith("-") and ":" in word and "/" in word.partition(":")[2] and "//" not in word:
-            return here(word.partition(":")[2])
+        path = word.partition(":")[2]
+        if not word.startswith("-") and "//" not in word and ("/" in path or _is_file(path)):
+            return here(path)
     return None
 
 
@@ -144,7 +152,9 @@ def _thrown_away(verb: str, rest: list[str], end: int, here: Place) -> Iterator[
         "read-tree": "--reset" in rest,
         "checkout-index": not {"-f", "--force"}.isdisjoint(rest),
     }[verb]
-    if not thrown or "-n" in rest or "--dry-run" in rest:
+    if verb == "reset" and any(word not in _HERE and not word.startswith("-") for word in rest):
+        name = "git revert"  # what was committed goes too
+    if not thrown or not _NOT_THROWN.isdisjoint(rest):
         yield Step("vcs", None, end, program=name)
     elif paths:
         yield from (Step("revert", None if path == "." else here(path), end, program=name) for path in paths)

@@ -52,7 +52,7 @@ class Lists(ABC):
         self._depth = 0
         self._left = _PIPES_MAX
         self._errexit = self._pipefail = False
-        self._is_over = False
+        self._is_over = self._trapped = False
         self._folders: list[str] = []
         #: The range of steps of the last pipe's parts: what `$?` and PIPESTATUS speak of.
         self._last: list[tuple[int, int]] = []
@@ -100,11 +100,13 @@ class Lists(ABC):
             part = IF_OK
         else:
             part = IF_BAD if signs == {"||"} and end == AS_CALL else HIDDEN
-        start, ended = len(self.steps), None
+        start, ended, was_over = len(self.steps), None, self._is_over
         for item in items:
             if (item.joined == "||" and ended is True) or (item.joined == "&&" and ended is False):
                 continue
             before = self._is_over
+            if before and item.joined == "&&" and not was_over:
+                continue  # `exit && x`
             ended = self._pipe(item.pipe, part)
             if item.joined == "||" and not before:
                 self._is_over = False  # `cd x || exit` does not end what follows
@@ -140,9 +142,9 @@ class Lists(ABC):
             fed = _told(item) if isinstance(item, Simple) else None
         self._last = ranges
         first = ranges[0][0]
-        if shown:
-            for step in self.steps[first : ranges[0][1]]:
-                step.piped = True
+        for step in self.steps[first : ranges[0][1]]:
+            step.piped = step.piped or shown
+            step.sifted = not shown
         self._mute_rewritten(items, first, ranges[-1][0])
         if inner == IF_OK and end == AS_CALL and len(self.steps) == first + 1:
             self.steps[first].end = AS_CALL
@@ -203,6 +205,7 @@ class Lists(ABC):
         name, values = node.words[0] if node.words else "", node.words[1:]
         plain = [self._expand(value) for value in values if UNKNOWN not in value][:_LOOP_MAX]
         rounds = plain or [UNKNOWN]
+        start = len(self.steps)
         for value in rounds:
             self._given[name] = value
             for part in node.parts:
@@ -210,6 +213,8 @@ class Lists(ABC):
             self._is_over = False
             if len(self.steps) >= STEPS_MAX or self._left <= 0:
                 break
+        for step in self.steps[start:]:
+            step.again = True
 
     # --- what one command does ---
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from karl.cli.figures_asked import plot_width, shows_braille
-from karl.cli.figures_shown import NAME_WIDTH, agent_heading, mean, share, table
+from karl.cli.figures_shown import NAME_WIDTH, agent_heading, draw_plot, mean, share, table
 from karl.cli.render import one_line
 from karl.evaluation.chances import Truth
 from karl.figures import plot
@@ -61,9 +61,7 @@ def _print_truth(one: Reliability, found: Truth) -> None:
 
 def draw_reliability(found: Truth) -> None:
     """Draw the reliability diagram."""
-    click.echo()
-    for line in plot.reliability(spans_of(found), width=plot_width(), braille=shows_braille()):
-        click.echo(line)
+    draw_plot(plot.reliability(spans_of(found), width=plot_width(), braille=shows_braille()))
 
 
 def _print_standings(groups: Sequence[Standing], by: str) -> None:

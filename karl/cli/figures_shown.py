@@ -19,7 +19,7 @@ from karl.figures.health import Health
 from karl.figures.numbers import Mean, Share
 from karl.figures.quality import TURNS_MIN, AgentQuality, Grade, Graded
 
-#: Days, tasks and turns that are shown.
+#: Columns that a name may take.
 NAME_WIDTH = 32
 
 
@@ -82,7 +82,7 @@ def draw_days(one: AgentDays) -> None:
     for day in one.days:
         found = day.reward
         spans.append(plot.Span(float(day.number - first), found.mean or 0.0, found.low, found.high))
-    _draw(plot.over_days(spans, labels, width=plot_width(), braille=shows_braille()))
+    draw_plot(plot.over_days(spans, labels, width=plot_width(), braille=shows_braille()))
 
 
 def print_quality(
@@ -179,7 +179,7 @@ def _largest(groups: Sequence[Health], limit: int) -> tuple[list[Health], int]:
 
 def draw_rewards(rewards: Sequence[float]) -> None:
     """Draw how many turns have which reward."""
-    _draw(plot.histogram(rewards, width=plot_width(), braille=shows_braille()))
+    draw_plot(plot.histogram(rewards, width=plot_width(), braille=shows_braille()))
 
 
 def print_difficulty(
@@ -221,7 +221,8 @@ def _part(parts: dict[str, float], name: str) -> str:
     return f"{parts[name]:.2f}" if name in parts else "-"
 
 
-def _draw(lines: Sequence[str]) -> None:
+def draw_plot(lines: Sequence[str]) -> None:
+    """Print a plot below what was printed before."""
     click.echo()
     for line in lines:
         click.echo(line)

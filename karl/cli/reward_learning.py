@@ -17,7 +17,7 @@ from karl.cli.reward import finish, labelled
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from karl.evaluation.known import Known
+    from karl.evaluation.known import KnownRuns, Scored
     from karl.schema.record import CalibrationBody
     from karl.views.filter import Filter
 
@@ -60,10 +60,10 @@ def calibrate(
 ) -> None:
     """Learn how likely it is, by a turn's signals, that its task got done.
 
-    From the turns of the ledger whose outcome is known: reverted or survived, build, CI, what the next prompt
-    said. A model is learned for each agent alone, judged on sessions that it was not learned from, and used
-    only where it ranks no worse than the fixed weights and its Brier score is surely better. Else the fixed
-    weights stay, and it says why.
+    From the turns of the ledger whose outcome is known: by a person's word, a revert, CI, a commit that
+    survived, a build, what the next prompt said. A model is learned for each agent alone, judged on sessions
+    that it was not learned from, and used only where it ranks no worse than the fixed weights and its Brier
+    score is surely better. Else the fixed weights stay, and it says why.
 
     It shows what it would do. With --apply the records go through the line to the ledger, and new turns of
     these agents are scored by them; `karl backfill` scores the old ones anew.
@@ -121,11 +121,12 @@ def ablate(
     from karl.evaluation.ablation import ablate as leave_out  # noqa: PLC0415
     from karl.evaluation.ablation import ablate_sets  # noqa: PLC0415
 
+    damaged = 0
     if paths:
         read = labelled(paths, ())
         made = ablate_sets(read.runs, chosen["version"] or settings.reward_version)
     else:
-        scores = _scores(settings, chosen)
+        scores, damaged = _scored(settings, chosen)
         made = [leave_out(agent, version, mine) for (agent, version), mine in sorted(scores.items())]
     if as_json:
         print_json({"ablations": made})
@@ -136,33 +137,38 @@ def ablate(
         click.echo("no scored turns there")
     if paths:
         finish(read, as_json=as_json)
+    if damaged:
+        click.echo(f"{damaged:,} turns can not be read, and are left out (`karl verify`)", err=True)
+        sys.exit(1)
 
 
-def _labelled(paths: tuple[Path, ...], agent: str | None) -> Known:
-    from karl.evaluation.known import Known  # noqa: PLC0415
+def _labelled(paths: tuple[Path, ...], agent: str | None) -> KnownRuns:
+    from karl.evaluation.known import KnownRuns  # noqa: PLC0415
 
     read = labelled(paths, ())
     runs = [run for run in read.runs if agent in {None, run.agent}]
     bad = sum(1 for problem in read.problems if not problem.passed_over)
-    return Known(runs, {}, bad)
+    return KnownRuns(runs, {}, bad)
 
 
-def _known(settings: Settings, chosen: dict[str, Any]) -> Known:
+def _known(settings: Settings, chosen: dict[str, Any]) -> KnownRuns:
     from karl.evaluation.known import read_known  # noqa: PLC0415
-    from karl.views.queries import Views  # noqa: PLC0415
+    from karl.views.figures import Figures  # noqa: PLC0415
 
-    with Views(settings.views) as views, measuring("reading") as progress:
+    with Figures(settings.views) as views, measuring("reading") as progress:
         return read_known(views, settings.ledger, _filter(chosen), limit=chosen["limit"], progress=progress)
 
 
-def _scores(settings: Settings, chosen: dict[str, Any]) -> dict[tuple[str, str], list[Any]]:
+def _scored(settings: Settings, chosen: dict[str, Any]) -> Scored:
     from karl.evaluation.known import read_scores  # noqa: PLC0415
-    from karl.views.queries import Views  # noqa: PLC0415
+    from karl.views.figures import Figures  # noqa: PLC0415
 
-    with Views(settings.views) as views, measuring("reading") as progress:
+    with Figures(settings.views) as views, measuring("reading") as progress:
         found = read_scores(views, settings.ledger, _filter(chosen), limit=chosen["limit"], progress=progress)
     version = chosen["version"]
-    return {key: scores for key, scores in found.items() if version in {None, key[1]}}
+    return found._replace(
+        scores={key: some for key, some in found.scores.items() if version in {None, key[1]}}
+    )
 
 
 def _filter(chosen: dict[str, Any]) -> Filter:

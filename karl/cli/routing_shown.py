@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from karl.evaluation.ranking import Estimate
     from karl.evaluation.routing.assess import Row, SetReport
 
-_PARTS = {"test": "the test part", "val": "the validation part", "train": "held out of the train part"}
+_PARTS = {"test": "of the test part", "val": "of the validation part", "train": "held out of the train part"}
 
 
 def show(report: SetReport) -> None:
     """Show one set: what it is, then a row for each number of exemplars, encoder and head."""
     click.echo(click.style(plain(report.set), bold=True))
     strange = f", {report.strange:,} out of scope" if report.strange else ""
-    click.echo(f"{report.labels:,} labels; {report.tested:,} prompts of {_PARTS[report.part]}{strange}")
-    columns = ["a class", "encoder", "head", "accuracy", "top 3", "MRR"]
-    columns += ["out of scope AUROC"] if report.strange else []
-    columns += ["answered at 5 % error", "over centroids", "over tf-idf"]
+    click.echo(f"{report.labels:,} labels; {report.tested:,} prompts {_PARTS[report.part]}{strange}")
+    columns = ["each", "encoder", "head", "accuracy", "top 3", "MRR"]
+    columns += ["scope AUROC"] if report.strange else []
+    columns += ["at 5% error", "-centroid", "-lexical"]
     rows = [_row(row, strange=bool(report.strange)) for row in report.rows]
-    print_table(columns, rows, whole=("encoder", "head"))
+    print_table(columns, rows, whole=columns[1:])
     for row in report.rows:
         if row.threshold and row.head == "logistic":
             click.echo(_threshold(row))
@@ -37,13 +37,13 @@ def _row(row: Row, *, strange: bool) -> tuple[object, ...]:
         row.per_class,
         row.encoder,
         row.head,
-        _percent(found.accuracy),
-        f"{found.top3.value:.1%}",
+        _within(found.accuracy, 100, 1),
+        f"{100 * found.top3.value:.1f}",
         f"{found.mrr.value:.3f}",
-        *((_auroc(found.oos_auroc),) if strange else ()),
-        f"{found.coverage.value:.1%}",
-        _points(row.over_centroid),
-        _points(row.over_lexical),
+        *((_within(found.oos_auroc, 1, 3),) if strange else ()),
+        f"{100 * found.coverage.value:.1f}",
+        _within(row.over_centroid, 100, 1, sign="+"),
+        _within(row.over_lexical, 100, 1, sign="+"),
     )
 
 
@@ -60,19 +60,11 @@ def _threshold(row: Row) -> str:
     )
 
 
-def _percent(one: Estimate) -> str:
-    within = "" if one.low is None or one.high is None else f" [{100 * one.low:.1f}, {100 * one.high:.1f}]"
-    return f"{one.value:.1%}{within}"
-
-
-def _auroc(one: Estimate | None) -> str:
-    if one is None:
-        return "-"
-    return f"{one.value:.3f}" + ("" if one.low is None else f" [{one.low:.3f}, {one.high:.3f}]")
-
-
-def _points(one: Estimate | None) -> str:
+def _within(one: Estimate | None, times: int, places: int, *, sign: str = "") -> str:
+    """Give a value and half of its interval; --json has both bounds."""
     if one is None:
         return ""
-    within = "" if one.low is None or one.high is None else f" [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
-    return f"{100 * one.value:+.1f}{within}"
+    value = f"{times * one.value:{sign}.{places}f}"
+    if one.low is None or one.high is None:
+        return value
+    return f"{value} ±{times * (one.high - one.low) / 2:.{places}f}"

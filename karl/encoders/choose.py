@@ -18,7 +18,8 @@ _NEEDS = {
 }
 #: The best first.
 _BEST = ("minilm+static", "minilm", "static")
-NAMES = (*_NEEDS, "minilm+static")
+#: The encoders that there are; several may be joined by + between their names.
+PARTS = tuple(_NEEDS)
 
 
 class Wanted(NamedTuple):
@@ -84,7 +85,7 @@ def _bare(name: str, wanted: Wanted) -> Encoder:
 
         return MiniLM(threads=wanted.threads)
     if name != "http":
-        raise SettingsError(f"there is no encoder {name}; there are {', '.join(NAMES)}")
+        raise SettingsError(f"there is no encoder {name}; there are {', '.join(PARTS)}")
     if not wanted.url:
         raise SettingsError("the encoder http needs an address: set KARL_EMBED_URL")
     from karl.encoders.http import Http  # noqa: PLC0415

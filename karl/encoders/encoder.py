@@ -36,7 +36,7 @@ class Encoder(Protocol):
         """Numbers in a vector."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Give float32 rows (len(texts), dim) of length 1; a text that says nothing may give a row of zeros."""
+        """Give float32 rows (len(texts), dim) of length 1; a text that says nothing may give zeros."""
 
 
 def unit(rows: Vectors) -> Vectors:
@@ -52,7 +52,7 @@ def seen(text: str) -> str:
 
 
 def package_folder(package: str, encoder: str, extra: str) -> Path:
-    """Give the folder of an installed package without importing it. Raises EncoderMissing naming the extra."""
+    """Give the folder of a package without importing it. Raises EncoderMissing naming the extra."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise EncoderMissing(

@@ -5,8 +5,8 @@
 
 Invariants:
 - A vector of another dimension than was asked for, or with a number that is none, is never given.
-- After three failures in a row nothing is asked for half a minute, and then once: a service that is down costs
-  its callers nothing but the first waits.
+- After three failures in a row nothing is asked for half a minute, and then once: a service that is down
+  costs its callers nothing but the first waits.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import zlib
@@ -27,10 +28,13 @@ import numpy as np
 
 from karl.encoders.encoder import Encoder, Vectors, seen
 
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{12})-(\d{1,5})\.vectors")
 _KEY = 32
 #: The bound is spread over so many segments.
 _SEGMENTS = 8
+#: Texts that are encoded and kept together.
+_AT_ONCE = 512
 
 
 class _Segment:
@@ -94,7 +98,7 @@ class Store:
         self._write(vectors, dim, again=False)
 
     @property
-    def bytes(self) -> int:
+    def held_bytes(self) -> int:
         """What all segments hold, in bytes."""
         return sum(size for _, _, size in self._listed())
 
@@ -124,7 +128,7 @@ class Store:
             self._refresh()
 
     def _current(self, dim: int, each: int) -> tuple[Path, int]:
-        """Give the segment to write to, and the slots that it has room for; what is torn at its end is cut."""
+        """Give the segment to write to, and the slots that it has room for; a torn end is cut."""
         size = slot_bytes(dim)
         listed = self._listed()
         mine = [(number, path, held) for (number, path, held) in listed if _dim(path) == dim]
@@ -210,19 +214,47 @@ class Kept:
     def __init__(self, encoder: Encoder, store: Store) -> None:
         self._encoder, self._store = encoder, store
         self.name, self.version, self.dim = encoder.name, encoder.version, encoder.dim
+        self._usable = True
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Give the encoder's rows; each text is encoded once, and not again while it is in the store."""
+        rows = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for start in range(0, len(texts), _AT_ONCE):  # what was made stays when the rest is broken off
+            rows[start : start + _AT_ONCE] = self._part(texts[start : start + _AT_ONCE])
+        return rows
+
+    def close(self) -> None:
+        """Let go of what the encoder holds."""
+        getattr(self._encoder, "close", lambda: None)()
+
+    def _part(self, texts: Sequence[str]) -> Vectors:
         keys = [key_of(self.name, self.version, text) for text in texts]
-        known = self._store.get(list(dict.fromkeys(keys)), self.dim)
+        known = self._known(list(dict.fromkeys(keys)))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
             made = dict(zip(missing, self._encoder.encode(list(missing.values())), strict=True))
-            self._store.put(made, self.dim)
+            self._keep(made)
             known |= made
-        if not keys:
-            return np.zeros((0, self.dim), dtype=np.float32)
         return np.vstack([known[key] for key in keys])
+
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        try:
+            return self._store.get(keys, self.dim) if self._usable else {}
+        except OSError as error:
+            self._give_up(error)
+            return {}
+
+    def _keep(self, made: dict[bytes, Vectors]) -> None:
+        try:
+            if self._usable:
+                self._store.put(made, self.dim)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Go on without the store: a full disk makes encoding slow, and does not end it."""
+        self._usable = False
+        _LOG.warning("vectors are not kept any more: %s", error)
 
 
 def key_of(name: str, version: str, text: str) -> bytes:

@@ -15,8 +15,8 @@ import numpy as np
 from karl.evaluation.ranking import DRAWS, Estimate, Floats, auroc_difference, overlap, spearman
 from karl.evaluation.runs import Run
 from karl.evaluation.scoring import Sheet
-from karl.reward.score import VERSIONS
-from karl.reward.signal import SIGNALS, Signal
+from karl.reward.score import VERSIONS, signals_of
+from karl.reward.signal import SIGNALS
 from karl.schema.record import Score
 
 #: How many of the highest scores are compared: a number, and a share.
@@ -60,11 +60,8 @@ def ablate(of: str, version: str, scores: Sequence[Score], sheet: Sheet | None =
 
 def composed(scores: Sequence[Score], version: str, without: str | None = None) -> Floats:
     """Compose scores anew by the weights that each was made with, one signal weighing nothing."""
-    reward = VERSIONS[version]
-    made = []
-    for one in scores:
-        found = {name: Signal(value, {}, one.observed.get(name, 1.0)) for name, value in one.signals.items()}
-        made.append(reward.compose(found, _but(one.weights, without), None)[0])
+    compose = VERSIONS[version].compose
+    made = [compose(signals_of(one), _but(one.weights, without), None)[0] for one in scores]
     return np.array(made, dtype=np.float64)
 
 

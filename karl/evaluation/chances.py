@@ -60,11 +60,6 @@ def truth(chances: Floats, labels: Flags, draws: Draws) -> Truth | None:
     )
 
 
-def brier(chances: Floats, labels: Flags) -> float:
-    """Give the mean squared distance between chances and what happened (Brier 1950)."""
-    return float(np.mean((chances - labels) ** 2))
-
-
 def ece(found: list[Bin]) -> float:
     """Give the mean distance between what was said and what happened, by the weight of the bins."""
     total = sum(one.runs for one in found)

@@ -7,24 +7,23 @@ says most counts where several do. A turn that nobody said anything of is no run
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from karl.errors import LedgerDamaged
 from karl.evaluation.runs import Run
 from karl.reward.score import VERSIONS
 from karl.schema.record import Score
 from karl.schema.trajectory import Outcome
-from karl.views.detail import detail
-from karl.views.queries import Filter, TrajectoryRow, Views
+from karl.session.corrections import THRESHOLD
+from karl.views.figures import Figures, Measured
+from karl.views.filter import Filter
 
 #: Runs of the ledger are one set: agents are told apart, the ledger's days are not.
 SET = "ledger"
-#: A correction is believed from this score on.
-_CORRECTED = 0.5
+_NOTHING = Outcome()
 
 #: Told the turns read, those that there are, and the session that is read now.
 Progress = Callable[[int, int, object], None]
@@ -37,11 +36,18 @@ class Verdict(NamedTuple):
     by: str
 
 
-class Known(NamedTuple):
+class KnownRuns(NamedTuple):
     """Runs of the ledger, what told how many outcomes (by agent), and the turns that can not be read."""
 
     runs: list[Run]
     by: dict[str, dict[str, int]]
+    damaged: int
+
+
+class Scored(NamedTuple):
+    """Scores by agent and version of the reward, and how many turns can not be read."""
+
+    scores: dict[tuple[str, str], list[Score]]
     damaged: int
 
 
@@ -60,7 +66,7 @@ def verdict(known: Outcome) -> Verdict | None:
         if said is not None:
             return Verdict(label=said, by=by)
     if known.correction_score is not None:
-        return Verdict(label=known.correction_score < _CORRECTED, by="correction")
+        return Verdict(label=known.correction_score < THRESHOLD, by="correction")
     if known.redo_detected:
         return Verdict(label=False, by="redo")
     if known.correction_detected is not None:
@@ -68,47 +74,45 @@ def verdict(known: Outcome) -> Verdict | None:
     return None
 
 
+def known_of(row: Measured) -> Verdict | None:
+    """Say whether a turn's task got done, and what said so; null when nobody did."""
+    if not row.flags and row.correction_score is None:
+        return None
+    return verdict(msgspec.structs.replace(_NOTHING, **row.flags, correction_score=row.correction_score))
+
+
 def read_known(
-    views: Views, ledger: Path, which: Filter, *, limit: int, progress: Progress | None = None
-) -> Known:
-    """Read the newest `limit` turns whose outcome is known, as runs of their agent, grouped by session."""
-    told: deque[tuple[TrajectoryRow, Verdict]] = deque(maxlen=limit)
-    for row in views.walk(which):
-        said = verdict(msgspec.structs.replace(Outcome(), **row.known))
-        if said is not None:
-            told.append((row, said))
+    views: Figures, ledger: Path, which: Filter, *, limit: int, progress: Progress | None = None
+) -> KnownRuns:
+    """Read the last `limit` turns whose outcome is known, as runs of their agent, grouped by session."""
+    told = deque((row for row in views.measured(which) if known_of(row)), maxlen=limit)
+    damaged: list[str] = []
     runs: list[Run] = []
     by: dict[str, Counter[str]] = defaultdict(Counter)
-    for done, (row, said) in enumerate(told, 1):
-        if progress:
-            progress(done, len(told), row.session)
-        try:
-            runs.append(_run(views, ledger, row, said))
-        except LedgerDamaged:
-            continue  # counted below: what is not among the runs
-        by[row.agent][said.by] += 1
-    return Known(runs, {agent: dict(counts) for agent, counts in by.items()}, len(told) - len(runs))
-
-
-def _run(views: Views, ledger: Path, row: TrajectoryRow, said: Verdict) -> Run:
-    whole = detail(views, ledger, row.id).body.trajectory
-    unknowing = msgspec.structs.replace(whole, outcome=Outcome())
-    return Run(SET, row.id, row.session, row.agent, said.label, unknowing)
+    for row, trajectory, _ in views.readings(ledger, _watched(told, progress), damaged):
+        said = known_of(row)
+        if said is not None:
+            unknowing = msgspec.structs.replace(trajectory, outcome=Outcome())
+            runs.append(Run(SET, row.id, row.session, row.agent, said.label, unknowing))
+            by[row.agent][said.by] += 1
+    return KnownRuns(runs, {agent: dict(counts) for agent, counts in by.items()}, len(damaged))
 
 
 def read_scores(
-    views: Views, ledger: Path, which: Filter, *, limit: int, progress: Progress | None = None
-) -> dict[tuple[str, str], list[Score]]:
-    """Read the scores that count of the newest `limit` turns, by agent and version of the reward."""
-    rows: deque[TrajectoryRow] = deque(views.walk(which), maxlen=limit)
+    views: Figures, ledger: Path, which: Filter, *, limit: int, progress: Progress | None = None
+) -> Scored:
+    """Read the scores that count of the last `limit` turns, by agent and version of the reward."""
+    rows = deque(views.measured(which), maxlen=limit)
+    damaged: list[str] = []
     found: dict[tuple[str, str], list[Score]] = defaultdict(list)
+    for row, _, score in views.readings(ledger, _watched(rows, progress), damaged):
+        if score.version in VERSIONS:
+            found[row.agent, score.version].append(score)
+    return Scored(dict(found), len(damaged))
+
+
+def _watched(rows: Collection[Measured], progress: Progress | None) -> Iterator[Measured]:
     for done, row in enumerate(rows, 1):
         if progress:
             progress(done, len(rows), row.session)
-        try:
-            score = detail(views, ledger, row.id).score
-        except LedgerDamaged:
-            continue  # `karl verify` names it; a ranking of the others stands
-        if score.version in VERSIONS:
-            found[row.agent, score.version].append(score)
-    return dict(found)
+        yield row

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from karl.errors import Unreadable
-from karl.evaluation.runs import Problem, Run, Step, trajectory
+from karl.evaluation.runs import Problem, Run, Step, seconds, trajectory
 from karl.session.vocabulary import truth, whole
 
 #: mini-SWE-agent: an action, its result, and the notice of one that was stopped.
@@ -88,9 +88,8 @@ def _action(said: dict[str, Any], answer: str) -> Step | None:
     if len(commands) != 1 or not (ended or answer.startswith(_STOPPED)):
         return None
     code = int(ended[1]) if ended else None
-    ts = _at(said, "extra", "response", "created")
-    moment = float(ts) if isinstance(ts, (int, float)) else None
-    return Step("Bash", {"command": commands[0]}, answer, code == 0, code, moment)
+    created = seconds(_at(said, "extra", "response", "created"))
+    return Step("Bash", {"command": commands[0]}, answer, code == 0, code, created)
 
 
 def _vorflux(document: dict[str, Any], label: bool) -> Run:
@@ -137,16 +136,20 @@ def tau_bench(row: Any) -> Run:
     if not isinstance(reward, (int, float)) or not isinstance(row.get("traj"), list):
         raise Unreadable("no `reward` with a `traj`")
     messages = [message for message in row["traj"] if isinstance(message, dict)]
-    answers = {message.get("tool_call_id"): message for message in messages if message.get("role") == "tool"}
+    answers = {
+        str(message.get("tool_call_id")): message.get("content")
+        for message in messages
+        if message.get("role") == "tool"
+    }
+    made = [calls for message in messages if isinstance(calls := message.get("tool_calls"), list)]
     steps = []
-    for message in messages:
-        for call in message.get("tool_calls") or ():
-            said = answers.get(call.get("id"), {}).get("content")
-            failed = isinstance(said, str) and said.lstrip().startswith("Error")
-            name = str(_at(call, "function", "name"))
-            steps.append(
-                Step(name, _at(call, "function", "arguments"), said, None if said is None else not failed)
-            )
+    for call in (one for calls in made for one in calls):
+        said = answers.get(str(_at(call, "id")))
+        failed = isinstance(said, str) and said.lstrip().startswith("Error")
+        success = None if said is None else not failed
+        steps.append(
+            Step(str(_at(call, "function", "name")), _at(call, "function", "arguments"), said, success)
+        )
     task = str(row.get("task_id"))
     return Run("tau-bench", f"{task}/{row.get('trial')}", task, "tau-bench", reward >= 1, trajectory(steps))
 

@@ -15,15 +15,25 @@ from typing import Literal
 
 import msgspec
 
+from karl.evaluation.known import known_of
 from karl.figures.chosen import Chosen
 from karl.figures.days import reward_of
-from karl.figures.known import reasons
 from karl.figures.numbers import Mean, Share, quantile, share_of, standing
 from karl.views.figures import Measured
 
 #: Fewer turns of an agent give no grades.
 TURNS_MIN = 20
 LOW, HIGH = 0.25, 0.75
+#: Each flag with the value that speaks against a turn.
+AGAINST = {
+    "label": False,
+    "correction_detected": True,
+    "redo_detected": True,
+    "reverted": True,
+    "build_success": False,
+    "ci_passed": False,
+    "survived": False,
+}
 
 Grade = Literal["low", "medium", "high"]
 GRADES: tuple[Grade, ...] = ("high", "medium", "low")
@@ -72,6 +82,14 @@ def corrected_of(rows: Sequence[Measured]) -> Share:
         for row in rows
         if "correction_detected" in row.flags
     )
+
+
+def reasons(row: Measured) -> list[str]:
+    """Name what speaks against a turn that is known not to have got its task done; none of another."""
+    known = known_of(row)
+    if known is None or known.label:
+        return []
+    return [name for name, value in AGAINST.items() if row.flags.get(name) is value] or [known.by]
 
 
 def _quality(agent: str, rows: Sequence[Measured]) -> AgentQuality:

@@ -14,15 +14,13 @@ import msgspec
 import numpy as np
 
 from karl.evaluation.chances import Truth, truth
-from karl.evaluation.known import Verdict
+from karl.evaluation.known import Verdict, known_of
 from karl.evaluation.ranking import Draws, Estimate, auroc_estimate
 from karl.figures.chosen import By, Chosen, grouped
 from karl.figures.days import SHARES
-from karl.figures.known import known_of
 from karl.figures.numbers import Mean, mean_of, spread_of, wilson
 from karl.figures.plot import Span
-from karl.reward.score import CHANCE, VERSIONS
-from karl.reward.signal import Signal
+from karl.reward.score import CHANCE, VERSIONS, behaviour_of, signals_of
 from karl.schema.record import Score
 from karl.views.figures import Measured, Reading
 
@@ -83,11 +81,7 @@ def known_turns(chosen: Chosen) -> list[Measured]:
 
 def said_before(score: Score) -> float:
     """Give the reward without its outcome signal. Raises KeyError for a version that there is not."""
-    signals = {
-        name: Signal(value, {}, score.observed.get(name, 1.0))
-        for name, value in score.signals.items()
-        if name != "outcome"
-    }
+    signals = behaviour_of(signals_of(score))
     total = sum(score.weights.get(name, 0.0) for name in signals) or 1.0
     weights = {name: score.weights.get(name, 0.0) / total for name in signals}
     value, _ = VERSIONS[score.version].compose(signals, weights, score.components.get(CHANCE))

@@ -101,6 +101,8 @@ _Found = tuple[int, int, float | None, str | None]
 
 
 def _of_xml(data: bytes, path: Path) -> _Found | None:
+    if b"\0" in data:  # UTF-16, in which the next look would find nothing
+        return None
     if b"<!ENTITY" in data or b"<!DOCTYPE" in data:
         raise KarlError(f"{path} declares a document type, which no test run's file needs; it is not read")
     try:
@@ -140,13 +142,9 @@ def _of_json(data: bytes) -> _Found | None:
         return ran, failed, _time(told.get("created") or told.get("created_at")), None
     if "numTotalTests" in told:
         failed = _count(told.get("numFailedTests")) + _count(told.get("numRuntimeErrorTestSuites"))
-        start = told.get("startTime")
-        return (
-            _count(told.get("numPassedTests")) + failed,
-            failed,
-            start / 1000 if isinstance(start, int | float) else None,
-            None,
-        )
+        start_ms = _time(told.get("startTime"))
+        ran = failed + _count(told.get("numPassedTests"))
+        return ran, failed, None if start_ms is None else start_ms / 1000, None
     return None
 
 
@@ -156,9 +154,9 @@ def _count(value: object) -> int:
 
 def _time(value: object) -> float | None:
     """Give Unix time of a number, or of an ISO-8601 text; without a zone it is UTC."""
-    if isinstance(value, int | float):
-        return float(value)
     try:
+        if isinstance(value, int | float):
+            return float(value)
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
     except (ValueError, OverflowError):

@@ -8,6 +8,7 @@ from typing import Protocol
 from karl.errors import KarlError
 from karl.reward import v1, v2
 from karl.reward.basis import NOTHING, Basis
+from karl.reward.deeds import Deeds
 from karl.reward.signal import Signal
 from karl.schema.record import Score
 from karl.schema.trajectory import Outcome, Trajectory
@@ -26,8 +27,11 @@ class Version(Protocol):
     VERSION: str
     WEIGHTS: dict[str, float]
 
-    def signals(self, trajectory: Trajectory, basis: Basis) -> dict[str, Signal]:
-        """Give each signal that could be observed, in [0, 1] with its components."""
+    def signals(self, trajectory: Trajectory, basis: Basis, done: Deeds | None) -> dict[str, Signal]:
+        """Give each signal that could be observed, in [0, 1] with its components.
+
+        `done` are the trajectory's deeds, where somebody has looked through it before.
+        """
 
     def outcome(self, known: Outcome) -> Signal | None:
         """Give the signal that people and builds decide, with its components; null when nobody did."""
@@ -51,22 +55,24 @@ def score(
     version: str,
     weights: Mapping[str, float] | None = None,
     basis: Basis = NOTHING,
+    done: Deeds | None = None,
 ) -> Score:
     """Score a trajectory; `weights` by signal, the version's own when not given.
 
-    `basis` is what is known of the agent's earlier turns. Raises KarlError for a version that there is not.
+    `basis` is what is known of the agent's earlier turns, `done` the trajectory's deeds where they were made
+    out before. Raises KarlError for a version that there is not.
     A signal without a weight weighs nothing.
     """
     reward = _version(version)
-    found = reward.signals(trajectory, basis)
+    found = reward.signals(trajectory, basis, done)
     components: dict[str, float] = {}
     for signal in found.values():
         components.update(signal.components)
     calibration = basis.calibration
     if calibration is not None and calibration.version == version:
-        behaviour = {name: signal for name, signal in found.items() if name != "outcome"}
-        fixed, _ = reward.compose(behaviour, reward.WEIGHTS, None)
-        components[CHANCE] = calibration.chance(behaviour, fixed if behaviour else None)
+        seen = behaviour_of(found)
+        fixed, _ = reward.compose(seen, reward.WEIGHTS, None)
+        components[CHANCE] = calibration.chance(seen, fixed if seen else None)
     else:
         calibration = None
     chosen = dict(reward.WEIGHTS if weights is None else weights)
@@ -81,16 +87,22 @@ def rescore_outcome(score: Score, outcome: Outcome) -> Score:
     """
     reward = _version(score.version)
     old = _OUTCOME_COMPONENTS[score.version]
-    kept = {
-        name: Signal(value, {}, score.observed.get(name, 1.0))
-        for name, value in score.signals.items()
-        if name != "outcome"
-    }
+    kept = behaviour_of(signals_of(score))
     now = reward.outcome(outcome)
     others = {name: part for name, part in score.components.items() if name not in old}
     found = {"outcome": now, **kept} if now else kept
     components = {**now.components, **others} if now else others
     return _composed(reward, found, components, score.weights, score.calibration)
+
+
+def signals_of(score: Score) -> dict[str, Signal]:
+    """Give the signals of a score as `compose` takes them; they lack their components."""
+    return {name: Signal(value, {}, score.observed.get(name, 1.0)) for name, value in score.signals.items()}
+
+
+def behaviour_of(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """Leave the outcome out."""
+    return {name: signal for name, signal in signals.items() if name != "outcome"}
 
 
 def outcome_parts(score: Score) -> dict[str, float]:

@@ -76,7 +76,11 @@ class Usual(msgspec.Struct, frozen=True):
 
 def seen(trajectory: Trajectory) -> Seen | None:
     """Say what a turn adds to what is usual for its agent; null of a turn without calls."""
-    done = deeds(trajectory)
+    return seen_of(deeds(trajectory))
+
+
+def seen_of(done: Deeds) -> Seen | None:
+    """Say the same of a turn whose deeds were made out before."""
     if not done.calls:
         return None
     kind = kind_of(done)

@@ -13,6 +13,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from karl.reward.basis import NOTHING, Basis
+from karl.reward.deeds import Deeds
 from karl.reward.signal import Signal
 from karl.schema.trajectory import Calls, Outcome, ToolCall, Trajectory
 
@@ -54,9 +55,9 @@ class _Files(NamedTuple):
     read_after_edit: bool
 
 
-def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]:
+def signals(trajectory: Trajectory, basis: Basis = NOTHING, done: Deeds | None = None) -> dict[str, Signal]:
     """Give the six signals by name, each with its components; no earlier turn changes them."""
-    del basis
+    del basis, done
     calls = trajectory.trajectory
     events = calls.events
     failed = [call.success is False for call in events]

@@ -38,9 +38,9 @@ HALF = 0.5
 SHORT = 0.75
 
 
-def signals(trajectory: Trajectory, basis: Basis = NOTHING) -> dict[str, Signal]:
+def signals(trajectory: Trajectory, basis: Basis = NOTHING, done: Deeds | None = None) -> dict[str, Signal]:
     """Give the signals that could be observed, by name, each with its components."""
-    done = deeds(trajectory)
+    done = deeds(trajectory) if done is None else done
     found: dict[str, Signal | None] = {"outcome": outcome(trajectory.outcome)}
     edits = done.source_edits
     if edits:

@@ -11,7 +11,7 @@ exemplars at once and without chance, so the same exemplars make the same head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -193,7 +193,12 @@ def _logistic(given: Prompts, labels: Places, count: int) -> Logistic:
     return Logistic(rarity, weights._replace(sparse=weights.sparse * np.float32(GRAMS_WEIGHT)))
 
 
-_TRAINERS = {"centroid": centroid, "lexical": lexical, "hybrid": _hybrid, "logistic": _logistic}
+_TRAINERS: dict[str, Callable[[Prompts, Places, int], Head]] = {
+    "centroid": centroid,
+    "lexical": lexical,
+    "hybrid": _hybrid,
+    "logistic": _logistic,
+}
 #: The heads that there are.
 HEADS = tuple(_TRAINERS)
 

@@ -5,8 +5,8 @@
 log p alone is sure of the nearest of skills however far it is; the cosine alone does not see a doubt between
 two. So a skill is taken where the fit and the skill's log p both reach a threshold of their own, and both are
 learned from exemplars that a head has not seen: the first lets 95 % of them through, the second is the lowest
-above which at most 5 % of the rest go to the wrong skill. Prompts that are known to ask for no skill teach the
-weight; without them it is what was best for other sets.
+above which at most 5 % of the rest go to the wrong skill. Prompts that are known to ask for no skill teach
+the weight; without them it is what was best for other sets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENOUGH, _ROUNDS_MAX = 300, 4
 
 
 class Rejection(NamedTuple):
-    """When to take a skill: from both thresholds on. `exemplars` (0: not calibrated) taught them."""
+    """When to take a skill: from both thresholds on. `exemplars` taught them; 0: nobody did."""
 
     weight: float = WEIGHT
     fit_min: float = -np.inf
@@ -41,7 +41,7 @@ class Rejection(NamedTuple):
     right: float = 1.0
 
     def takes(self, logs: Floats, fits: Floats) -> NDArray[np.bool_]:
-        """Say for each prompt, by its log p (n, skills) and fit (n), whether its best skill is to be taken."""
+        """Say for each prompt, by its log p (n, skills) and fit (n), whether its best is to be taken."""
         return np.asarray((fits >= self.fit_min) & (logs.max(axis=1) >= self.log_chance_min))
 
 

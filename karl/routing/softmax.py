@@ -8,7 +8,7 @@ Rows go through in blocks, so that memory does not grow with the exemplars.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ from karl.routing.ngrams import COLUMNS, Sparse, dense
 Floats = NDArray[np.float32]
 
 _BLOCK = 1024
+#: Numbers of all blocks that are kept from one step to the next: 256 MiB of them.
+_KEPT_MAX = 1 << 26
 _MEMORY = 10
 _STEPS_MAX, _STEPS_MIN = 120, 5
 _HALVINGS_MAX = 30
@@ -37,27 +39,48 @@ class Weights(NamedTuple):
 def fit(vectors: Floats, grams: Sparse, labels: NDArray[np.intp], count: int, strength: float) -> Weights:
     """Fit `count` labels to rows (n, dim) and their grams; `labels` (n) holds places from 0 to count - 1."""
     dim = vectors.shape[1]
-    shape = (dim + COLUMNS + 1, count)
+    used = np.unique(grams.columns)  # what no exemplar has keeps the weight 0
+    shape = (dim + len(used) + 1, count)
+    rows = _Rows(vectors, grams, used)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(shape)
-        slope = strength * weights
+        slope = np.float32(strength) * weights
         slope[-1] = 0
         lost = strength / 2 * float((weights[:-1] ** 2).sum(dtype=np.float64))
-        for start in range(0, len(labels), _BLOCK):
-            stop = min(start + _BLOCK, len(labels))
-            rows = np.hstack([vectors[start:stop], dense(grams, start, stop)])
-            logs = log_softmax(rows @ weights[:-1] + weights[-1])
-            of = np.arange(stop - start), labels[start:stop]
+        for start, block in rows.blocks():
+            logs = log_softmax(block @ weights[:-1] + weights[-1])
+            of = np.arange(len(block)), labels[start : start + len(block)]
             lost -= float(logs[of].sum(dtype=np.float64))
             wrong = np.exp(logs)
             wrong[of] -= 1
-            slope[:-1] += rows.T @ wrong
+            slope[:-1] += block.T @ wrong
             slope[-1] += wrong.sum(axis=0)
-        return lost, slope.ravel()
+        return lost, np.asarray(slope.ravel(), dtype=np.float32)
 
     found = _lowest(loss, np.zeros(shape[0] * count, dtype=np.float32)).reshape(shape)
-    return Weights(found[:dim].copy(), found[dim:-1].copy(), found[-1].copy())
+    sparse = np.zeros((COLUMNS, count), dtype=np.float32)
+    sparse[used] = found[dim:-1]
+    return Weights(found[:dim].copy(), sparse, found[-1].copy())
+
+
+class _Rows:
+    """Vectors and grams side by side, in blocks; kept while all of them are not too large."""
+
+    def __init__(self, vectors: Floats, grams: Sparse, used: NDArray[np.int64]) -> None:
+        self._vectors, self._grams, self._used = vectors, grams, used
+        size = len(vectors) * (vectors.shape[1] + len(used))
+        self._kept = list(self._made()) if size <= _KEPT_MAX else None
+
+    def blocks(self) -> Iterable[tuple[int, Floats]]:
+        """Give the place of each block's first row, and the block."""
+        return self._made() if self._kept is None else self._kept
+
+    def _made(self) -> Iterator[tuple[int, Floats]]:
+        for start in range(0, len(self._vectors), _BLOCK):
+            stop = min(start + _BLOCK, len(self._vectors))
+            seen = dense(self._grams, start, stop)[:, self._used]
+            yield start, np.hstack([self._vectors[start:stop], seen])
 
 
 def log_softmax(logits: Floats) -> Floats:

@@ -14,6 +14,10 @@ import msgspec
 
 from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
 
+#: What the `annotation_status` of an annotation's outcome says of it: it holds all that is known by then, or
+#: only what its detector found itself.
+ALL_KNOWN, OBSERVED = "annotated", "observed"
+
 #: The kinds of record that workers write; `segment` is the ledger's own (its segment headers).
 RecordKind = Literal[
     "trajectory", "events", "annotation", "score", "calibration", "erasure", "erased", "segment"
@@ -111,10 +115,11 @@ class ScoreBody(msgspec.Struct, frozen=True, omit_defaults=True):
 class CalibrationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was learned of one agent's outcomes over the reward's `version`, and how it was judged.
 
-    `intercept`, `terms` and `middle` are the model's (`karl.reward.calibration`). `applied` says whether scores
-    are to be made with it, `why` gives the reason. `runs` turns were learned from, in `groups` sessions or
-    tasks, `resolved` of which got their task done; `known` counts what said so. `measured` are the figures of
-    the cross-validation. The latest one of an agent and a version counts, also when it is not applied.
+    `intercept`, `terms` and `middle` are the model's (`karl.reward.calibration`). `applied` says whether
+    scores are to be made with it, `why` gives the reason. `runs` turns were learned from, in `groups`
+    sessions or tasks, `resolved` of which got their task done; `known` counts what said so. `measured` are
+    the figures of the cross-validation. The latest one of an agent and a version counts, also when it is not
+    applied.
     """
 
     id: str

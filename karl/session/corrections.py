@@ -129,16 +129,6 @@ def judge_signs(signs: Signs) -> Judgement:
     return _weighed(_around(signs) & _FACTS_SEEN, redo=False)
 
 
-def is_correction(prompt: str, previous: str | None) -> bool:
-    """Say whether a typed prompt, by itself, corrects the turn before it."""
-    return judge(prompt, previous).is_correction
-
-
-def is_redo(prompt: str, previous: str | None) -> bool:
-    """Say whether a typed prompt asks for the last turn's work again, in words or by repeating it."""
-    return judge(prompt, previous).redo
-
-
 def _around(signs: Signs) -> set[str]:
     """Name the evidence that happened."""
     found = set()

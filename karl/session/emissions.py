@@ -71,7 +71,7 @@ class Carry(msgspec.Struct, omit_defaults=True):
 class Turn(msgspec.Struct, frozen=True):
     """A closed turn. `marks` say where its events went, joined, as `marks_of` reads them back.
 
-    `told` says that a transcript told of it.
+    `told` says that a transcript told of it. `signs` are its events' own, where somebody has read them.
 
     `model`, `agent_version` and `permission_mode` are what was known when it closed or, failing that,
     before it. `time_ms` is its last event's time, else the caller's clock.
@@ -88,6 +88,7 @@ class Turn(msgspec.Struct, frozen=True):
     model: str | None = None
     agent_version: str | None = None
     permission_mode: str | None = None
+    signs: Signs | None = None
 
 
 class Strays(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from karl.schema.event import ANNOTATION, ASSISTANT_MESSAGE, IMPORT_END, Event, Payload
 from karl.schema.trajectory import ClosedBy
-from karl.session.corrections import Signs, judge
+from karl.session.corrections import judge
 from karl.session.emissions import (
     NO_HOME,
     Carry,
@@ -245,6 +245,7 @@ class Lane:
         carry = self.carry
         name = trajectory_id(self.session, held[0].event.id)
         marks = self._remember(held, self._ids, [payload_of(item) for item in held], home_of(name))
+        signs = signs_of(held)
         turn = Turn(
             id=name,
             session=self.session,
@@ -257,11 +258,12 @@ class Lane:
             model=carry.model,
             agent_version=carry.agent_version,
             permission_mode=carry.permission_mode,
+            signs=signs,
         )
         goes_on = self._prompt is None and carry.last_closed_by == "size"
         if not goes_on:  # a turn cut by size goes on with the same prompt
             carry.last_prompt = self._prompt
-        carry.last_signs = signs_of(held, carry.last_signs if goes_on else Signs())
+        carry.last_signs = signs_of(held, carry.last_signs) if goes_on else signs
         carry.turn += 1
         carry.last_trajectory, carry.last_closed_by, carry.last_time_ms = turn.id, by, turn.time_ms
         carry.last_score = carry.last_outcome = None

@@ -220,7 +220,7 @@ def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
 def _outcome(turn: Turn, steps: list[Step], calls: list[ToolCall]) -> Outcome:
     """Say what is known at the close; what a later prompt says of it comes as an annotation."""
     outcome = Outcome(annotation_status="scored", committed=committed(calls))
-    stopped = judge_signs(signs_of(turn.held))
+    stopped = judge_signs(signs_of(turn.held) if turn.signs is None else turn.signs)
     outcome.correction_classes = list(stopped.reasons)
     if stopped.is_correction:  # a lower score would say that the person was content, which nobody said
         outcome.correction_score = stopped.score

@@ -23,6 +23,7 @@ from karl.reward.basis import Basis
 from karl.reward.task import task_of
 from karl.reward.usual import Usual
 from karl.schema.record import (
+    ALL_KNOWN,
     AnnotationBody,
     CalibrationBody,
     EventsBody,
@@ -39,8 +40,6 @@ from karl.views.whole import calibration_at, made_anew, parts
 
 #: The agent of what `karl doctor` sends through the line.
 PROBE = "karl-doctor"
-#: An annotation with this status says all that is known; any other says what its detector found itself.
-_ALL_KNOWN = "annotated"
 
 
 def read_position(connection: sqlite3.Connection) -> Position:
@@ -173,7 +172,7 @@ class _Batch:
                 (1 if corrected else -1, known["session"]),
             )
         # A session's worker does not know what others found of its turn, but counts on knowing all.
-        lacks = body.outcome.annotation_status == _ALL_KNOWN and any(
+        lacks = body.outcome.annotation_status == ALL_KNOWN and any(
             known[name] is not None and value is None for name, value in said.items()
         )
         self._score(line, body, "annotation", lacks=lacks)
@@ -327,7 +326,7 @@ _READERS: dict[str, tuple[msgspec.json.Decoder[Any], _Take]] = {
 def _own(outcome: Outcome, known: dict[str, Any]) -> list[bool | None]:
     """Give the flags that an annotation's detector said itself: of all that is known, what is new."""
     said = [getattr(outcome, name) for name in FLAGS]
-    if outcome.annotation_status != _ALL_KNOWN:
+    if outcome.annotation_status != ALL_KNOWN:
         return said
     return [None if value == known.get(name) else value for name, value in zip(FLAGS, said, strict=True)]
 

@@ -11,7 +11,7 @@ from karl.acts.paths import ROLES, is_scratch_path, is_test_path, joined, role
 ROWS = {
     "source": [
         "src/app.py", "/testbed/django/db/models/query.py", "django/test/client.py", "/code/x/y/pkg/testing/runner.py", "lib/a.rb", "main.go", "index.js", "src/main/java/a/B.java",
-        "app/latest.py", "src/contest.ts", "pkg/testable.py", "solution.py", "a/b/attest.go", "/home/me/work/app/src/fix.py",
+        "app/latest.py", "src/contest.ts", "src/notice.go", "history.py", "paper.tex", "pkg/testable.py", "solution.py", "a/b/attest.go", "/home/me/work/app/src/fix.py",
     ],
     "test": [
         "tests/test_a.py", "test/a.js", "pkg/tests/util.py", "src/test/java/a/BTest.java", "src/main/java/a/BTest.java", "pkg/a_test.go", "a.spec.ts", "src/a.test.tsx",
@@ -21,7 +21,7 @@ ROWS = {
         "reproduce.py", "reproduce_issue.py", "/tmp/a.py", "/var/tmp/x/a.py", "test_fix.py", "/testbed/test_fix.py", "debug_query.py", "fix.patch", "a.py.orig", "/testbed/reproduce.py", "verify_fix.py",
         "repro/app/models.py", "src/a.py.bak", "check_types.py", "run.log", "node_modules/a/index.js", "/usr/lib/python3/dist-packages/a.py", ".venv/lib/x.py", "/dev/shm/x",
     ],
-    "docs": ["README.md", "docs/a.rst", "CHANGELOG", "docs/conf.py", "tests/README.md", "a/b.adoc"],
+    "docs": ["README.md", "docs/a.rst", "CHANGELOG", "docs/conf.py", "LICENSE-MIT", "NEWS.txt", "tests/README.md", "a/b.adoc"],
     "config": ["pyproject.toml", "setup.cfg", "package.json", ".github/workflows/ci.yml", "Makefile", "Dockerfile", "requirements-dev.txt", ".eslintrc", "setup.py", "pom.xml"],
 }  # fmt: skip
 
@@ -54,8 +54,8 @@ def test_the_folder_of_the_work_tells_what_stands_at_its_top():
         ("", "../a", "../a"),
         ("/", "..", "/"),
         ("/a", "file:///b/c", "/b/c"),
-        ("/a", "C:\\b", "C:\\b"),
-        ("/a", "$HOME/b", "$HOME/b"),
+        ("/a", "C:\\b", "/c/b"),
+        ("/a", "$HOME/b", "~/b"),
     ],
 )
 def test_a_path_is_put_into_one_spelling(folder, path, found):

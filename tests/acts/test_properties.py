@@ -26,12 +26,15 @@ WRAPPERS = (
 )  # fmt: skip
 PIECES = (
     *KNOWN, *"'\"`$(){}[];|&<>\n\\#", "$(", "${", "<<EOF\n", "EOF\n", "<<-'X'", "&&", "||", ";;", "if ", "then ", "fi ", "for x in ", "do ", "done ", "case ", "esac ", "in ", "function ", "[[ ",
-    " ]]", "((", "))", "bash -c ", "eval ", "xargs ", "python -c ", "python - <<E\n", "open('a','w')", "cd ", "/x ", "~ ", ".. ", "2>&1 ", "> ", ">> ", "$?", "exit ", "set -e ", "apply_patch <<E\n", "*** Begin Patch\n", "*** Update File: a\n", "*** ", "+++ b/x\n", "@@ -1 +1 @@\n", "git apply <<E\n", "\x00", "\x01", "\x02", "\x03", "\x04", "é", "\ud800",
+    " ]]", "((", "))", "bash -c ", "eval ", "xargs ", "python -c ", "python - <<E\n", "open('a','w')", "cd ", "/x ", "~ ", ".. ", "2>&1 ", "> ", ">> ", "$?", "exit ", "set -e ", "apply_patch <<E\n", "*** Begin Patch\n", "*** Update File: a\n", "*** ", "+++ b/x\n", "@@ -1 +1 @@\n", "git apply <<E\n", "alias x=", "hash -p ", "trap 'exit 0' EXIT;", "ssh h ", "Get-Content ", "$HOME/", "D:\\x", "tee -a ", "< /dev/null", "truncate -s ", '["', "\x00", "\x01", "\x02", "\x03", "\x04", "é", "\ud800",
+)  # fmt: skip
+KEYS = (
+    "command", "path", "file_path", "edits", "input", "content", "old_string", "new_string", "task_id", "stdout", "backgroundTaskId", "exitCode", "task", "filenames", "numFiles", "type", "originalFile", "x",
 )  # fmt: skip
 texts = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=True), texts),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(("command", "path", "file_path", "edits", "input", "content", "x")), inner, max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)),
     max_leaves=8,
 )  # fmt: skip
 names = st.sampled_from(
@@ -49,6 +52,9 @@ names = st.sampled_from(
         "edit",
         "goto",
         "delete_file",
+        "apply_patch",
+        "TaskOutput",
+        "mcp__ide__execute_command",
         "Task",
         "x",
         "",
@@ -83,7 +89,9 @@ def test_any_text_may_be_a_command(text):
 def test_any_call_may_come(calls, cwd):
     reader = Reader(cwd)
     for tool, params, output, success, code in calls:
-        for act in reader.acts(Given(tool, params, output, success, code, cwd)):
+        for act in reader.acts(
+            Given(tool, params, output, success, code, cwd, "PowerShell" if code == 0 else None)
+        ):
             assert act.path is None or len(act.path) <= 2100
             assert act.check is None or act.does == "check"
 

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from karl.evaluation.chances import bins, brier, ece, truth
+from karl.evaluation.chances import bins, ece, truth
 from karl.evaluation.ranking import Draws
 
 
 def test_the_brier_score_is_the_mean_squared_distance() -> None:
-    assert brier(np.array([0.8, 0.3]), np.array([True, False])) == pytest.approx((0.04 + 0.09) / 2)
+    found = truth(np.array([0.8, 0.3]), np.array([True, False]), Draws(["a", "b"], draws=50))
+    assert found is not None
+    assert found.brier.value == pytest.approx((0.04 + 0.09) / 2)
 
 
 def test_the_calibration_error_is_what_is_counted_by_hand() -> None:

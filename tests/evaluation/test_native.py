@@ -87,6 +87,26 @@ def test_vorflux_calls_are_read_and_its_judges_are_not(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_run_that_is_told_carelessly_costs_no_other(tmp_path: Path) -> None:
+    calls: list[object] = [None, 7, "x", [1], [{"id": ["a"], "function": "f"}], [{"id": 10**40}]]
+    rows = [
+        {
+            "reward": 1,
+            "task_id": at,
+            "traj": [{"tool_calls": one}, {"role": "tool", "tool_call_id": {"a": []}}],
+        }
+        for at, one in enumerate(calls)
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    late = shell_run()
+    late["messages"][1]["extra"]["response"]["created"] = 10**400
+    folder = labels(tmp_path / "runs", {"file": "a.json", "resolved": True})
+    (folder / "a.json").write_text(json.dumps(late))
+    found = read([tmp_path])
+    assert found.problems == []
+    assert len(found.runs) == len(calls) + 1
+
+
 def test_tau_bench_is_read_without_what_should_have_been_done(tmp_path: Path) -> None:
     call = {"id": "c1", "function": {"name": "book", "arguments": '{"flight": "X1"}'}}
     answer = {"role": "tool", "tool_call_id": "c1", "content": "Error: full"}

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from karl.evaluation.known import known_of
 from karl.figures.attention import findings_of, lately_of
 from karl.figures.chosen import choose
 from karl.figures.days import days_of
 from karl.figures.difficulty import difficulty_of
 from karl.figures.health import health_of
-from karl.figures.known import known_of, reasons
-from karl.figures.quality import graded, listed, quality_of
+from karl.figures.quality import graded, listed, quality_of, reasons
 from tests.figures.rows import DAY_MS, START_MS, row
 
 HUNDRED = [row(number, number / 100) for number in range(100)]

@@ -91,6 +91,8 @@ LANGUAGES = {
     "an image": Project("Dockerfile", "tests/test_image.py", "docker build .", "ERROR: failed to solve\n", 1, "docker build .", "naming to docker.io/library/x done\n"),
     "a machine's set-up": Project("roles/web/tasks/main.yml", "tests/test_web.py", "ansible-lint", "Failed: 1 failure(s)\n", 2, "ansible-lint", "Passed: 0 failure(s), 0 warning(s)\n"),
     "a protocol": Project("proto/shop.proto", "tests/test_proto.py", "buf lint", "proto/shop.proto:1:1:x\n", 100, "buf lint", ""),
+    "a notebook": Project("nb/analysis.ipynb", "tests/test_analysis.py", "jupyter nbconvert --to notebook --execute nb/analysis.ipynb", "CellExecutionError\n", 1, "jupyter nbconvert --to notebook --execute nb/analysis.ipynb", "[NbConvertApp] Writing 1200 bytes to nb/analysis.nbconvert.ipynb\n"),
+    "a paper": Project("paper/main.tex", "tests/test_paper.py", "latexmk -pdf paper/main.tex", "! Undefined control sequence.\n", 12, "latexmk -pdf paper/main.tex", "Output written on main.pdf (8 pages).\n"),
     "a style sheet": Project("src/app.css", "tests/app.spec.ts", "npx stylelint 'src/**/*.css'", "1 problem (1 error, 0 warnings)\n", 2, "npx stylelint 'src/**/*.css'", ""),
 }  # fmt: skip
 
@@ -200,6 +202,14 @@ EDITS: dict[str, Turn] = {
     "with a test before it": (*_SEEN[:3], edit(TEST, "== 12", "== 12.35"), _RED, FIX, _GREEN),
     "with a test after it": (*_SEEN, FIX, edit(TEST, "== 12", "== 12.35"), _GREEN),
     "with a new module and its test": (*_SEEN, write(f"{ROOT}/shop/cents.py", "def cents(x):\n    return round(x, 2)\n"), FIX, write(f"{ROOT}/tests/test_cents.py", "def test_cents():\n    assert cents(1.234) == 1.23\n"), _GREEN),
+}  # fmt: skip
+
+_FOUND = "shop/billing.py:1:def total(items):\nshop/billing.py:2:    return round(sum(items))\n"
+#: One name is changed wherever a search found it: nothing else need be read.
+RENAMES: dict[str, Turn] = {
+    "by what a search showed": (sh("grep -rn total shop", _FOUND), read(TEST), _RED, sh("sed -i 's/total/sum_of/' shop/billing.py"), _GREEN),
+    "by what a search named": (sh("grep -rln total shop", "shop/billing.py\n"), read(TEST), _RED, sh("sed -i 's/total/sum_of/' shop/billing.py"), _GREEN),
+    "by what a tool's search named": (_SEARCH, read(TEST), _RED, sh("sed -i 's/total/sum_of/' shop/billing.py"), _GREEN),
 }  # fmt: skip
 
 #: What comes with it.

@@ -17,6 +17,7 @@ _WORK: dict[str, Turn] = {
     **{f"checked {name}": turn for name, turn in styles.PLACES.items()},
     **{f"looked at {name}": turn for name, turn in styles.LOOKS.items()},
     **{f"changed {name}": turn for name, turn in styles.EDITS.items()},
+    **{f"renamed {name}": turn for name, turn in styles.RENAMES.items()},
     **{f"with {name}": turn for name, turn in styles.AROUND.items()},
 }
 _BASES = [pytest.param(NOTHING, id="first turns"), pytest.param(USUAL, id="many turns known")]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from karl.reward.score import score
 from tests.gaming import more
-from tests.gaming.scripted import Case
+from tests.gaming.scripted import CHECK, FIX, HONEST, LOOK, UNCHECKED, Case
 from tests.gaming.test_gaming import CASES, USUAL, reward
+from tests.session.making import Script
 
 _NAMES = [case.name for case in more.CASES]
 
@@ -34,6 +36,23 @@ def test_a_further_attack_pays_no_more_where_it_is_known_how_long_the_agents_tur
         assert got <= reward(twin, basis=USUAL)
     for twin in case.below:
         assert got < reward(twin, basis=USUAL)
+
+
+def test_a_check_that_began_before_the_edit_says_nothing_of_it_however_late_it_ends() -> None:
+    green = {"stdout": CHECK.out, "stderr": "", "interrupted": False}
+    got = []
+    for first, second in ((CHECK, FIX), (FIX, CHECK)):
+        script = Script()
+        script.prompt("The totals are rounded")
+        script.pre("look", LOOK.tool, LOOK.params)
+        script.post("look", LOOK.tool, LOOK.out, LOOK.params)
+        for name, did in (("one", first), ("two", second)):
+            script.pre(name, did.tool, did.params)
+        for name, did in (("two", second), ("one", first)):
+            script.post(name, did.tool, green if did is CHECK else did.out, did.params)
+        script.stop()
+        got.append(score(script.read(), version="2").reward)
+    assert got == [reward(UNCHECKED), reward(HONEST)]
 
 
 def test_every_further_attack_has_a_name_of_its_own_and_something_to_compare_with() -> None:

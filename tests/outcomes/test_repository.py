@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from karl.outcomes.git import GitFailed
 from karl.outcomes.history import Change, Commit, History, read_log, read_patches
 from karl.outcomes.judge import DAY_S
-from karl.outcomes.repository import GitFailed, NoRepository, Repository
+from karl.outcomes.repository import NoRepository, Repository
 from tests.outcomes.repo import START_S, Repo
 
 FROM = START_S - 10 * DAY_S

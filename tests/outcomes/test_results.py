@@ -69,6 +69,27 @@ def test_no_bytes_make_it_raise_anything_else(tmp_path_factory: pytest.TempPathF
         read_result(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"created": 1%s, "summary": {"passed": 1}}',
+        '{"startTime": 1%s, "numTotalTests": 1, "numPassedTests": 1}',
+    ],
+)
+def test_a_time_that_no_clock_shows_is_none(tmp_path: Path, text: str) -> None:
+    path = kept(tmp_path, "a.json", text % ("0" * 400))
+    read = read_result(path)
+    assert read.time_s == read.written_s
+
+
+def test_a_document_type_in_another_encoding_is_not_read_either(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    text = '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a [<!ENTITY b "c">]>' + GREEN
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(KarlError, match="no test run's file"):
+        read_result(path)
+
+
 def test_a_run_names_its_commit_by_a_property_or_by_the_files_name(tmp_path: Path) -> None:
     named = '<testsuite><properties><property name="git.commit.sha" value="{}"/></properties><testcase/></testsuite>'
     assert read_result(kept(tmp_path, "a.xml", named.format("a" * 40))).commit == "a" * 40

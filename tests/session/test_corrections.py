@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karl.schema.event import Payload
-from karl.session.corrections import THRESHOLD, Signs, is_correction, is_redo, judge
+from karl.session.corrections import THRESHOLD, Signs, judge
 from karl.session.prompts import prompt_kind
 
 BEFORE = "add a cache to the user loader"
@@ -191,48 +191,48 @@ NO_REDOS = [
 
 @pytest.mark.parametrize("prompt", [*CORRECTIONS, *ABROAD])
 def test_a_correction_is_seen(prompt: str) -> None:
-    assert is_correction(prompt, BEFORE)
+    assert judge(prompt, BEFORE).is_correction
 
 
 @pytest.mark.parametrize("prompt", [*REQUESTS, *REQUESTS_ABROAD])
 def test_a_request_is_no_correction(prompt: str) -> None:
-    assert not is_correction(prompt, BEFORE)
+    assert not judge(prompt, BEFORE).is_correction
 
 
 @pytest.mark.parametrize("prompt", REDOS)
 def test_a_redo_is_seen(prompt: str) -> None:
-    assert is_redo(prompt, BEFORE)
+    assert judge(prompt, BEFORE).redo
 
 
 @pytest.mark.parametrize("prompt", NO_REDOS)
 def test_a_request_is_no_redo(prompt: str) -> None:
-    assert not is_redo(prompt, BEFORE)
+    assert not judge(prompt, BEFORE).redo
 
 
 def test_with_no_turn_before_there_is_nothing_to_correct_or_repeat() -> None:
-    assert not is_correction("no, that's wrong", None)
-    assert not is_redo("try again", None)
+    assert not judge("no, that's wrong", None).is_correction
+    assert not judge("try again", None).redo
 
 
 @pytest.mark.parametrize("answer", ["yes", "continue", "commit and push", "go ahead"])
 def test_a_short_answer_given_twice_is_no_redo(answer: str) -> None:
-    assert not is_redo(answer, answer)
+    assert not judge(answer, answer).redo
 
 
 def test_the_same_request_for_another_thing_is_new_work() -> None:
     before = "review this pull request for me and list what is missing: https://example.org/pr/10"
-    assert not is_redo(before.replace("10", "11"), before)
-    assert is_redo(before, before)
+    assert not judge(before.replace("10", "11"), before).redo
+    assert judge(before, before).redo
 
 
 def test_a_long_prompt_repeated_is_a_redo_although_the_carry_kept_only_its_head() -> None:
     prompt = "make the importer stream its input " * 40
-    assert is_redo(prompt, prompt[:500])
+    assert judge(prompt, prompt[:500]).redo
 
 
 def test_only_the_opening_of_a_prompt_is_judged() -> None:
-    assert not is_correction("Please port this module. " * 20 + "that's wrong", BEFORE)
-    assert not is_correction("Explain this log:\n```\nit still fails\n```", BEFORE)
+    assert not judge("Please port this module. " * 20 + "that's wrong", BEFORE).is_correction
+    assert not judge("Explain this log:\n```\nit still fails\n```", BEFORE).is_correction
 
 
 KINDS = {
@@ -278,14 +278,13 @@ def test_a_prompt_that_is_no_text_is_not_typed(odd: object) -> None:
 
 
 def test_context_that_an_editor_put_first_is_not_judged() -> None:
-    assert is_correction("<ide_selection>x = 1</ide_selection> no, the other one", BEFORE)
+    assert judge("<ide_selection>x = 1</ide_selection> no, the other one", BEFORE).is_correction
 
 
 @given(st.text(alphabet="<>/-_abno, 'stiwhy\n", max_size=400), st.text(max_size=50))
 def test_no_text_makes_the_detector_raise(prompt: str, previous: str) -> None:
     prompt_kind(prompt, Payload())
-    is_correction(prompt, previous)
-    is_redo(prompt, previous)
+    judge(prompt, previous)
 
 
 def test_hostile_text_ends() -> None:
@@ -303,8 +302,8 @@ def test_hostile_text_ends() -> None:
     ):
         text = piece * 200_000
         prompt_kind(text, Payload())
-        is_correction(text, text)
-        is_redo(text, text[:500])
+        judge(text, text).is_correction
+        judge(text, text[:500]).redo
 
 
 REASONS = {

@@ -1,1 +1,1 @@
-"""Routing held against labelled sets: reading them, splitting them honestly, and what each head makes of them."""
+"""Routing held against labelled sets: read, split so that nothing is in two parts, and measured."""

@@ -1,4 +1,4 @@
-"""Routing assessed: each set, number of exemplars, encoder and head, against centroids and what needs no encoder.
+"""Routing assessed: every set, number of exemplars, encoder and head, against centroids and bare words.
 
 Hyper-parameters are the heads' own; what is learned from data (weights, threshold) is learned from exemplars
 and from strangers that are not reported. Vectors come from outside: nothing here knows an encoder.
@@ -51,10 +51,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     exemplars: int
     measured: Measured
     #: How much more of the prompts it gets right than centroids of the same encoder, and than tf-idf.
-    over_centroid: Estimate | None
-    over_lexical: Estimate | None
-    #: What the threshold that was learned from exemplars does to the prompts that are reported; null for rules.
-    threshold: Threshold | None
+    over_centroid: Estimate | None = None
+    over_lexical: Estimate | None = None
+    #: What the thresholds that were learned do to the prompts that are reported; null for rules.
+    threshold: Threshold | None = None
 
 
 class SetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +70,7 @@ class SetReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Asked(NamedTuple):
     split: Split
+    per_class: int
     skills: tuple[str, ...]
     labels: NDArray[np.intp]
     draws: Draws
@@ -95,8 +96,8 @@ def assess(
 ) -> list[SetReport]:
     """Assess every head on every set; sets that have no two labels with prompts to report are left out."""
     steps = len(sets) * len(per_class) * (2 + len(encoders) * len(HEADS))
-    told = _Told(progress, steps)
-    found = (_set(one, encoders, per_class, draws, seed, told) for one in sets)
+    how = _How(encoders, per_class, draws, seed, _Told(progress, steps))
+    found = (_set(one, how) for one in sets)
     return [report for report in found if report is not None]
 
 
@@ -112,26 +113,27 @@ class _Told:
         self._done += 1
 
 
-def _set(
-    given: LabelledSet,
-    encoders: Mapping[str, Encode],
-    per_class: Sequence[int],
-    draws: int,
-    seed: int,
-    told: _Told,
-) -> SetReport | None:
+class _How(NamedTuple):
+    encoders: Mapping[str, Encode]
+    per_class: Sequence[int]
+    draws: int
+    seed: int
+    told: _Told
+
+
+def _set(given: LabelledSet, how: _How) -> SetReport | None:
     rows: list[Row] = []
     one: _Asked | None = None
-    for count in per_class:
-        drawn = split(given, count, seed)
+    for count in how.per_class:
+        drawn = split(given, count, how.seed)
         skills = tuple(sorted({row.label for row in drawn.exemplars}))
         if len(skills) < 2 or not drawn.tested:
             return None
         places = {skill: place for place, skill in enumerate(skills)}
         labels = np.array([places[row.label] for row in drawn.tested], dtype=np.intp)
         names = [str(place) for place in range(len(labels))]
-        one = _Asked(drawn, skills, labels, Draws(names, draws=draws, seed=seed))
-        rows += _rows(one, encoders, count, seed, told, given.name)
+        one = _Asked(drawn, count, skills, labels, Draws(names, draws=how.draws, seed=how.seed))
+        rows += _rows(one, how, f"{given.name}, {count} a class")
     if one is None:
         return None
     return SetReport(
@@ -144,23 +146,23 @@ def _set(
     )
 
 
-def _rows(
-    one: _Asked, encoders: Mapping[str, Encode], count: int, seed: int, told: _Told, name: str
-) -> Iterator[Row]:
-    told.say(f"{name}, {count} a class: words")
-    words = _words(one, seed)
-    yield _row(NO_ENCODER, "regex", count, one, _rules(one))
-    told.say(f"{name}, {count} a class: words")
-    yield _row(NO_ENCODER, "lexical", count, one, words)
-    for encoder, encode in encoders.items():
-        plain: _Seen | None = None
-        texts = one.split.exemplars, one.split.strangers, one.split.tested, one.split.strange
-        vectors = [encode(_texts(rows)) for rows in texts]
+def _rows(one: _Asked, how: _How, where: str) -> Iterator[Row]:
+    how.told.say(f"{where}: words")
+    words = _words(one, how.seed)
+    yield _row(NO_ENCODER, "regex", one, _rules(one))
+    how.told.say(f"{where}: words")
+    yield _row(NO_ENCODER, "lexical", one, words)
+    for encoder, encode in how.encoders.items():
+        centroid: _Seen | None = None
+        vectors = [encode(_texts(rows)) for rows in one.split.texts]
         for head in HEADS:
-            told.say(f"{name}, {count} a class: {encoder}, {head}")
-            seen = _seen(one, encoder, head, vectors, seed)
-            plain = plain or seen
-            yield _row(encoder, head, count, one, seen, words, plain if head != "centroid" else None)
+            how.told.say(f"{where}: {encoder}, {head}")
+            seen = _seen(one, encoder, head, vectors, how.seed)
+            row = _row(encoder, head, one, seen)
+            yield msgspec.structs.replace(
+                row, over_centroid=_over(one, seen, centroid), over_lexical=_over(one, seen, words)
+            )
+            centroid = centroid or seen
 
 
 def _seen(one: _Asked, encoder: str, head: str, vectors: Sequence[Vectors], seed: int) -> _Seen:
@@ -193,8 +195,8 @@ def _looked_at(router: Router, texts: Sequence[str], vectors: Vectors) -> tuple[
 
 def _words(one: _Asked, seed: int) -> _Seen:
     """Look with tf-idf over grams alone; vectors of one zero stand where an encoder's would."""
-    counts = (one.split.exemplars, one.split.strangers, one.split.tested, one.split.strange)
-    return _seen(one, NO_ENCODER, "lexical", [np.zeros((len(rows), 1), np.float32) for rows in counts], seed)
+    nothing = [np.zeros((len(rows), 1), np.float32) for rows in one.split.texts]
+    return _seen(one, NO_ENCODER, "lexical", nothing, seed)
 
 
 def _rules(one: _Asked) -> _Seen:
@@ -205,23 +207,13 @@ def _rules(one: _Asked) -> _Seen:
     return _Seen(logs, scores.max(axis=1), strange)
 
 
-def _row(
-    encoder: str,
-    head: str,
-    count: int,
-    one: _Asked,
-    seen: _Seen,
-    words: _Seen | None = None,
-    plain: _Seen | None = None,
-) -> Row:
+def _row(encoder: str, head: str, one: _Asked, seen: _Seen) -> Row:
     return Row(
         encoder=encoder,
         head=head,
-        per_class=count,
+        per_class=one.per_class,
         exemplars=len(one.split.exemplars),
         measured=measure(seen.logs, one.labels, seen.fits, seen.strange, one.draws),
-        over_centroid=_over(one, seen, plain),
-        over_lexical=_over(one, seen, words),
         threshold=_threshold(one, seen),
     )
 

@@ -26,6 +26,11 @@ class Split(NamedTuple):
     #: The part that `tested` comes from.
     part: str
 
+    @property
+    def texts(self) -> tuple[list[Labelled], ...]:
+        """Exemplars, strangers to learn from, what is reported of both."""
+        return self.exemplars, self.strangers, self.tested, self.strange
+
 
 def split(given: LabelledSet, per_class: int, seed: int) -> Split:
     """Draw `per_class` exemplars of each label; labels with fewer give what they have."""
