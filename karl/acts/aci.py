@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+import msgspec
+
 from karl.acts.steps import Step
 
 #: Stands for the file that was opened last.
@@ -40,6 +42,8 @@ WINDOWED = frozenset(
         "find_file",
     }
 )
+#: Those that change which file is open.
+OPENING = frozenset({"open", "open_file", "create"})
 #: Editors that are called through a shell.
 EDITORS = frozenset({"str_replace_editor", "str_replace_based_edit_tool", "create"})
 #: Tools that may be told as the command that they are.
@@ -160,3 +164,11 @@ def window_command(tool: str, params: object) -> str | None:
 def not_opened(text: str) -> bool:
     """Say whether an answer to `open` tells that no file was opened."""
     return _NOT_OPENED.search(text[:400]) is not None
+
+
+def shown_as(step: Step, text: str) -> Step:
+    """Give a step as the window tells it: of the file that it shows, which may have been there before."""
+    if step.program not in OPENING:
+        return step
+    is_old = step.program == "create" and "already exists" in text
+    return msgspec.structs.replace(step, path=OPEN_FILE, does="read" if is_old else step.does)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import NamedTuple
+
+import msgspec
 
 from karl.acts.faults import NEVER, Result
 from karl.acts.results import read_result
@@ -22,7 +23,7 @@ _END_MAX, _LINE_MIN = 2_000, 12
 _QUOTES = re.compile(r"[\"'`(){}]+|\\n")
 
 
-class Beside(NamedTuple):
+class Beside(msgspec.Struct, frozen=True):
     """What may have put words into an output that look like a check's.
 
     `shown` is what the command prints itself, or shows of files that the turn wrote; `written` are the texts

@@ -23,6 +23,9 @@ _SHELLS = frozenset({"Bash", "bash", "shell", "terminal", "execute_ipython_cell"
 #: Tools of MCP servers that run a command.
 _TERMINALS = ("__execute_terminal_command", "__execute_command", "__run_command", "__run_terminal_cmd")
 _OUTPUTS = ("output", "aggregated_output", "content", "llmContent", "result", "text", "message", "task")
+#: Names of a call's own folder; the first that is there counts.
+_WORKDIR = ("workdir", "cwd", "working_directory", "workingDirectory", "directory")
+_WORKDIRS = frozenset(_WORKDIR)
 #: Characters of an output that are looked at: its head and its tail.
 _HEAD_MAX, _TAIL_MAX = 4_000, 16_000
 _DEPTH_MAX = 4
@@ -130,6 +133,19 @@ def parts_of(text: str) -> list[object] | None:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return found if isinstance(found, list) else None
+
+
+def workdir_of(params: object) -> str | None:
+    """Give the folder that a call names for itself."""
+    if not isinstance(params, dict):
+        return None
+    if _WORKDIRS.isdisjoint(params):
+        return None
+    for key in _WORKDIR:
+        found = params.get(key)
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def output_text(output: object, depth: int = _DEPTH_MAX) -> str:

@@ -14,10 +14,12 @@ import msgspec
 from karl.acts.aci import (
     EDITORS,
     OPEN_FILE,
+    OPENING,
     WINDOWED,
     aci_parts,
     not_opened,
     opened,
+    shown_as,
     window_command,
     window_said,
 )
@@ -27,13 +29,13 @@ from karl.acts.ends import is_as_it_was, never_ran, says_faults, search_end, set
 from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
 from karl.acts.kept import Kept, is_data
-from karl.acts.outputs import command_of, edit_said, output_text, said_error
+from karl.acts.outputs import command_of, edit_said, output_text, said_error, workdir_of
 from karl.acts.patches import patched
 from karl.acts.paths import role
 from karl.acts.plan import plan_of, script_plan
 from karl.acts.started import Started
 from karl.acts.steps import AS_CALL, HIDDEN, Plan, Step, ended
-from karl.acts.tools import tool_steps
+from karl.acts.tools import KNOWN, tool_steps
 from karl.acts.unchanged import same
 from karl.schema.act import Act, Doing, Role
 
@@ -42,16 +44,12 @@ READER = 1
 
 #: Steps of such a text that are told.
 _FOLLOWED_MAX = 32
-#: Programs of SWE-agent's that change which file is open, and all that show it.
-_OPENING = frozenset({"open", "open_file", "create"})
-_WINDOWED = WINDOWED | _OPENING
+#: Programs that show a window on the open file.
+_WINDOWED = WINDOWED | OPENING
 #: Searches that tell names of files, and show nothing of them.
 _NAMES_ONLY = frozenset(
     {"find", "gfind", "fd", "fdfind", "Glob", "glob", "find_file", "file_search", "FindFiles"}
 )
-#: Names of a call's own folder; the first that is there counts.
-_WORKDIR = ("workdir", "cwd", "working_directory", "workingDirectory", "directory")
-_WORKDIRS = frozenset(_WORKDIR)
 #: Editors of files that must be there.
 _IN_PLACE = frozenset({"sed", "gsed", "perl"})
 _SCRIPTS = frozenset({"python", "sh", "js", "rb", "pl", "php"})
@@ -92,6 +90,8 @@ class Reader:
             if ended := self._started.ended(call.params, call.output):
                 return self._checks(call, *ended)
             steps = tool_steps(call.tool, call.original, call.params)
+            if call.original is None and call.tool in KNOWN:
+                return self._of_tool(call, steps) if steps else []
             return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
         if call.original == "PowerShell":
             command = command.replace("\\", "/")  # no sign of its own there, but what parts folders
@@ -103,9 +103,25 @@ class Reader:
         plan = plan_of(command)
         return self._told(call, plan) if plan.steps or plan.folders else []
 
+    def _of_tool(self, call: Given, steps: list[Step]) -> list[Act]:
+        """Give the acts of a tool that has no window: what its output says of one is a file's."""
+        self._folders.enter(call.cwd, workdir_of(call.params))
+        if not call.ran:
+            return [self._refused(step) for step in steps]
+        self._folders.stay("")
+        success, does = call.success, steps[0].does
+        if success is None and (does == "edit" or len(steps) > 1):
+            success = edit_said(output_text(call.output))
+        acts: list[Act] = []
+        for step in steps:
+            acts += self._acts_of(step, success, call, {})
+        if does == "search" and call.tool not in _NAMES_ONLY:
+            self._kept.found(self._folders.here, call.output, output_text(call.output))
+        return acts
+
     def _told(self, call: Given, plan: Plan) -> list[Act]:
         folders = self._folders
-        folders.enter(call.cwd, _workdir(call.params))
+        folders.enter(call.cwd, workdir_of(call.params))
         is_shell = plan.is_shell
         text = output_text(call.output)
         if not call.ran or (is_shell and call.success is not True and never_ran(text)):
@@ -156,9 +172,9 @@ class Reader:
             self._folders.told_after(folder, moved=bool(plan.folders))
         if path:
             self._open = self._folders.resolve(path)
-            shown = tuple(_shown_as(step, text) for step in plan.steps)
+            shown = tuple(shown_as(step, text) for step in plan.steps)
             plan = msgspec.structs.replace(plan, steps=shown)
-        elif plan.steps and all(step.program in _OPENING for step in plan.steps) and not_opened(text):
+        elif plan.steps and all(step.program in OPENING for step in plan.steps) and not_opened(text):
             return plan, False
         said = edit_said(text) if any(step.does == "edit" for step in plan.steps) else None
         return plan, success if said is None else said
@@ -210,7 +226,7 @@ class Reader:
         """Note what later calls hang on; give the step as it is seen then."""
         if step.does == "vcs":
             return self._kept.versioned(step)
-        if step.does == "read" and path and ok is not False and step.program in _OPENING:
+        if step.does == "read" and path and ok is not False and step.program in OPENING:
             self._open = path
         return step
 
@@ -367,27 +383,6 @@ def _looked_over(plan: Plan) -> tuple[list[Step], bool, bool, bool]:
             shows = shows or program not in _NAMES_ONLY
         is_windowed = is_windowed or program in _WINDOWED or step.path == OPEN_FILE
     return checks, edits, is_windowed, shows
-
-
-def _shown_as(step: Step, text: str) -> Step:
-    """Give a step as the window tells it: of the file that it shows, which may have been there before."""
-    if step.program not in _OPENING:
-        return step
-    is_old = step.program == "create" and "already exists" in text
-    return msgspec.structs.replace(step, path=OPEN_FILE, does="read" if is_old else step.does)
-
-
-def _workdir(params: object) -> str | None:
-    """Give the folder that a call names for itself."""
-    if not isinstance(params, dict):
-        return None
-    if _WORKDIRS.isdisjoint(params):
-        return None
-    for key in _WORKDIR:
-        found = params.get(key)
-        if isinstance(found, str) and found:
-            return found
-    return None
 
 
 __all__ = ["Given", "Reader"]

@@ -37,7 +37,7 @@ class Started:
         """Say whether an output tells only that the command was started; its checks are remembered."""
         name = output.get("backgroundTaskId") if isinstance(output, dict) else None
         if not isinstance(name, str):
-            if " with " not in text and " (session " not in text and "job started" not in text:
+            if "running " not in text and "job started" not in text:
                 return False
             found = _STARTED.search(text[:_LOOKED_AT])
             if found is None:

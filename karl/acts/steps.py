@@ -16,7 +16,7 @@ STEPS_MAX = 48
 AS_CALL, IF_OK, IF_BAD, NOT_CALL, HIDDEN = range(5)
 
 
-class Step(msgspec.Struct):
+class Step(msgspec.Struct, gc=False):
     """One thing that a text does. `path` is seen from where the text begins.
 
     `body` is the text that an edit writes, where the command holds it; `script` the kind of script that
@@ -56,7 +56,7 @@ class Mark(NamedTuple):
     head: str
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """What a text does; `said` is what it prints itself, `folders` where it went, `cwd` where it ends."""
 
     steps: tuple[Step, ...] = ()

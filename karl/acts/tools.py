@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from karl.acts.aci import OPEN_FILE
@@ -43,7 +44,7 @@ _PATCHES = ("input", "patch", "diff", "command", "patch_text", "patchText")
 _PATCHED = frozenset(_PATCHES)
 _SEVERAL = ("edits", "replacements")
 
-_KNOWN: dict[str, Doing] = {
+KNOWN: dict[str, Doing] = {
     "Read": "read",
     "Edit": "edit",
     "Write": "edit",
@@ -85,6 +86,8 @@ _OF_FILES = frozenset(
         """
     )
 )
+#: Characters of a tool's name that are read.
+_NAME_MAX = 200
 _NAME_PARTS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
@@ -103,7 +106,7 @@ def tool_steps(tool: str, original: str | None, params: object) -> list[Step]:
         not _LINES_OF_WINDOW.isdisjoint(params) or (name == "edit" and not _names_file(params))
     ):
         return _aci(name, params)
-    does = _KNOWN.get(tool)
+    does = KNOWN.get(tool)
     if does is not None:
         return _by_kind("list" if name in _LISTING else does, params, name)
     if name in _ACI:
@@ -230,17 +233,14 @@ def _aci(name: str, params: dict[str, Any]) -> list[Step]:
 
 def _by_name(name: str, params: dict[str, Any]) -> list[Step]:
     """Read a tool that nobody knows by the words of its name, when it names a file."""
-    last = name.rsplit("__", 1)[-1] if name.startswith("mcp__") else name
-    words = [word.lower() for word in _NAME_PARTS.findall(last)[:8]]
-    if "git" in words or (name.startswith("mcp__") and "git" in name.lower().split("__")[1]):
-        return _git(words)
-    does = next((_VERBS[word] for word in words if word in _VERBS), None)
+    words, does, about_files = _said_by(name[:_NAME_MAX])
     if does is None:
         return []
-    about_files = not _OF_FILES.isdisjoint(words) or "filesystem" in name.lower() or "file" in name.lower()
+    if does == "vcs":
+        return _git(words)
     if not about_files and len(words) > 1:
         return []
-    if words[:1] == ["move"] and (source := _text(params, PATHS)) and (target := _text(params, _TARGETS)):
+    if words[:1] == ("move",) and (source := _text(params, PATHS)) and (target := _text(params, _TARGETS)):
         return [Step("delete", source, AS_CALL, program=name), Step("edit", target, AS_CALL, program=name)]
     if does in ("search", "list"):
         where = _text(params, _PLACES)
@@ -252,7 +252,19 @@ def _by_name(name: str, params: dict[str, Any]) -> list[Step]:
     return _edited(does, params, name) if _text(params, PATHS) else []
 
 
-def _git(words: list[str]) -> list[Step]:
+@lru_cache(maxsize=1024)  # a session has a dozen tools, and each is called again and again
+def _said_by(name: str) -> tuple[tuple[str, ...], Doing | None, bool]:
+    """Give the words of a tool's name, what they say that it does, and whether it is about files."""
+    last = name.rsplit("__", 1)[-1] if name.startswith("mcp__") else name
+    low = name.lower()
+    words = tuple(word.lower() for word in _NAME_PARTS.findall(last)[:8])
+    if "git" in words or (name.startswith("mcp__") and "git" in low.split("__")[1]):
+        return words, "vcs", False
+    does = next((_VERBS[word] for word in words if word in _VERBS), None)
+    return words, does, not _OF_FILES.isdisjoint(words) or "file" in low
+
+
+def _git(words: tuple[str, ...]) -> list[Step]:
     verb = next(
         (
             word

@@ -19,9 +19,23 @@ if TYPE_CHECKING:
 _NAMED_MAX = 10
 
 
+def known_version(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Let a version of the reward pass, or none; anything else is misuse."""
+    from karl.reward.score import VERSIONS  # noqa: PLC0415 - `--help` needs no reward
+
+    if value is not None and value not in VERSIONS:
+        raise click.BadParameter(f"there is no version {plain(value)!r}; there are: {', '.join(VERSIONS)}")
+    return value
+
+
+VERSION = click.option(
+    "--version", callback=known_version, help="The reward's version; that of the settings when not given."
+)
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
-@click.option("--version", help="The reward's version; that of the settings when not given.")
+@VERSION
 @click.option(
     "--baseline",
     "baselines",
@@ -99,6 +113,13 @@ def labelled(paths: tuple[Path, ...], sets: tuple[str, ...]) -> Collection:
         found = read(list(paths), progress)
     if sets:
         chosen: list[Run] = [run for run in found.runs if run.set in sets]
+        there = sorted({run.set for run in found.runs})
+        missing = [name for name in sets if name not in there]
+        if missing:
+            click.echo(
+                f"no set is called {plain(', '.join(missing))}; there are: {plain(', '.join(there)) or 'none'}",
+                err=True,
+            )
         found = found._replace(runs=chosen)
     return found
 

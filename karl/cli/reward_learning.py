@@ -13,7 +13,7 @@ import click
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
 from karl.cli.render import measuring, print_json
-from karl.cli.reward import finish, labelled
+from karl.cli.reward import VERSION, finish, labelled
 from karl.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _SINCE = click.option(
 _LIMIT = click.option(
     "--limit", default=20_000, show_default=True, type=click.IntRange(1), help="Turns at most, the newest."
 )
-_VERSION = click.option("--version", help="The reward's version; that of the settings when not given.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything.")
 
 
@@ -44,7 +43,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, with e
 @_AGENT
 @_SINCE
 @_LIMIT
-@_VERSION
+@VERSION
 @click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="Write the records to a file.")
 @click.option("--apply", "apply_", is_flag=True, help="Write the records to the ledger; score by them.")
 @_JSON
@@ -100,7 +99,7 @@ def calibrate(
 @_AGENT
 @_SINCE
 @_LIMIT
-@_VERSION
+@VERSION
 @_JSON
 @pass_settings
 def ablate(
@@ -195,7 +194,8 @@ def _say_what_is_done(records: Sequence[CalibrationBody], file: Path | None, *, 
     used = sum(record.applied for record in records)
     if applied:
         click.echo(
-            f"{len(records)} records on their way to the ledger; {used} agents are scored by theirs now"
+            f"{len(records)} records on their way to the ledger; "
+            f"within half a minute the new turns of {used} agents are scored by theirs"
         )
     elif records:
         click.echo("Nothing was changed; --apply has it written to the ledger and used.")

@@ -247,11 +247,20 @@ def test_two_hundred_planted_secrets_are_found_in_nothing(
         for path in tmp_path.rglob("*")
         if path.is_file() and not {"projects", "events"} & set(path.parts)
     ]
-    found = [f"{path.name}: {leak}" for path in written for leak in secrets.found_in(path.read_bytes())]
+    found = [f"{path.name}: {leak}" for path in written for leak in secrets.found_in(bytes_of(path))]
     found += [f"said: {leak}" for leak in secrets.found_in(b"\n".join(said))]
     assert len(secrets.sought) > 2 * PLANTED
     assert b"[REDACTED:" in b"\n".join(said)
     assert not found, "\n".join(sorted(set(found)))
+
+
+def bytes_of(path: Path) -> bytes:
+    """Read a file; what the shipper keeps for a few seconds may be gone by now."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        assert ".sent" in path.parts
+        return b""
 
 
 def settled(up: Up) -> None:
