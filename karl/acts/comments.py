@@ -48,7 +48,7 @@ def only_comments(path: str, old: str, new: str) -> bool:
         return False
     sign = signs[0]
     marks = (sign, "/*", "* ") if sign == "//" else (sign, '"""')
-    if not any(map(new.__contains__, marks)) and not any(map(old.__contains__, marks)):
+    if not any(map(f"{old}\n{new}".__contains__, marks)):
         return False
     if old.split() == new.split():
         return False

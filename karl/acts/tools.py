@@ -152,7 +152,7 @@ def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
         return [Step("edit", path, AS_CALL, program="touch")]  # an empty file is made, or a file emptied
     parts = _parts(params)
     if parts[0] is params:
-        return [_edit(path or None, [(_text(params, _OLD), _text(params, _NEW))], whole, name)]
+        return [_edit_of_one(path or None, _text(params, _OLD), _text(params, _NEW), whole, name)]
     by_file: dict[str, list[tuple[str, str]]] = {}
     for each in parts:
         made = by_file.setdefault(_text(each, PATHS) or path or "", [])
@@ -161,6 +161,14 @@ def _edited(does: Doing, params: dict[str, Any], name: str) -> list[Step]:
         _edit(file or None, made, whole if len(by_file) == 1 else None, name)
         for file, made in list(by_file.items())[:16]
     ]
+
+
+def _edit_of_one(path: str | None, old: str, new: str, whole: str | None, name: str) -> Step:
+    step = Step("edit", path, AS_CALL, program=name, added=_lines(new), removed=_lines(old))
+    step.body = whole or None
+    if old:
+        step.old, step.new = old, new
+    return step
 
 
 def _edit(path: str | None, made: list[tuple[str, str]], whole: str | None, name: str) -> Step:

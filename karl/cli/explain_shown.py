@@ -116,7 +116,8 @@ def _step(step: Step, before: Step | None) -> str:
     said = [*said_words(step.said), *_correction(step)]
     by = f" by {step.person or f'event {step.by} ({step.detector})'}" if step.by else ""
     by += f' ("{one_line(step.note, _NOTE_WIDTH)}")' if step.note else ""
-    text = f"{step.reward:.4f}{change:<10}  {moment(step.time_ms)}  {_WHAT[step.what]}"
+    anew = f" by version {step.version}" if before is not None and before.version != step.version else ""
+    text = f"{step.reward:.4f}{change:<10}  {moment(step.time_ms)}  {_WHAT[step.what]}{anew}"
     return plain(f"{text}{': ' + ', '.join(said) if said else ''}{by}, record {step.seq}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import click
 
 from karl.cli.deeds import heading
 from karl.cli.figures_asked import plot_width, shows_braille
-from karl.cli.render import one_line, print_table
+from karl.cli.render import one_line, plain, print_table
 from karl.figures import plot
 from karl.figures.change import ALPHA, VALUES_MIN, Trend
 from karl.figures.days import AgentDays, day_name
@@ -21,6 +23,8 @@ from karl.figures.quality import TURNS_MIN, AgentQuality, Grade, Graded
 
 #: Columns that a name may take.
 NAME_WIDTH = 32
+#: What a column that gives way keeps at least.
+SHORT_LEAST = 12
 
 
 def mean(found: Mean, digits: int = 2) -> str:
@@ -47,12 +51,45 @@ def trend(found: Trend, p: float | None = None) -> str:
     if found.direction == "steady" or chance >= ALPHA:
         return f"no trend (p {chance:.2f})"
     way = "rises" if found.direction == "rising" else "falls"
-    return f"{way} {abs(found.slope):.3f}/week (p {chance:.3f})"
+    said = f"p {chance:.3f}" if chance >= 0.0005 else "p < 0.001"
+    return f"{way} {abs(found.slope):.3f}/week ({said})"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, short: Sequence[str] = ()) -> None:
-    """Print a table in which only the columns in `short` give way: half a figure would be another one."""
+    """Print a table in which only the columns in `short` give way: half a figure would be another one.
+
+    Where a terminal is too narrow even so, each row becomes a list, a figure a line.
+    """
+    if sys.stdout.isatty() and _least(columns, rows, short) > shutil.get_terminal_size().columns:
+        _print_lists(columns, rows)
+        return
     print_table(columns, rows, whole=[column for column in columns if column not in short], short=short)
+
+
+def _least(columns: Sequence[str], rows: Sequence[Sequence[Any]], short: Sequence[str]) -> int:
+    """Give the columns of a terminal that a table needs with its `short` columns cut to SHORT_LEAST."""
+    widths = [
+        max(len(column), *(len(_cell(row[index])) for row in rows)) if rows else len(column)
+        for index, column in enumerate(columns)
+    ]
+    needed = (
+        min(width, SHORT_LEAST) if column in short else width
+        for column, width in zip(columns, widths, strict=True)
+    )
+    return sum(needed) + 2 * (len(columns) - 1)
+
+
+def _print_lists(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    left = max(len(column) for column in columns)
+    for row in rows:
+        for index, (column, value) in enumerate(zip(columns, row, strict=True)):
+            click.echo(f"{'  ' if index else ''}{plain(column):<{left + 2 * (not index)}}  {_cell(value)}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else plain(value)
 
 
 def agent_heading(agent: str, turns: int, sessions: int | None = None) -> None:

@@ -116,10 +116,8 @@ def labelled(paths: tuple[Path, ...], sets: tuple[str, ...]) -> Collection:
         there = sorted({run.set for run in found.runs})
         missing = [name for name in sets if name not in there]
         if missing:
-            click.echo(
-                f"no set is called {plain(', '.join(missing))}; there are: {plain(', '.join(there)) or 'none'}",
-                err=True,
-            )
+            known = plain(", ".join(there)) or "none"
+            click.echo(f"no set is called {plain(', '.join(missing))}; there are: {known}", err=True)
         found = found._replace(runs=chosen)
     return found
 

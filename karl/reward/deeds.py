@@ -317,8 +317,8 @@ class _Pass:
 
     def _says_itself(self, act: Act) -> bool:
         """Say whether a check does what a file says that the turn had changed, and counts no test."""
-        files = _SAID_BY.get(_runner(act), ())
-        return any(name in (self._new_names if act.passed else self._names) for name in files)
+        names = self._new_names if act.passed else self._names
+        return not names.isdisjoint(_SAID_BY.get(_runner(act), ()))
 
     def _concerns(self, look: Look, edited: set[str]) -> bool:
         """Say whether a check is of the work: a file that is linted must be one that was edited."""

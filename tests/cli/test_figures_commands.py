@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from karl.acts.reader import READER
+from karl.cli.figures_shown import table
 from karl.cli.table import COMMANDS
 from karl.ledger.writer import Draft
 from karl.reward.deeds import acts_of
@@ -257,3 +258,24 @@ def test_the_help_of_every_figure_has_an_example() -> None:
     for name in (*FIGURES, "log-trend", "annotate"):
         assert f"karl {name}" in karl(Path("/nonexistent"), name, "--help").output
         assert "Example:" in karl(Path("/nonexistent"), name, "--help").output
+
+
+def test_a_terminal_too_narrow_for_figures_gets_a_list(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    table(("skill", "turns", "reward"), [("release\x1b[2J", 1_234_567, "0.69 (0.68-0.71) of so many turns")])
+    said = capsys.readouterr().out
+    assert "0.69 (0.68-0.71) of so many turns" in said
+    assert "1234567" in said
+    assert "\x1b" not in said
+
+
+def test_a_terminal_wide_enough_gets_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    table(("skill", "turns"), [("release", 7), ("review", 8)], short=("skill",))
+    assert len(capsys.readouterr().out.splitlines()) == 3

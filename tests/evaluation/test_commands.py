@@ -213,3 +213,16 @@ def test_ablate_reads_the_ledgers_scores_by_agent(ledger: Ledger) -> None:
     version = ledger.line.records("trajectory")[0]["score"]["version"]
     assert (one["of"], one["version"], one["runs"]) == ("claude-code", version, 60)
     assert all(left["auroc_change"] is None for left in one["signals"])
+
+
+@pytest.mark.parametrize("asked", [("evaluate", "."), ("ablate",), ("calibrate",)])
+def test_a_version_that_there_is_not_is_misuse(tmp_path: Path, asked: tuple[str, ...]) -> None:
+    result = karl(tmp_path, "reward", *asked, "--version", "9")
+    assert result.exit_code == 2
+    assert "there are: 1, 2" in result.output
+
+
+def test_a_set_that_there_is_not_is_answered_with_those_that_there_are(tmp_path: Path, runs: Path) -> None:
+    result = karl(tmp_path, "reward", "evaluate", str(runs), "--set", "nope")
+    assert result.exit_code == 1
+    assert "no set is called nope; there are: made" in result.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from karl.cli.explain_shown import print_explanation
@@ -105,3 +106,11 @@ def test_what_an_agent_called_its_files_reaches_neither_terminal_nor_page_unesca
         assert "\x1b" not in text
         assert "\u202e" not in text
     assert "<script>document.title" not in paged(folder)
+
+
+def test_a_score_by_another_version_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = explained(data(tmp_path, told(), "2"))[0]
+    old = msgspec.structs.replace(first.history[0], version="1")
+    anew = msgspec.structs.replace(first.history[0], what="score")
+    assert "by version" not in shown(msgspec.structs.replace(first, history=[anew, anew]), capsys)
+    assert "scored again by version 2" in shown(msgspec.structs.replace(first, history=[old, anew]), capsys)
