@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 
 from karl.acts.faults import JVM_END, NEVER, Result, count_of, last, of_build, of_code
+from karl.acts.rare import has_one, rarest, with_rarest
 from karl.schema.act import Check
 
 TAIL_MAX = 12_000
@@ -40,23 +41,25 @@ _NOT_RUN = re.compile(
     re.MULTILINE,
 )
 #: Words of which one stands wherever that does: they cost a fiftieth of looking for it.
-_NOT_RUN_WORDS = (
-    "No module named",
-    "No such file",
-    "not found",
-    "not installed",
-    "Permission denied",
-    "not recognized",
-    "could not determine",
-    "can't open file",
-    "issing script",
-    "Couldn't find a script",
-    "cript not found",
-    "No rule to make",
-    "no such",
-    "usage:",
-    "unrecognized arguments",
-    "Cannot find module",
+_NOT_RUN_WORDS = with_rarest(
+    (
+        "No module named",
+        "No such file",
+        "not found",
+        "not installed",
+        "Permission denied",
+        "not recognized",
+        "could not determine",
+        "can't open file",
+        "issing script",
+        "Couldn't find a script",
+        "cript not found",
+        "No rule to make",
+        "no such",
+        "usage:",
+        "unrecognized arguments",
+        "Cannot find module",
+    )
 )
 #: All that is said where a target was not even tried, or no file was there to look at.
 _NOTHING_DONE = re.compile(
@@ -71,14 +74,16 @@ _NO_TESTS = re.compile(
     r"|No test matches the given testcase|^> Task :test NO-SOURCE$",
     re.MULTILINE | re.IGNORECASE,
 )
-_NO_TESTS_WORDS = (
-    "no test",
-    "0 items",
-    "0 test",
-    "not found:",
-    "no examples",
-    "no-source",
-    "no previously failed",
+_NO_TESTS_WORDS = with_rarest(
+    (
+        "no test",
+        "0 items",
+        "0 test",
+        "not found:",
+        "no examples",
+        "no-source",
+        "no previously failed",
+    )
 )
 
 _PYTEST = re.compile(
@@ -346,10 +351,8 @@ _SUMMARIES: tuple[tuple[str, Callable[[str], Result | None]], ...] = (
     ("congratulations", _words(_TOX, "congrat")),
     ("evaluation failed", _words(_TOX, "congrat")),
 )
-#: Characters as texts have them, the commonest first.
-_COMMON = " etaoinsrhldcumfpgwybvk._:,ETAOINSRHLDCUMFPGWYBVK|#!"
-#: Each word behind its rarest character: to see that a text lacks that costs a tenth of looking for the word.
-_TESTS = tuple((max(sign, key=_COMMON.find), sign, reader) for sign, reader in _SUMMARIES)
+#: Each word behind its rarest character.
+_TESTS = tuple((rarest(sign), sign, reader) for sign, reader in _SUMMARIES)
 
 
 def _of_tests(text: str) -> Result | None:
@@ -357,7 +360,7 @@ def _of_tests(text: str) -> Result | None:
         if rare in text and sign in text and (found := reader(text)) is not None:
             return found
     low = text.lower()
-    if any(map(low.__contains__, _NO_TESTS_WORDS)) and _NO_TESTS.search(text):
+    if has_one(low, _NO_TESTS_WORDS) and _NO_TESTS.search(text):
         return NEVER
     failed = len(_ONE_FAILED.findall(text)) if "FAIL" in text or "ERROR" in text else 0
     return Result(ok=False, failed=failed) if failed else None
@@ -386,4 +389,4 @@ def read_result(check: Check, text: str) -> Result | None:
 
 
 def _never_ran(text: str) -> bool:
-    return any(map(text.__contains__, _NOT_RUN_WORDS)) and _NOT_RUN.search(text) is not None
+    return has_one(text, _NOT_RUN_WORDS) and _NOT_RUN.search(text) is not None

@@ -17,8 +17,8 @@ _CHANGES = frozenset({"edit", "delete"})
 def committed(calls: Sequence[ToolCall]) -> bool | None:
     """Say true of a turn that edited something, committed after that, and did not throw it away again.
 
-    Null for any other: whoever has not committed yet may do it a turn later. A commit counts only where its own
-    end is known to be good.
+    Null for any other: whoever has not committed yet may do it a turn later. A commit counts only where its
+    own end is known to be good.
     """
     edited = pending = kept = False
     for call, act in _acts(calls):
