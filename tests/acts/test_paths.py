@@ -11,7 +11,7 @@ from karl.acts.paths import ROLES, is_scratch_path, is_test_path, joined, role
 ROWS = {
     "source": [
         "src/app.py", "/testbed/django/db/models/query.py", "django/test/client.py", "/code/x/y/pkg/testing/runner.py", "lib/a.rb", "main.go", "index.js", "src/main/java/a/B.java",
-        "app/latest.py", "src/contest.ts", "src/notice.go", "history.py", "paper.tex", "pkg/testable.py", "solution.py", "a/b/attest.go", "/home/me/work/app/src/fix.py",
+        "app/latest.py", "src/contest.ts", "src/notice.go", "history.py", "paper.tex", "pkg/testable.py", "solution.py", "a/b/attest.go", "/home/me/code/app/src/fix.py",
     ],
     "test": [
         "tests/test_a.py", "test/a.js", "pkg/tests/util.py", "src/test/java/a/BTest.java", "src/main/java/a/BTest.java", "pkg/a_test.go", "a.spec.ts", "src/a.test.tsx",
@@ -35,7 +35,7 @@ def test_the_folder_of_the_work_tells_what_stands_at_its_top():
     assert role("/home/me/app/test_fix.py", "/home/me/app") == "scratch"
     assert role("/home/me/app/pkg/test_fix.py", "/home/me/app") == "test"
     assert role("/home/me/.notes/x.py", "/home/me/app") == "scratch"
-    assert role("/tmp/work/src/a.py", "/tmp/work") == "source"
+    assert role("/tmp/code/src/a.py", "/tmp/code") == "source"
     assert is_test_path("tests/a.py")
     assert is_scratch_path("repro.py")
     assert not is_scratch_path("src/a.py")

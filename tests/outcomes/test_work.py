@@ -61,11 +61,11 @@ def test_a_file_that_was_deleted_again_is_not_part_of_the_work() -> None:
 
 def test_paths_of_windows_are_named_as_its_shells_name_them() -> None:
     script = Script()
-    script.prompt("Do it", cwd="D:\\work\\shop")
-    wrote(script, "D:\\work\\shop\\src\\a.py", ["the new line"])
+    script.prompt("Do it", cwd="D:\\code\\shop")
+    wrote(script, "D:\\code\\shop\\src\\a.py", ["the new line"])
     script.stop()
     found = work(script)
-    assert (found.cwd, list(found.files)) == ("/d/work/shop", ["/d/work/shop/src/a.py"])
+    assert (found.cwd, list(found.files)) == ("/d/code/shop", ["/d/code/shop/src/a.py"])
     assert list(placed(found, {"src/a.py"}, "/elsewhere", "shop")) == ["src/a.py"]
 
 
