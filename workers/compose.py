@@ -15,7 +15,7 @@ from karl.reward.basis import NOTHING, Basis
 from karl.reward.deeds import deeds
 from karl.reward.score import rescore_outcome, score
 from karl.reward.usual import Seen, seen_of
-from karl.schema.record import AnnotationBody, EventsBody, TrajectoryBody
+from karl.schema.record import ALL_KNOWN, AnnotationBody, EventsBody, TrajectoryBody
 from karl.schema.trajectory import Outcome
 from karl.session.emissions import Carry, Duplicate, Emission, Remark, Strays, Turn
 from karl.session.turn import normalize_turn
@@ -116,7 +116,7 @@ def _annotation(carry: Carry, remark: Remark) -> tuple[str, bytes] | None:
     if carry.last_score is None:  # an earlier version of the carry: the turn can not be re-scored from here
         return None
     said = {name: flag for name in _FLAGS if (flag := getattr(remark, name)) is not None}
-    outcome = msgspec.structs.replace(carry.last_outcome or Outcome(), annotation_status="annotated", **said)
+    outcome = msgspec.structs.replace(carry.last_outcome or Outcome(), annotation_status=ALL_KNOWN, **said)
     if remark.correction_score is not None:
         outcome.correction_score = remark.correction_score
         outcome.correction_classes = list(remark.correction_classes)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,13 +24,14 @@ import msgspec
 
 from karl.errors import Unreadable
 from karl.metrics import table as metrics
+from karl.reward.usual import Seen
 from karl.schema.event import decode_events
 from karl.session.emissions import Carry, Duplicate, Emission, Held, Limits, Remark, Turn, marks_of
 from karl.session.fold import OpenSession
 from karl.stream.basis import count_turns, read_bases
 from karl.stream.depths import records_waiting
 from karl.stream.pace import Pace
-from karl.stream.partitions import NO_ENTRY, Carried, DeadEntry, Entry, HandOn, Partitions
+from karl.stream.partitions import NO_ENTRY, Carried, DeadEntry, Entry, HandOn, Partitions, after, order_of
 from workers.compose import Composer, bare_facts
 from workers.loop import attempt, every
 
@@ -77,7 +79,7 @@ class _Partition:
     def first_needed(self) -> bytes:
         """Give the id before which no entry is needed any more."""
         firsts = [entry for session in self.sessions.values() for entry in session.first_entries]
-        first = min(map(_order, firsts)) if firsts else _after(_order(self.last))
+        first = min(map(order_of, firsts)) if firsts else after(order_of(self.last))
         return b"%d-%d" % first
 
 
@@ -119,6 +121,7 @@ class SessionsWorker:
         self._ahead: dict[int, list[Entry]] = {}  # read, not yet folded
         self._work: dict[int, HandOn] = {}  # folded, not yet handed on
         self._exchange = ThreadPoolExecutor(1, thread_name_prefix="exchange")
+        self._seen: Counter[tuple[str, Seen]] = Counter()  # of turns handed on, not yet told
         self._paused = False
         self._careful = False
         self._shared: set[str | bytes] = set()  # entries of the present batch that hold several events
@@ -153,6 +156,7 @@ class SessionsWorker:
         self._held.clear()
         self._ahead = {}
         self._work = {}
+        self._composer.take_seen()  # what was not handed on is composed again
         self._careful = defect
         # Due at once: leases may have gone to others meanwhile.
         self._balance_due = every(self._lease_ttl_s / 3, self._monotonic)
@@ -161,7 +165,7 @@ class SessionsWorker:
         """Release the partitions; open turns stay in the stream for the next holder."""
         self.forget()
         self._exchange.shutdown()
-        count_turns(self._redis, self._composer.bases, self._composer.take_seen())
+        self._tell()
         self._partitions.leave()
 
     def _advance(self) -> None:
@@ -172,12 +176,14 @@ class SessionsWorker:
         # While we compute, the server works: half of the time is its own. Handing on comes before
         # reading on, one after the other, so partitions are only ever used by one thread.
         work, self._work = self._work, {}
+        seen = self._composer.take_seen()
         exchange = self._exchange.submit(self._hand_on_and_read, work)
         try:
             with metrics.FOLD_DURATION.timing():
                 self._work = self._fold(batch)
         finally:
             lost, self._ahead = exchange.result()
+        self._seen += seen
         self._settled(work, lost)
         if not self._ahead:
             self._settle()
@@ -189,8 +195,10 @@ class SessionsWorker:
     def _settle(self) -> None:
         """Hand on everything that was folded."""
         work, self._work = self._work, {}
+        seen = self._composer.take_seen()
         if work:
             self._settled(work, self._hand_on(work))
+            self._seen += seen
 
     def _hand_on(self, work: dict[int, HandOn]) -> list[int]:
         with metrics.HAND_ON_DURATION.timing():
@@ -233,7 +241,11 @@ class SessionsWorker:
     def _learn(self) -> None:
         """Tell what was seen of agents' turns, and learn what all workers saw."""
         self._composer.bases = read_bases(self._redis)
-        count_turns(self._redis, self._composer.bases, self._composer.take_seen())
+        self._tell()
+
+    def _tell(self) -> None:
+        seen, self._seen = self._seen, Counter()
+        count_turns(self._redis, self._composer.bases, seen)
 
     def _mind_the_ledger(self) -> None:
         """Stop reading while too many records wait for the ledger: back-pressure reaches the spool so."""
@@ -383,12 +395,3 @@ class SessionsWorker:
             if leaving.records or leaving.trim or leaving.folded:
                 self._work[partition] = leaving
         self._settle()
-
-
-def _order(entry: str | bytes) -> tuple[int, int]:
-    ms, n = entry.split("-") if isinstance(entry, str) else entry.split(b"-")
-    return int(ms), int(n)
-
-
-def _after(entry: tuple[int, int]) -> tuple[int, int]:
-    return entry[0], entry[1] + 1

@@ -9,14 +9,14 @@ Invariants:
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from karl.acts.reader import READER, Given, Reader
-from karl.schema.trajectory import Calls, CallStatus, Timing, ToolCall, Trajectory
+from karl.acts.reader import Given, Reader
+from karl.schema.trajectory import CallStatus, Timing, ToolCall, Trajectory
 from karl.session.moments import iso
+from karl.session.turn import summed_up
 from karl.session.vocabulary import canonical, clean_text, key_params, truth, whole
 
 #: Calls that are a run's own end, as a tool or alone as a command: that there is one, and which
@@ -93,24 +93,9 @@ def trajectory(steps: Iterable[Step], duration_s: object = None) -> Trajectory:
     kept = [step for step in steps if not _ends(step)]
     reader = Reader()
     calls = [_call(step, reader) for step in kept]
-    names = [call.tool_name for call in calls]
-    told = [call.success for call in calls]
-    read = Calls(
-        events=calls,
-        tool_sequence=names,
-        tool_counts=dict(Counter(names)),
-        total_tools=len(calls),
-        successes=told.count(True),
-        failures=told.count(False),
-        bash_errors=sum(
-            call.tool_name == "Bash" and (call.success is False or bool(call.exit_code)) for call in calls
-        ),
-        observed_event_count=len(calls),
-        reader=READER,
-    )
     name = _hash(*(f"{call.tool_name}\0{call.ts}\0{call.key_params}" for call in calls)).hex()
     timing = Timing(duration_s=seconds(duration_s) or _span(kept))
-    return Trajectory(id=name, session_id=name, trajectory=read, timing=timing)
+    return Trajectory(id=name, session_id=name, trajectory=summed_up(calls), timing=timing)
 
 
 def step(told: dict[Any, Any]) -> Step:

@@ -8,6 +8,7 @@ import msgspec
 
 from karl.export.pieces import LeftOut, Piece
 from karl.export.selection import Chosen, Group
+from karl.schema.record import ALL_KNOWN
 from karl.schema.trajectory import Trajectory
 
 _SIGNALS = ("outcome", "process", "efficiency", "verification", "consistency", "motion")
@@ -30,7 +31,7 @@ def record(turn: Chosen) -> Trajectory:
     annotated = any(getattr(known.outcome, name) != flag for name, flag in said.items())
     outcome = msgspec.structs.replace(
         known.outcome,
-        annotation_status="annotated" if annotated else known.outcome.annotation_status,
+        annotation_status=ALL_KNOWN if annotated else known.outcome.annotation_status,
         **said,
         **signals,
         reward_version=score.version,

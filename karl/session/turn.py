@@ -68,7 +68,7 @@ def normalize_turn(turn: Turn) -> Trajectory:
         skill=skill,
         recorded_at=iso(turn.time_ms),
         context=_context(turn, steps, project, usage),
-        trajectory=_summary(events, _response(steps)),
+        trajectory=summed_up(events, _response(steps)),
         outcome=_outcome(turn, steps, events),
         timing=_timing(steps, len(events)),
         usage=usage,
@@ -198,7 +198,8 @@ def _usage(steps: list[Step]) -> Usage:
     )
 
 
-def _summary(events: list[ToolCall], response: str | None) -> CallsRead:
+def summed_up(events: list[ToolCall], response: str | None = None) -> CallsRead:
+    """Give calls whose acts were read, with their counts."""
     sequence = [call.tool_name for call in events]
     successes = [call.success for call in events]
     return CallsRead(

@@ -4,8 +4,9 @@
     a calibration    -- published ------->  karl:calibrations  --^
 
 Invariants:
-- Counting is adding: workers on several machines count side by side, in any order. A worker that dies may
-  leave a few turns uncounted, never counts one twice; a count decides nothing but what is usual.
+- Counting is adding: workers on several machines count side by side, in any order. A turn is counted once it
+  was handed on: a worker that dies leaves a few uncounted, one that loses a partition may count a few that
+  its next holder counts too. A count decides nothing but what is usual, and a backfill sets it right.
 - Names come from agents: a name that is too long, or one name too many, is not counted.
 - Both can be lost: the ledger has every calibration, and what is usual is counted again.
 """

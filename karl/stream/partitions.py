@@ -104,6 +104,17 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+def order_of(entry: str | bytes) -> tuple[int, int]:
+    """Give an entry's id as numbers, which stand in the order of the stream."""
+    ms, n = entry.split("-") if isinstance(entry, str) else entry.split(b"-")
+    return int(ms), int(n)
+
+
+def after(entry: tuple[int, int]) -> tuple[int, int]:
+    """Give the first id behind one."""
+    return entry[0], entry[1] + 1
+
+
 #: An id that no entry has.
 NO_ENTRY = b"0-0"
 

@@ -130,7 +130,7 @@ def _told(reader: Format, path: Path) -> Iterator[Event]:
 
 def _hooked(path: Path) -> Iterator[Event]:
     copies: Counter[bytes] = Counter()
-    for payload in _objects(path.read_text("utf-8", "replace")):
+    for payload in objects(path.read_text("utf-8", "replace")):
         raw = json.dumps(payload).encode("ascii")
         copies[raw] += 1
         yield Event(
@@ -142,7 +142,7 @@ def _hooked(path: Path) -> Iterator[Event]:
         )
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
+def objects(text: str) -> Iterator[dict[str, Any]]:
     """Give every payload of a file, whether a list, a line each or run together."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from karl.session.emissions import Carry, Duplicate, Held, Limits, Remark, Turn
 from karl.session.fold import OpenSession
 from karl.session.turn import normalize_turn
 from tests.session.making import START_MS, Script, held
+from tests.session.real_prompts import objects
 
 
 def judged(response: Any, tool: str = "Bash", agent: str = "claude-code", **fields: Any) -> ToolCall:
@@ -593,23 +593,6 @@ def payload_files(real_data: Path) -> dict[str, bytes]:
     return found
 
 
-def _payloads(data: bytes) -> Iterator[dict[str, Any]]:
-    """Every JSON object of a file of payloads, whether a list, a line each or run together."""
-    text, decoder, at = data.decode("utf-8", "replace"), json.JSONDecoder(), 0
-    while at < len(text):
-        if text[at] in " \r\n\t,":
-            at += 1
-            continue
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except ValueError:
-            at = text.find("\n", at) + 1 or len(text)
-            continue
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, dict) and isinstance(one.get("session_id"), str):
-                yield one
-
-
 def test_every_real_payload_leaves_exactly_once_and_every_real_turn_is_read(
     payload_files: dict[str, bytes],
 ) -> None:
@@ -618,7 +601,7 @@ def test_every_real_payload_leaves_exactly_once_and_every_real_turn_is_read(
         sessions: dict[str, OpenSession] = {}
         copies: defaultdict[bytes, int] = defaultdict(int)
         sent, left = [], []
-        for number, payload in enumerate(_payloads(data)):
+        for number, payload in enumerate(objects(data.decode("utf-8", "replace"))):
             session, raw = payload["session_id"], json.dumps(payload).encode("ascii")
             copies[raw] += 1
             event = Event(

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from karl.reward.score import DEFAULT_VERSION, VERSIONS
 from karl.schema.event import Event, encode_event, event_id
 from karl.session.emissions import Limits
 from karl.stream import keys
+from karl.views.rebuild import Tail
+from karl.views.store import Store
 from workers.compose import Composer
 from workers.ledger import LedgerWorker
 from workers.sessions import SessionsWorker
@@ -135,6 +138,18 @@ class Line:
             worker._settle()
         while self.waiting():
             self.ledger.run_once(self.stop)
+
+    def catch_up(self, views: Path, version: str = DEFAULT_VERSION) -> None:
+        """Write what waits for the ledger, and take it into the views."""
+        while self.waiting():
+            self.ledger.run_once(self.stop)
+        with closing(Store(views, version, self.folder)) as opened:
+            tail = Tail(self.folder, opened.position)
+            before = tail.position
+            while lines := tail.batch():
+                opened.apply(lines, before)
+                before = tail.position
+            tail.close()
 
     def waiting(self) -> int:
         return sum(self.redis.xlen(keys.records_key(p)) for p in range(64))

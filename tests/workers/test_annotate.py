@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,8 @@ import pytest
 from karl.errors import KarlError, LineDown, NotFound
 from karl.settings import read_settings
 from karl.stream.connect import connect
-from karl.views import store
 from karl.views.queries import TrajectoryRow, Views
-from karl.views.rebuild import Tail, begin, compare
+from karl.views.rebuild import begin, compare
 from tests.cli.running import karl
 from tests.workers.conftest import Feed, Line
 from workers.annotate import WORDS, annotate
@@ -40,15 +38,7 @@ class Scene:
         self.catch_up()
 
     def catch_up(self) -> None:
-        while self.line.waiting():
-            self.line.ledger.run_once(self.line.stop)
-        with closing(store.Store(self.views, "2", self.line.folder)) as opened:
-            tail = Tail(self.line.folder, opened.position)
-            before = tail.position
-            while lines := tail.batch():
-                opened.apply(lines, before)
-                before = tail.position
-            tail.close()
+        self.line.catch_up(self.views)
 
     def say(self, *arguments: str) -> object:
         result = karl(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from itertools import combinations
 
 import pytest
@@ -14,9 +13,8 @@ from karl.settings import Settings, read_settings
 from karl.stream import keys
 from karl.stream.basis import read_bases
 from karl.stream.connect import connect
-from karl.views import store
 from karl.views.queries import ALL, Filter, Views
-from karl.views.rebuild import Tail, begin, compare
+from karl.views.rebuild import begin, compare
 from tests.workers.conftest import Feed, Line
 from workers.backfill import BackfillReport, backfill
 
@@ -47,15 +45,7 @@ class Scene:
         return read_settings({"KARL_DATA_DIR": str(self.line.folder.parent), **more})
 
     def catch_up(self) -> None:
-        while self.line.waiting():
-            self.line.ledger.run_once(self.line.stop)
-        with closing(store.Store(self.views, DEFAULT_VERSION, self.line.folder)) as opened:
-            tail = Tail(self.line.folder, opened.position)
-            before = tail.position
-            while lines := tail.batch():
-                opened.apply(lines, before)
-                before = tail.position
-            tail.close()
+        self.line.catch_up(self.views)
 
     def run(self, which: Filter = ALL, *, force: bool = False, **more: str) -> BackfillReport:
         report = backfill(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -15,11 +14,10 @@ from karl.reward.score import rescore_outcome
 from karl.schema.trajectory import Outcome
 from karl.settings import Settings, read_settings
 from karl.stream.connect import connect
-from karl.views import store
 from karl.views.detail import detail
 from karl.views.known import Known, Source
 from karl.views.queries import TrajectoryRow, Views
-from karl.views.rebuild import Tail, begin, compare
+from karl.views.rebuild import begin, compare
 from tests.outcomes.repo import START_S, Repo
 from tests.workers.conftest import Feed, Line
 from workers.outcomes import CI, GIT, Request, ScanReport, scan
@@ -69,15 +67,7 @@ class Scene:
         return read_settings({"KARL_DATA_DIR": str(self.line.folder.parent)})
 
     def catch_up(self) -> None:
-        while self.line.waiting():
-            self.line.ledger.run_once(self.line.stop)
-        with closing(store.Store(self.views, "1", self.line.folder)) as opened:
-            tail = Tail(self.line.folder, opened.position)
-            before = tail.position
-            while lines := tail.batch():
-                opened.apply(lines, before)
-                before = tail.position
-            tail.close()
+        self.line.catch_up(self.views, "1")
 
     def scan(
         self, *, now: float, apply: bool = True, ci: tuple[tuple[str | None, Path], ...] = ()

@@ -45,3 +45,18 @@ def test_a_worker_that_dies_leaves_turns_uncounted_and_none_counted_twice(line: 
     line.drain(second)
     second.close()
     assert not line.redis.exists(keys.USUAL)
+
+
+def test_turns_that_were_not_handed_on_are_counted_when_they_are(line: Line, feed: MakeFeed) -> None:
+    one = feed()
+    one.turn(calls=1)
+    worker = line.sessions(version="2")
+    worker._balance()
+    worker._follow_leases()
+    worker._work = worker._fold(worker._read(0))
+    worker.forget()  # as after an error: all of it is read and composed again
+    line.drain(worker)
+    worker.close()
+    (basis,) = read_bases(line.redis).values()
+    assert basis.usual is not None
+    assert basis.usual.n == 1
