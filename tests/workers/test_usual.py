@@ -54,6 +54,7 @@ def test_turns_that_were_not_handed_on_are_counted_when_they_are(line: Line, fee
     worker._balance()
     worker._follow_leases()
     worker._work = worker._fold(worker._read(0))
+    assert any(leaving.records for leaving in worker._work.values())
     worker.forget()  # as after an error: all of it is read and composed again
     line.drain(worker)
     worker.close()
