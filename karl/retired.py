@@ -6,14 +6,13 @@ the others: variables that are not ours by their name, keys of a settings file, 
 
 from __future__ import annotations
 
-_NO_ROUTING = "this version routes nothing by skill"
+_POLICY = "gone from a file: policy is records of the ledger; `karl promotion log` lists them"
 _NO_TRAINING = "this version trains nothing; `karl export` writes what trainers read"
 _NEVER_READ = "gone: it was parsed and never used"
 
 RETIRED: dict[str, str] = {
     "KARL_DIR": "KARL_DATA_DIR is the one folder; where the code lies is no setting",
-    "KARL_SKILLS_DIR": _NO_ROUTING,
-    "KARL_CORTEX_ENTRIES": _NO_ROUTING,
+    "KARL_CORTEX_ENTRIES": "gone: prompts are in the ledger; `karl bootstrap` learns from these",
     "KARL_VERBOSE_LOG": "`karl import` reads the agents' own transcripts instead of a log of prompts",
     "KARL_EMBEDDING_DIM": "KARL_EMBED_DIM; not set, what the service gives",
     "KARL_EMBED_TIMEOUT": "KARL_EMBED_TIMEOUT_S, in seconds",
@@ -26,10 +25,10 @@ RETIRED: dict[str, str] = {
     "KARL_SFT_ADVANTAGE_THRESHOLD": "`karl export --min-reward`; jsonl has each trajectory's advantage",
     "KARL_SFT_MIN_TOOL_EVENTS": _NO_TRAINING,
     "KARL_SFT_TRAIN_SPLIT": _NO_TRAINING,
-    "KARL_PROMOTION_MIN_RECORDS": _NO_ROUTING,
-    "KARL_PROMOTION_MIN_CACHE_HIT": _NO_ROUTING,
-    "KARL_PROMOTION_MIN_AGREEMENT": _NO_ROUTING,
-    "KARL_PROMOTION_MIN_LIFT": _NO_ROUTING,
+    "KARL_PROMOTION_MIN_RECORDS": "KARL_ROUTING_MIN_RECORDS, of organic predictions",
+    "KARL_PROMOTION_MIN_CACHE_HIT": "gone: what counts is how much better it is than the rules",
+    "KARL_PROMOTION_MIN_AGREEMENT": "gone: to agree with the rules is no merit",
+    "KARL_PROMOTION_MIN_LIFT": "gone: the lower bound of the difference must be above 0",
     "KARL_TRAIN_SSH_ALIAS": "gone: no machine is reached by ssh, workers take their work from Redis",
     "KARL_TRAIN_HOST": "KARL_GPU_NODE names the nodes that train; they take their work from Redis",
     "KARL_TRAIN_DAEMON_PORT": "gone: no machine is named, workers take their work from Redis",
@@ -46,8 +45,7 @@ RETIRED: dict[str, str] = {
     "KARL_SYNTHETIC_MAX_DIFF": _NEVER_READ,
     "KARL_SYNTHETIC_DAYS": _NEVER_READ,
     "KARL_FORCE_WRITE": "gone: a lease says who writes the ledger; KARL_CANONICAL_WRITER names who may",
-    "KARL_ALLOW_SEEDING": "gone: nothing is made up for a ledger; `karl demo` has a folder of its own",
-    "KARL_SEA_DIR": _NO_ROUTING,
+    "KARL_SEA_DIR": "gone: what is known of skills is a view; `karl skills states`",
     "KARL_ROLEPLAY_BACKEND": "gone: no model of others is asked for trajectories",
     "KARL_TOGETHER_MODEL": "gone: no model of others is asked for trajectories",
 }
@@ -60,10 +58,10 @@ RENAMED: dict[str, str] = {
     "MAC4_HOST, MLX_URL": _NO_TRAINING,
     "DISCORD_WEBHOOK_SERVICE_HEALTH, DISCORD_WEBHOOK_KARL": RETIRED["KARL_DISCORD_WEBHOOK"],
     "OPENAI_API_KEY": RETIRED["KARL_TOGETHER_MODEL"],
-    "routing_mode, routing_overrides, skill_penalties": _NO_ROUTING,
-    "promotion_thresholds.*, auto_promote, promoted_at, promotion_checks": _NO_ROUTING,
-    "last_promotion_check, rollback_at, rollback_reason, pre_promotion_reward_mean": _NO_ROUTING,
-    "centroid_refresh_interval_hours, last_centroid_refresh": _NO_ROUTING,
+    "routing_mode, routing_overrides, skill_penalties": _POLICY,
+    "promotion_thresholds.*, auto_promote, promoted_at, promotion_checks": _POLICY,
+    "last_promotion_check, rollback_at, rollback_reason, pre_promotion_reward_mean": _POLICY,
+    "centroid_refresh_interval_hours, last_centroid_refresh": "KARL_ROUTING_REFRESH_H; when is in the ledger",
     "embedding.*, embed_timeout": "KARL_EMBED_*",
     "sft.*": _NO_TRAINING,
 }

@@ -39,6 +39,10 @@ def _path(value: str) -> Path:
         raise ValueError("there is no home folder of that name") from None
 
 
+def _paths(value: str) -> tuple[Path, ...]:
+    return tuple(_path(name) for name in _names(value))
+
+
 def _flag(value: str) -> bool:
     if value.lower() in {"1", "true", "yes", "on"}:
         return True
@@ -247,6 +251,40 @@ class Settings:
     embed_threads: int = _setting(_count, 2, "Threads of an encoder that runs here.")
     embed_store_mb: int = _setting(_count, 256, "Most MiB of vectors that are kept in the data folder.")
 
+    skills_dir: tuple[Path, ...] = _setting(
+        _paths,
+        lambda: (Path.home() / ".claude" / "skills",),
+        "Folders of skills, or files that list them, with commas between.",
+    )
+    routing_rules: Path | None = _setting(
+        _path, None, "File of the rules that route by patterns; `rules.toml` in the data folder when not set."
+    )
+    routing_min_records: int = _setting(
+        _count, 200, "Organic predictions with a known truth that a promotion needs at least."
+    )
+    routing_share: float = _setting(
+        _share,
+        0.8,
+        "Share of the sessions that are told of skills once routing is live; the rest is control.",
+    )
+    routing_port: int = _setting(
+        _port, 0, "Port on 127.0.0.1 at which `karl routing serve` answers an agent's hook; 0 for none."
+    )
+    routing_refresh_h: int = _setting(
+        _count, 24, "Hours after which `karl auto-refresh` trains a new router."
+    )
+    allow_seeding: bool = _setting(
+        _flag,
+        False,
+        "1 lets `karl seed` and `karl reshadow` write predictions made afterwards.",
+    )
+    dashboard_password: str = _setting(
+        _text,
+        "",
+        "Password of `karl dashboard rq`; when not set, `dashboard.password` in the data folder.",
+        secret=True,
+    )
+
     def __post_init__(self) -> None:
         """Check what no single value can know. Raises SettingsError."""
         if any(getattr(self, item.name) is not None for item in fields(self) if "reward_w_" in item.name):
@@ -297,6 +335,16 @@ class Settings:
         return self.data_dir / "views" / "views.sqlite"
 
     @property
+    def rules(self) -> Path:
+        """The file of the rules that route by patterns."""
+        return self.routing_rules or self.data_dir / "rules.toml"
+
+    @property
+    def routers(self) -> Path:
+        """The folder of routers that were trained, each by its id."""
+        return self.data_dir / "routers"
+
+    @property
     def vectors(self) -> Path:
         """The folder of vectors that encoders have made."""
         return self.data_dir / "vectors"
@@ -336,7 +384,7 @@ def hide_password(url: str) -> str:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value) if isinstance(value, Path) else value
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -30,9 +30,8 @@ from karl.ledger.segments import (
     term_of,
 )
 from karl.schema.record import (
+    BODIES,
     AnnotationBody,
-    CalibrationBody,
-    ErasedBody,
     ErasureBody,
     EventsBody,
     RecordKind,
@@ -45,16 +44,8 @@ FINDINGS_MAX = 1000
 #: How much is read between two reports of progress, in bytes.
 _PROGRESS = 1 << 20
 
-_Body = TrajectoryBody | EventsBody | AnnotationBody | ScoreBody | CalibrationBody | ErasureBody | ErasedBody
-
-_BODIES: dict[str, msgspec.json.Decoder[_Body]] = {
-    "trajectory": msgspec.json.Decoder(TrajectoryBody),
-    "events": msgspec.json.Decoder(EventsBody),
-    "annotation": msgspec.json.Decoder(AnnotationBody),
-    "score": msgspec.json.Decoder(ScoreBody),
-    "calibration": msgspec.json.Decoder(CalibrationBody),
-    "erasure": msgspec.json.Decoder(ErasureBody),
-    "erased": msgspec.json.Decoder(ErasedBody),
+_BODIES: dict[str, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(body) for kind, body in BODIES.items()
 }
 
 

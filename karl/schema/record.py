@@ -3,7 +3,8 @@
 Every event that entered the stream is in the `events` of exactly one record body, either a
 `trajectory` (it belongs to a turn) or an `events` record (it belongs to none: a notification
 between turns, a result that came after its turn had closed). Nothing is ever changed: what is
-learned later about a trajectory is a new record that names it.
+learned later about a trajectory is a new record that names it. Bodies of records about routing are in
+`karl.schema.routing`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from karl.schema.routing import ExemplarBody, RouterBody, RoutingBody, ShadowBody, SkillsBody
 from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
 
 #: What the `annotation_status` of an annotation's outcome says of it: it holds all that is known by then, or
@@ -20,7 +22,19 @@ ALL_KNOWN, OBSERVED = "annotated", "observed"
 
 #: The kinds of record that workers write; `segment` is the ledger's own (its segment headers).
 RecordKind = Literal[
-    "trajectory", "events", "annotation", "score", "calibration", "erasure", "erased", "segment"
+    "trajectory",
+    "events",
+    "annotation",
+    "score",
+    "calibration",
+    "skills",
+    "exemplar",
+    "router",
+    "routing",
+    "shadow",
+    "erasure",
+    "erased",
+    "segment",
 ]
 
 
@@ -89,7 +103,8 @@ class EventsBody(msgspec.Struct, frozen=True, omit_defaults=True):
 class AnnotationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a later event, or a person, said about an earlier trajectory, and the score that follows from it.
 
-    Of a person's word (`karl annotate`) `person` says whose it was, and `note` why.
+    Of a person's word (`karl annotate`) `person` says whose it was, and `note` why. `skill` is the one that
+    the prompt was for, an empty text for none, null where nobody spoke of it.
     """
 
     trajectory: str
@@ -101,6 +116,7 @@ class AnnotationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     time_ms: int
     person: str = ""
     note: str = ""
+    skill: str | None = None
 
 
 class ScoreBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -163,3 +179,20 @@ class ErasedBody(msgspec.Struct, frozen=True, omit_defaults=True):
     erasure: str
     node: str
     time_ms: int
+
+
+#: The body of each kind.
+BODIES: dict[RecordKind, type[msgspec.Struct]] = {
+    "trajectory": TrajectoryBody,
+    "events": EventsBody,
+    "annotation": AnnotationBody,
+    "score": ScoreBody,
+    "calibration": CalibrationBody,
+    "skills": SkillsBody,
+    "exemplar": ExemplarBody,
+    "router": RouterBody,
+    "routing": RoutingBody,
+    "shadow": ShadowBody,
+    "erasure": ErasureBody,
+    "erased": ErasedBody,
+}

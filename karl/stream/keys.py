@@ -23,6 +23,12 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
     karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
     karl:usual           hash     class of length|agent -> turns, and delivered|agent; never expires
     karl:calibrations    hash     agent -> the calibration of its scores (JSON); never expires
+    karl:routing         hash     what routes: `policy`, `catalogue` (JSON), `router` (its id); never expires
+    karl:prompts         stream   prompts that wait for a prediction; one field `d` (JSON); bounded: what is
+                                  lost here is a prediction, never a prompt
+    karl:parcel:{h}      string   bytes on their way from one machine to another, by their sha256; expires,
+                                  but for the router that routes
+    karl:vectors         stream   parcels of vectors that wait for who trains; a bounded one
     karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
 """
 
@@ -45,6 +51,9 @@ WORKERS = "karl:workers"
 NODES = "karl:nodes"
 USUAL = "karl:usual"
 CALIBRATIONS = "karl:calibrations"
+ROUTING = "karl:routing"
+PROMPTS = "karl:prompts"
+VECTORS = "karl:vectors"
 
 
 def partition_of(session: str) -> int:
@@ -75,6 +84,11 @@ def lease_key(partition: int) -> str:
 def session_key(partition: int, session: str) -> str:
     """Name what is carried from one turn of a session to the next."""
     return f"karl:{{{partition}}}:session:{session}"
+
+
+def parcel_key(digest: str) -> str:
+    """Name a parcel by the sha256 of its bytes, in hex."""
+    return f"karl:parcel:{digest}"
 
 
 def seen_key(partition: int, session: str) -> str:
