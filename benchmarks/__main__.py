@@ -20,6 +20,7 @@ ALL = (
     ("acts", "what a call did: commands taken apart, against shlex.split"),
     ("encoders", "prompts a second of each encoder, and the ranking of skills, against one product"),
     ("corrections", "microseconds per prompt that is judged, against splitting it into words"),
+    ("live", "a prompt whose hook asks for a skill, against one whose hook does not"),
     ("handover", "how long nobody writes after a clean end and after a crash, against the lease's life"),
     ("append", "append, open and head of the ledger, small and large"),
     ("replica", "a follower of the ledger, against copying its files, and what it costs the writer"),

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from producers.hook import hook_command
-from producers.install import find_cat
+from producers.hook_line import find_program
 
 GOAL_RATIO = 2.5
 SIZES = {"1 KB": 1_000, "100 KB": 100_000}
@@ -36,13 +36,13 @@ def _measure(spool: Path, length: int, rounds: int) -> dict[str, dict[str, float
     cases = {
         "/bin/true": [shutil.which("true") or "/bin/true"],
         "sh -c :": ["/bin/sh", "-c", ":"],
-        "the hook": ["/bin/sh", "-c", hook_command(spool, "claude-code", find_cat())],
+        "the hook": ["/bin/sh", "-c", hook_command(spool, "claude-code", find_program("cat"))],
         "python -I -S -c pass": [os.path.realpath(sys.executable), "-I", "-S", "-c", "pass"],
     }
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, argv in cases.items():
-            times[name].append(_wall_ms(argv, payload))
+            times[name].append(wall_ms(argv, payload))
         _check_and_empty(spool, payload)
     floor = statistics.median(times["/bin/true"])
     return {
@@ -55,13 +55,17 @@ def _measure(spool: Path, length: int, rounds: int) -> dict[str, dict[str, float
     }
 
 
-def _wall_ms(argv: list[str], payload: bytes) -> float:
-    """Run one process as an agent does: start it, write the payload to its stdin, wait for its end."""
+def wall_ms(argv: list[str], payload: bytes, out: int = 1) -> float:
+    """Run one process as an agent does: start it, write the payload to its stdin, wait for its end.
+
+    `out` is the file descriptor that it prints to.
+    """
     # Not KARL's own settings: KARL_DISABLE would make the hook very fast.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("KARL_")}
     reader, writer = os.pipe()
     start = time.perf_counter()
-    pid = os.posix_spawn(argv[0], argv, environ, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0)])
+    files = [(os.POSIX_SPAWN_DUP2, reader, 0), (os.POSIX_SPAWN_DUP2, out, 1)]
+    pid = os.posix_spawn(argv[0], argv, environ, file_actions=files)
     os.close(reader)
     with suppress(BrokenPipeError):  # /bin/true goes without reading
         sent = 0

@@ -16,7 +16,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
+from typing import Any, cast
 
 _log = logging.getLogger("karl")
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("karl")
 class Listener(ThreadingMixIn, TCPServer):
     """Listens from its making on; each client has a thread. Raises OSError when the address can not be had.
 
-    `what` says in the log what could not be done.
+    `address` is host and port, or the path of a unix socket. `what` says in the log what could not be done.
     """
 
     allow_reuse_address = True
@@ -34,12 +34,17 @@ class Listener(ThreadingMixIn, TCPServer):
     #: For a client that has gone between its coming and our answer.
     timeout = 0.1
 
-    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler], what: str) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    def __init__(
+        self, address: tuple[str, int] | str, handler: type[BaseHTTPRequestHandler], what: str
+    ) -> None:
+        if isinstance(address, str):
+            self.address_family = socket.AF_UNIX
+        else:
+            self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._what = what
         self._wake, self._waker = socket.socketpair()
         try:
-            super().__init__((host, port), handler)
+            super().__init__(cast("tuple[str, int]", address), handler)  # a path, in its own family
         except BaseException:
             self._close_pair()
             raise

@@ -190,6 +190,9 @@ class Settings:
     gpu_node: tuple[str, ...] = _setting(
         _names, (), "Nodes that may work on the queue `train`, with commas between; none when not set."
     )
+    cron_off: tuple[str, ...] = _setting(
+        _names, (), "Rows of `karl cron list` that shall not run, with commas between; `all` for none of them."
+    )
     segment_max_mb: int = _setting(_count, 64, "Size in MiB at which the ledger starts a new segment file.")
     ack: str = _setting(
         _ack,
@@ -267,8 +270,8 @@ class Settings:
         0.8,
         "Share of the sessions that are told of skills once routing is live; the rest is control.",
     )
-    routing_port: int = _setting(
-        _port, 0, "Port on 127.0.0.1 at which `karl routing serve` answers an agent's hook; 0 for none."
+    routing_live: bool = _setting(
+        _flag, False, "1: `karl up` answers agents' hooks with the skill that was picked, once routing is live."
     )
     routing_refresh_h: int = _setting(
         _count, 24, "Hours after which `karl auto-refresh` trains a new router."

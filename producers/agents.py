@@ -29,6 +29,9 @@ TIMEOUT_S = 5
 #: The environment variable of an agent that posts: its token stands in no settings file.
 TOKEN_VARIABLE = "KARL_HTTP_TOKEN"  # noqa: S105 - the name of one
 
+#: The event at which an agent may be told of a skill.
+PROMPT = "UserPromptSubmit"
+
 #: What a recorder needs, in the order of a session. Not here, and never to be: MessageDisplay (one per shown
 #: line), WorktreeCreate (a hook replaces the behaviour), Elicitation* (credentials), PostToolBatch (repeats).
 EVENTS = (
@@ -89,7 +92,8 @@ class Agent:
     """One kind of agent. `name` stands in spool files and events, `shown` is how people call it.
 
     `limits` are the events (with seconds) at which the agent lets no hook take longer; asking for more
-    would make it warn at each start. `posts` says whether it can send events by HTTP, all but `by_command`.
+    would make it warn at each start. `posts` says whether it can send events by HTTP, all but `by_command`;
+    `listens` that it takes in what a hook prints of a prompt.
     """
 
     name: str
@@ -99,20 +103,31 @@ class Agent:
     limits: Mapping[str, int] = field(default_factory=dict)
     posts: bool = False
     by_command: frozenset[str] = frozenset()
+    listens: bool = False
 
     def handlers(
-        self, command: str, events: Sequence[str] | None = None, url: str | None = None
+        self,
+        command: str,
+        events: Sequence[str] | None = None,
+        url: str | None = None,
+        asking: str | None = None,
     ) -> dict[str, Handler]:
         """Give the settings' entry for each event, one that posts to `url` where it is given and can be used.
 
-        Raises Refused when the agent can not post.
+        `asking` is the command for prompts that prints a skill. Raises Refused when the agent can not post,
+        or does not listen.
         """
+        if asking is not None and not self.listens:
+            raise Refused(f"{self.shown} takes nothing in from a hook; install it without `--routing`")
         if url is not None and not self.posts:
             raise Refused(f"{self.shown} runs hooks as commands only; install it without `--transport http`")
-        return {
+        handlers = {
             event: self._handler(event, command, None if event in self.by_command else url)
             for event in (self.events if events is None else events)
         }
+        if asking is not None:
+            handlers[PROMPT] = self._handler(PROMPT, asking, None)
+        return handlers
 
     def _handler(self, event: str, command: str, url: str | None) -> Handler:
         timeout = self.limits.get(event, TIMEOUT_S)
@@ -164,6 +179,7 @@ CLAUDE = Agent(
     settings_files,
     posts=True,
     by_command=frozenset({"SessionStart"}),
+    listens=True,
 )
 CODEX = Agent("codex", "Codex", CODEX_EVENTS, codex_files, limits={"SessionEnd": 3, "Interrupt": 3})
 

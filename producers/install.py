@@ -16,7 +16,6 @@ import difflib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -61,7 +60,7 @@ class Plan:
 class FileStatus:
     """One settings file: the state of the hook by event, what keeps hooks from running, what is wrong.
 
-    `posts` says that events of some kind are sent by HTTP.
+    `posts` says that events of some kind are sent by HTTP, `asks` that prompts ask for a skill.
     """
 
     scope: str
@@ -71,6 +70,7 @@ class FileStatus:
     disabled_by: tuple[str, ...] = ()
     problem: str | None = None
     posts: bool = False
+    asks: bool = False
 
     @property
     def installed(self) -> bool:
@@ -98,14 +98,6 @@ class HooksStatus:
     spool: SpoolStatus
 
 
-def find_cat(search_path: str | None = None) -> str:
-    """Give the absolute path of `cat`, a system folder's before one of the user's. Raises Refused."""
-    found = shutil.which("cat", path="/bin:/usr/bin") or shutil.which("cat", path=search_path)
-    if found is None:
-        raise Refused("there is no `cat` on this machine's PATH, and the hook needs it")
-    return str(Path(found).absolute())
-
-
 def plan(
     settings_file: Path,
     command: str,
@@ -115,16 +107,18 @@ def plan(
     events: Sequence[str] | None = None,
     agent: Agent = CLAUDE,
     url: str | None = None,
+    asking: str | None = None,
 ) -> Plan:
     """Work out what installing or uninstalling would make of a settings file.
 
-    `events` are all of the agent's unless given; with a `url` it posts those that it can. Raises Refused
+    `events` are all of the agent's unless given; with a `url` it posts those that it can, and with `asking`
+    prompts have that command. Raises Refused
     when the file can not be edited with certainty, and OSError when it can not be read.
     """
     path = Path(os.path.realpath(settings_file))  # of links in a circle, reading says that they are
     before = _read(path)
     pristine = _without_ours(path, before, data_dir)
-    handlers = agent.handlers(command, events, url)
+    handlers = agent.handlers(command, events, url, asking)
     after = _with_ours(path, before, handlers) if action == "install" else pristine
     if before is not None and before != after and (names := path.stat().st_nlink) > 1:
         raise Refused(
@@ -168,13 +162,14 @@ def status(
     *,
     agent: Agent = CLAUDE,
     url: str | None = None,
+    asking: str | None = None,
 ) -> HooksStatus:
     """Look at settings files and the spool folder; nothing is changed, and a broken file is a `problem`.
 
-    Hooks that run `command` are current, and so are those that post to `url`.
+    Hooks that run `command` are current, and so are those that post to `url`, or run `asking`.
     """
     wanted = agent.events if events is None else events
-    looked = tuple(_file_status(scope, path, {command, url}, wanted) for scope, path in files.items())
+    looked = tuple(_file_status(scope, path, {command, url, asking}, wanted) for scope, path in files.items())
     return HooksStatus(files=looked, spool=_spool_status(spool))
 
 
@@ -221,6 +216,7 @@ def _file_status(
         events=states,
         disabled_by=tuple(name for name in _SWITCHES if value.get(name) is True),
         posts=any(found.key == "url" for found in entries),
+        asks=any("/v1/route/" in found.command for found in entries),
     )
 
 

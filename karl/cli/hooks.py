@@ -72,6 +72,7 @@ def _changing(function: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="How events reach the spool: by a command, or by HTTP to `karl ship` (Claude only).",
 )
+@click.option("--routing", is_flag=True, help="Have prompts ask for a skill (Claude only).")
 @pass_settings
 def install(
     settings: Settings,
@@ -80,6 +81,7 @@ def install(
     scope: str,
     file: Path | None,
     transport: str,
+    routing: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -91,6 +93,10 @@ def install(
 
     With --transport http the agent posts its events to `karl ship`, at KARL_HTTP_PORT; what it can not
     post (the start of a session) stays a command. The agent needs KARL_HTTP_TOKEN in its environment.
+
+    With --routing the hook of prompts waits up to 50 ms for the skill that was picked, once routing was
+    promoted (`karl promote`), and tells the agent of it; without an answer in time it tells nothing.
+    Installed again without --routing, it asks no more.
     """
     from karl.cli.hooks_shown import print_after_install  # noqa: PLC0415
     from producers.agents import AGENTS  # noqa: PLC0415 - the installer loads with its commands
@@ -98,7 +104,7 @@ def install(
 
     agents = [AGENTS[name] for name in _AGENTS[agent]]
     _check_use(agents, scope, file, transport)
-    plans = _plans(settings, agents, scope, file, "install", over_http=transport == "http")
+    plans = _plans(settings, agents, scope, file, "install", over_http=transport == "http", routing=routing)
     if not dry_run:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         Spool(settings.spool).prepare()
@@ -141,7 +147,7 @@ def status(settings: Settings, *, agent: str, file: Path | None, as_json: bool) 
 
     agents = [AGENTS[name] for name in _AGENTS[agent]]
     _check_use(agents, "user", file, "command")
-    reports = [look(settings, one, file, hook_line(settings, one.name)) for one in agents]
+    reports = [look(settings, one, file) for one in agents]
     if as_json and agent == "all":
         works = all(report["works"] for report in reports)
         print_json({"agents": reports, "works": works})
@@ -175,17 +181,6 @@ def disable(settings: Settings) -> None:
     click.echo("The hook does nothing until `karl enable`.")
 
 
-def hook_line(settings: Settings, agent: str) -> str:
-    """Give the command line that an agent runs. Raises Refused."""
-    from producers.hook import hook_command  # noqa: PLC0415
-    from producers.install import find_cat  # noqa: PLC0415
-
-    try:
-        return hook_command(settings.spool, agent, find_cat(os.environ.get("PATH")))
-    except ValueError as error:
-        raise Refused(f"no hook can write to {settings.spool}: {error}; set KARL_SPOOL_DIR") from error
-
-
 def _check_use(agents: list[Agent], scope: str, file: Path | None, transport: str) -> None:
     """Raise UsageError for options that do not go together."""
     if file is not None and len(agents) > 1:
@@ -205,15 +200,26 @@ def _plans(
     action: Action,
     *,
     over_http: bool = False,
+    routing: bool = False,
 ) -> list[Plan]:
-    return [_plan(settings, agent, scope, file, action, over_http=over_http) for agent in agents]
+    return [
+        _plan(settings, agent, scope, file, action, over_http=over_http, routing=routing) for agent in agents
+    ]
 
 
 def _plan(
-    settings: Settings, agent: Agent, scope: str, file: Path | None, action: Action, *, over_http: bool
+    settings: Settings,
+    agent: Agent,
+    scope: str,
+    file: Path | None,
+    action: Action,
+    *,
+    over_http: bool,
+    routing: bool,
 ) -> Plan:
     from karl.cli.hooks_shown import events_of, post_address  # noqa: PLC0415
     from producers import install as installer  # noqa: PLC0415
+    from producers.hook_line import asking_line, hook_line  # noqa: PLC0415
 
     files = {str(name): path for name, path in agent.files(os.environ, Path.home(), Path.cwd()).items()}
     events = events_of(agent)
@@ -225,12 +231,13 @@ def _plan(
     try:
         return installer.plan(
             file or files[scope],
-            hook_line(settings, agent.name),
+            hook_line(settings, os.environ, agent.name),
             action,
             data_dir=settings.data_dir,
             events=events,
             agent=agent,
             url=post_address(settings, agent) if over_http else None,
+            asking=asking_line(settings, os.environ, agent) if routing else None,
         )
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from error

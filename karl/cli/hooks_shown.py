@@ -62,22 +62,24 @@ def print_after_install(settings: Settings, agent: Agent, plan: Plan, scope: str
         )
 
 
-def look(settings: Settings, agent: Agent, file: Path | None, command: str) -> dict[str, Any]:
-    """Look at one agent's hook; gives what `--json` prints."""
+def look(settings: Settings, agent: Agent, file: Path | None) -> dict[str, Any]:
+    """Look at one agent's hook; gives what `--json` prints. Raises Refused."""
     from producers import install as installer  # noqa: PLC0415
+    from producers.hook_line import asking_line_if_any, hook_line  # noqa: PLC0415
 
     found = installer.status(
         _files(agent, file),
-        command,
+        hook_line(settings, os.environ, agent.name),
         settings.spool,
         events_of(agent),
         agent=agent,
         url=post_address(settings, agent),
+        asking=asking_line_if_any(settings, os.environ, agent),
     )
     seen = _last_seen_ms(settings, agent.name)
     codex = _codex(agent, file)
     problems = [*_problems(found, agent, settings), *_codex_problems(codex, found, seen)]
-    notes = [*_codex_notes(codex), *_seen(codex, seen)]
+    notes = [*_asks(found, settings), *_codex_notes(codex), *_seen(codex, seen)]
     told = {"agent": agent.name, **msgspec.to_builtins(found, enc_hook=str)}
     if codex:
         config = {**msgspec.to_builtins(codex.config, enc_hook=str)}
@@ -186,6 +188,16 @@ def _unheard(found: HooksStatus, settings: Settings) -> Iterator[str]:
             f"events are posted to port {settings.http_port or '?'} of this machine, where nothing listens:"
             " they are lost; start `karl up` with KARL_HTTP_PORT"
         )
+
+
+def _asks(found: HooksStatus, settings: Settings) -> Iterator[str]:
+    from karl.stream.server import is_heard  # noqa: PLC0415
+    from producers.hook_line import socket_of  # noqa: PLC0415
+
+    if any(file.asks for file in found.files):
+        heard = is_heard(socket_of(settings.data_dir))
+        silent = "; nobody answers: start `karl up` with KARL_ROUTING_LIVE=1"
+        yield "prompts ask for a skill" + ("" if heard else silent)
 
 
 def _codex_problems(codex: CodexStatus | None, found: HooksStatus, seen_ms: int | None) -> Iterator[str]:

@@ -20,8 +20,8 @@ from karl.stream.connect import connect
 from karl.stream.facts import Facts, facts
 from karl.stream.server import line_url
 from karl.views.overview import overview
-from producers.hook import hook_command
-from producers.install import apply, find_cat, plan
+from producers.hook_line import hook_line
+from producers.install import apply, plan
 from producers.spool import Spool
 
 #: Seconds between two looks at the line, and for it to end.
@@ -31,7 +31,7 @@ LOOK_S, STOP_S = 0.1, 60.0
 def install_hook(settings: Settings, file: Path, environ: Mapping[str, str]) -> None:
     """Put the hook into a settings file with the installer that `karl hooks install` uses."""
     Spool(settings.spool).prepare()
-    command = hook_command(settings.spool, "claude-code", find_cat(environ.get("PATH")))
+    command = hook_line(settings, environ, "claude-code")
     file.parent.mkdir(parents=True, exist_ok=True)
     apply(plan(file, command, "install", data_dir=settings.data_dir))
 

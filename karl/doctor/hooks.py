@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 from karl.doctor import codex
 from karl.doctor.check import Check, Look, Machine, Verdict, counted
-from karl.errors import KarlError, Refused
+from karl.errors import KarlError
+from karl.stream.server import is_heard
 from producers import install as installer
+from producers.agents import CLAUDE as CLAUDE_CODE
 from producers.agents import CODEX, Scope, claude_version, events_for, settings_files
-from producers.hook import hook_command, hook_url
+from producers.hook import hook_url
+from producers.hook_line import asking_line, asking_line_if_any, hook_line, socket_of
 from producers.http import is_listening
 from producers.install import FileStatus, State
 from producers.spool import Spool
@@ -35,12 +38,7 @@ class InstalledLine(NamedTuple):
 
 def current_line(machine: Machine, agent: str) -> str:
     """Give the command line that an installation of today would write. Raises Refused."""
-    try:
-        return hook_command(machine.settings.spool, agent, installer.find_cat(machine.environ.get("PATH")))
-    except ValueError as error:
-        raise Refused(
-            f"no hook can write to {machine.settings.spool}: {error}; set KARL_SPOOL_DIR"
-        ) from error
+    return hook_line(machine.settings, machine.environ, agent)
 
 
 def installed_line(machine: Machine, event: str) -> InstalledLine | None:
@@ -76,8 +74,9 @@ def _claude(machine: Machine) -> Iterator[Check]:
         return
     events = events_for(claude_version(timeout_s=VERSION_S))
     status = installer.status(
-        _files(machine), current_line(machine, CLAUDE), machine.settings.spool, events, url=_address(machine)
-    )
+        _files(machine), current_line(machine, CLAUDE), machine.settings.spool, events, url=_address(machine),
+        asking=asking_line_if_any(machine.settings, machine.environ, CLAUDE_CODE),
+    )  # fmt: skip
     for file in status.files:
         if file.problem:
             hint = "mend the file: Claude Code may not read it either"
@@ -90,6 +89,17 @@ def _claude(machine: Machine) -> Iterator[Check]:
     if any(file.posts for file in status.files) and not is_listening(port):
         seen = f"events are posted to port {port or '?'} of this machine, where nothing listens"
         yield Check(LINK, "http", "fail", seen, "set KARL_HTTP_PORT and start `karl up` or `karl ship`")
+    if any(file.asks for file in status.files):
+        yield _asked(socket_of(machine.settings.data_dir))
+
+
+def _asked(path: Path) -> Check:
+    """Look whether somebody answers hooks that ask for a skill."""
+    if is_heard(path):
+        return Check(LINK, "routing", "ok", f"prompts ask for a skill at {path}")
+    seen = f"prompts ask for a skill at {path}, where nothing listens: agents are told nothing"
+    hint = "start `karl up` with KARL_ROUTING_LIVE=1, or `karl routing serve`"
+    return Check(LINK, "routing", "warn", seen, hint)
 
 
 def _judged(machine: Machine, files: tuple[FileStatus, ...]) -> Check:
@@ -137,6 +147,7 @@ def _reinstall(machine: Machine, files: list[FileStatus]) -> str:
             file.path, current_line(machine, CLAUDE), "install",
             data_dir=machine.settings.data_dir, events=tuple(file.events),
             url=_address(machine) if file.posts else None,
+            asking=asking_line(machine.settings, machine.environ, CLAUDE_CODE) if file.asks else None,
         )  # fmt: skip
         installer.apply(plan)
     return f"brought the hook in {counted(len(files), 'settings file')} up to date"

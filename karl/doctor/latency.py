@@ -22,7 +22,7 @@ from karl.doctor.hooks import CLAUDE
 from karl.errors import Refused
 from producers.agents import settings_files
 from producers.hook import hook_command, is_ours
-from producers.install import find_cat
+from producers.hook_line import find_program
 
 LINK = "hook"
 
@@ -114,7 +114,7 @@ def _run(machine: Machine) -> tuple[Times | None, Times | None]:
         tempfile.TemporaryFile() as stdin,
     ):
         try:
-            line = hook_command(Path(folder), CLAUDE, find_cat(machine.environ.get("PATH")))
+            line = hook_command(Path(folder), CLAUDE, find_program("cat", machine.environ.get("PATH")))
         except (ValueError, Refused):
             return None, None
         stdin.write(_PAYLOAD)

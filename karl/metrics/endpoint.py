@@ -27,7 +27,7 @@ class Endpoint(Listener):
         #: The names that may be asked for; null for all.
         self.names = _LOCAL_NAMES | {host.lower()} if _is_loopback(host) else None
         self._clients: dict[Any, None] = {}  # those that are heard, the oldest first
-        super().__init__(host, port, _Handler, "the metrics could not be told")
+        super().__init__((host, port), _Handler, "the metrics could not be told")
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread; who has been heard for longest makes room, when there is none."""

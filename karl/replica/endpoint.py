@@ -47,7 +47,7 @@ class Endpoint(Listener):
         self._clients = threading.BoundedSemaphore(CLIENTS_MAX)
         #: The connections, as their handlers use them.
         self.open: set[socket.socket] = set()
-        super().__init__(host, port, _Handler, "a follower could not be answered")
+        super().__init__((host, port), _Handler, "a follower could not be answered")
 
     def let_go(self) -> None:
         """Cut everybody off: nobody is answered after the end."""

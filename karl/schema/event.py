@@ -23,6 +23,9 @@ ASSISTANT_MESSAGE = "AssistantMessage"
 #: What a program that drives an agent says of the turn before: four flags, each may be missing.
 ANNOTATION = "Annotation"
 
+#: What KARL's own endpoint tells of a prompt for which it would name a skill, and whether it did (karl.live).
+SKILL_SUGGESTED = "SkillSuggested"
+
 #: The `source` of events that a transcript told; hooks may have told of the same facts.
 TRANSCRIPT = "transcript"
 

@@ -88,7 +88,8 @@ class RouterBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A router that was trained: from what, how, and how well it does.
 
     `id` is the sha256 of its bytes (karl.routing.model). `sources` say what it was trained with, so that it
-    can be trained again: `trajectory:ID`, `exemplar:ID`, `skill:NAME:DIGEST`. `counts` are exemplars by
+    can be trained again: `trajectory:ID:SKILL` (without a skill: one that asked for none), `exemplar:ID`,
+    `skill:NAME:DIGEST`, 16 hex digits of the entry as it was encoded. `counts` are exemplars by
     skill. `measured` are figures over held-out exemplars, `drift` how far (1 - cosine) each skill's centroid
     moved from the router before it, `parent`.
     """

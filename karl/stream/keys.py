@@ -23,9 +23,11 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
     karl:workers         zset     sessions workers alive, scored by the Unix time (ms) when they count as gone
     karl:usual           hash     class of length|agent -> turns, and delivered|agent; never expires
     karl:calibrations    hash     agent -> the calibration of its scores (JSON); never expires
-    karl:routing         hash     what routes: `policy`, `catalogue` (JSON), `router` (its id); never expires
-    karl:prompts         stream   prompts that wait for a prediction; one field `d` (JSON); bounded: what is
-                                  lost here is a prediction, never a prompt
+    karl:routing         hash     what routes: `policy`, `catalogue` (JSON) with its digest `rules`, `router`
+                                  (its id); never expires; without it routing is off
+    karl:prompts         stream   prompts that wait for a prediction; one field `d` (JSON), an entry leaves
+                                  once its prediction is on its way; bounded: what is lost here is a
+                                  prediction, never a prompt
     karl:parcel:{h}      string   bytes on their way from one machine to another, by their sha256; expires,
                                   but for the router that routes
     karl:vectors         stream   parcels of vectors that wait for who trains; a bounded one
@@ -41,6 +43,8 @@ PARTITIONS = 64
 
 #: The consumer group on every events stream: its last delivered id is the last event folded.
 GROUP = "sessions"
+#: The consumer group on the stream of prompts.
+PROMPTS_GROUP = "route"
 
 LEDGER_LEASE = "karl:ledger:lease"
 LEDGER_TERM = "karl:ledger:term"

@@ -61,11 +61,16 @@ def find_server() -> str:
 
 def socket_path(data_dir: Path) -> Path:
     """Say where the server of a data folder listens: in the folder, unless that path is too long."""
-    path = data_dir / "redis" / "redis.sock"
+    return socket_in(data_dir, Path("redis", "redis.sock"))
+
+
+def socket_in(data_dir: Path, name: Path) -> Path:
+    """Give the path of a socket of the data folder; one elsewhere when that is too long."""
+    path = data_dir / name
     if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
         return path
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"karl-{os.getuid()}-{digest}" / "redis.sock"
+    return Path(tempfile.gettempdir()) / f"karl-{os.getuid()}-{digest}" / name.name
 
 
 def embedded_url(data_dir: Path) -> str:
@@ -73,11 +78,11 @@ def embedded_url(data_dir: Path) -> str:
 
     Raises LineDown where somebody else may have put a server of his own.
     """
-    _require_private(socket_path(data_dir).parent)
+    require_private(socket_path(data_dir).parent)
     return f"unix://{quote(str(socket_path(data_dir)))}"
 
 
-def _require_private(folder: Path) -> None:
+def require_private(folder: Path) -> None:
     """Refuse a socket's folder that another user made or may write to: who listens there reads all events."""
     try:
         found = folder.lstat()
@@ -111,7 +116,7 @@ class Server:
         """Start the server and wait until it answers. Raises LineDown with the end of its log."""
         for folder in (self._folder, self._socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _require_private(self._socket.parent)
+        require_private(self._socket.parent)
         if answers(self._socket):
             raise LineDown(f"a server answers on {self._socket} already; is `karl up` running?")
         command = [
@@ -158,6 +163,16 @@ class Server:
         tail = log.read_text("utf-8", "replace")[-500:] if log.exists() else "(no log)"
         self.stop()
         raise LineDown(f"the embedded server did not start; its log {log} ends with:\n{tail}")
+
+
+def is_heard(path: Path) -> bool:
+    """Say whether somebody takes connections at a socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def answers(path: Path) -> bool:

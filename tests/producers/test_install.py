@@ -19,7 +19,8 @@ from karl.errors import Refused
 from producers import agents, install
 from producers.agents import CLAUDE, CODEX, EVENTS, OLD_EVENTS, Agent, events_for, settings_files
 from producers.hook import hook_command, hook_url, is_ours
-from producers.install import apply, find_cat, plan, status
+from producers.hook_line import find_program
+from producers.install import apply, plan, status
 
 COMMAND = hook_command(Path("/home/u/.karl/spool"), "claude-code")
 URL = hook_url(4517, "claude-code")
@@ -79,7 +80,7 @@ def test_events_that_would_change_or_flood_the_agent_are_never_subscribed() -> N
 def test_what_was_installed_runs_and_fills_the_spool(tmp_path: Path, file: Path, data: Path) -> None:
     spool = tmp_path / "it's a $spool"
     spool.mkdir()
-    put_in(file, data, hook_command(spool, "claude-code", find_cat()))
+    put_in(file, data, hook_command(spool, "claude-code", find_program("cat")))
     command = json.loads(file.read_text())["hooks"]["Stop"][0]["hooks"][0]["command"]
     done = subprocess.run(["/bin/sh", "-c", command], input=b"{}", capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -425,10 +426,10 @@ def test_settings_are_where_the_agent_reads_them(tmp_path: Path) -> None:
 
 
 def test_cat_is_absolute_and_its_absence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Path(find_cat()).is_absolute()
+    assert Path(find_program("cat")).is_absolute()
     monkeypatch.setattr(install.shutil, "which", lambda name, path=None: None)
     with pytest.raises(Refused, match="no `cat`"):
-        find_cat()
+        find_program("cat")
 
 
 def look(file: Path, spool: Path) -> tuple[install.FileStatus, install.SpoolStatus]:

@@ -1,0 +1,111 @@
+"""What routes, in Redis: the policy, the catalogue and the router, for whoever routes on any machine.
+
+    a scan, a training, a decision -- published --> karl:routing -- read --> the job `route`, live routing
+
+Invariants:
+- The ledger is the truth and this a copy, which whoever changes something publishes once the record was sent,
+  and which can be published again from the views.
+- The router's bytes are there before anybody reads its id, and never expire while it is the one.
+- Without the key routing is off, and nobody does anything for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from karl.errors import Unreadable
+from karl.routing.policy import Catalogue, Policy
+from karl.stream import keys, parcels
+from karl.stream.connect import command
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_POLICY, _CATALOGUE, _RULES, _ROUTER = "policy", "catalogue", "rules", "router"
+
+T = TypeVar("T")
+
+
+class Published(NamedTuple):
+    """What routes now. `router` is its id, empty for none; `rules` is the catalogue's digest."""
+
+    policy: Policy
+    catalogue: Catalogue
+    router: str = ""
+    rules: str = ""
+
+
+def is_on(redis: Redis) -> bool:
+    """Say whether anything was published, so that prompts are to be routed. Raises the client's error."""
+    return bool(redis.exists(keys.ROUTING))
+
+
+def read(redis: Redis, known: Published | None = None) -> Published | None:
+    """Give what routes; null where routing is off. One round trip where the catalogue is the `known` one.
+
+    Raises Unreadable for what another version has published, and the client's error.
+    """
+    policy, router, rules = command(redis, "HMGET", keys.ROUTING, _POLICY, _ROUTER, _RULES)
+    if policy is None and router is None and rules is None:
+        return None
+    digest = (rules or b"").decode("utf-8", "replace")
+    if known is not None and known.rules == digest:
+        catalogue = known.catalogue
+    else:
+        data = command(redis, "HGET", keys.ROUTING, _CATALOGUE) if rules is not None else None
+        catalogue = _decoded(_CATALOGUE, data, Catalogue) if data is not None else Catalogue()
+    return Published(
+        _decoded(_POLICY, policy, Policy) if policy is not None else Policy(),
+        catalogue,
+        (router or b"").decode("utf-8", "replace"),
+        digest,
+    )
+
+
+def publish_policy(redis: Redis, policy: Policy) -> None:
+    """Have all who route follow a policy. Raises the client's error."""
+    redis.hset(keys.ROUTING, _POLICY, msgspec.json.encode(policy))
+
+
+def publish_catalogue(redis: Redis, catalogue: Catalogue) -> None:
+    """Have all who route know these skills and rules. Raises the client's error."""
+    fields: dict[Any, Any] = {_CATALOGUE: msgspec.json.encode(catalogue), _RULES: catalogue.digest}
+    redis.hset(keys.ROUTING, mapping=fields)
+
+
+def publish_router(redis: Redis, data: bytes) -> str:
+    """Have all who route use a router of these bytes; gives its id. The one before it expires in a while.
+
+    Raises Refused when they are too many, and the client's error.
+    """
+    before = command(redis, "HGET", keys.ROUTING, _ROUTER)
+    router = parcels.put(redis, data, ttl_s=None)
+    redis.hset(keys.ROUTING, _ROUTER, router)
+    if before and before != router.encode():
+        parcels.let_go(redis, before.decode("utf-8", "replace"), parcels.USUAL_TTL_S)
+    return router
+
+
+def router_bytes(redis: Redis, router: str) -> bytes:
+    """Give the bytes of a router that was published. Raises NotFound, Unreadable, the client's error."""
+    return parcels.get(redis, router)
+
+
+def waiting(redis: Redis) -> int:
+    """Count the prompts that wait for a prediction; 0 where routing is off. Raises the client's error."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.exists(keys.ROUTING)
+    pipe.xlen(keys.PROMPTS)
+    on, prompts = pipe.execute()
+    return int(prompts) if on else 0
+
+
+def _decoded(what: str, data: bytes, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unreadable(
+            f"the {what} that routes was published by another version of KARL ({error}); publish it anew"
+        ) from error

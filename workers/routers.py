@@ -1,0 +1,81 @@
+"""Routers' files: kept by the sha256 of their bytes in the data folder, else fetched from Redis.
+
+Invariants:
+- A file is there whole or not at all, and is checked against its name when it is read.
+- A file may be deleted at any time: the line, or the ledger (workers/centroids.py), gives it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from karl.errors import NotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from redis import Redis
+
+    from karl.routing.router import Router
+    from karl.settings import Settings
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def load(settings: Settings, redis: Redis | None, router: str) -> Router:
+    """Give the router of an id: from its file, else from the line, whose bytes are kept then.
+
+    Raises NotFound where neither has it, Unreadable for a router of a later form, LineDown, OSError.
+    """
+    from karl.routing.model import loads  # noqa: PLC0415 - numpy loads when needed
+
+    return loads(data_of(settings, redis, router))
+
+
+def data_of(settings: Settings, redis: Redis | None, router: str) -> bytes:
+    """Give the bytes of a router. Raises as `load` does."""
+    data = kept(settings, router)
+    if data is None and redis is not None and _ID.fullmatch(router):
+        from karl.stream import parcels  # noqa: PLC0415 - the client is loaded by who connects
+
+        data = parcels.get(redis, router)
+        keep(settings, data)
+    if data is None:
+        raise NotFound(
+            f"the router {router[:12]} is not on this machine; `karl centroid-rollback {router[:12]}` makes "
+            "it again where the ledger is"
+        )
+    return data
+
+
+def kept(settings: Settings, router: str) -> bytes | None:
+    """Give the bytes of a router that is kept here; null where it is not, or is damaged. Raises OSError."""
+    if not _ID.fullmatch(router):
+        return None
+    try:
+        data = (settings.routers / router).read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == router else None
+
+
+def keep(settings: Settings, data: bytes) -> str:
+    """Keep a router's bytes; gives its id. Raises OSError."""
+    router = hashlib.sha256(data).hexdigest()
+    settings.routers.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(settings.routers / router, data)
+    return router
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
