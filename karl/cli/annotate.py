@@ -15,6 +15,7 @@ from karl.settings import Settings
 
 _WORDS = ("good", "bad", "corrected", "not-corrected", "redone", "reverted")
 _NOTE_MAX = 2000
+_NAME_MAX = 200
 #: What agents set in the shells that they run: their word on their own work is no person's.
 _AGENTS_SHELLS = (
     "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "CURSOR_AGENT", "GEMINI_CLI", "OPENCODE",
@@ -23,13 +24,14 @@ _AGENTS_SHELLS = (
 
 @click.command()
 @click.argument("id_", metavar="TURN")
-@click.argument("word", type=click.Choice(_WORDS))
+@click.argument("word", type=click.Choice(_WORDS), required=False)
+@click.option("--skill", metavar="NAME|none", help="The skill that the prompt was for; it may be said alone.")
 @click.option(
     "--note", default="", metavar="TEXT", help="Why, for whoever reads it later; secrets are taken out."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was sent as JSON.")
 @pass_settings
-def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: bool) -> None:
+def annotate(settings: Settings, id_: str, word: Any, *, skill: str | None, note: str, as_json: bool) -> None:
     """Say how a turn went: a person's own word, as a record that refers to it.
 
     TURN is a trajectory's id, or its beginning, or a session's that has one turn. Good and bad say whether
@@ -37,9 +39,14 @@ def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: boo
     Nothing is changed: the word is a record of its own, with the score that follows, and is taken back by
     saying the opposite. `karl explain` shows it.
 
+    --skill says which skill the prompt was for, or `none`. Routing is measured with it and learns from it,
+    before all that was observed; the score stays as it is.
+
     Run it where the views are, while the line runs. In a shell that an agent runs it is refused.
 
     Example: karl annotate traj_951345060aed bad --note "the test was deleted, not mended"
+
+    Example: karl annotate traj_951345060aed --skill code-review
     """
     from karl.cli.erase import user_at  # noqa: PLC0415 - Redis and SQLite load when needed
     from karl.stream.connect import connect  # noqa: PLC0415
@@ -51,6 +58,9 @@ def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: boo
         raise Refused(f"this is an agent's shell ({agents[0]} is set); say it from a terminal of your own")
     if len(note) > _NOTE_MAX:
         raise click.UsageError(f"a note has at most {_NOTE_MAX:,} characters")
+    named = _skill(skill)
+    if word is None and named is None:
+        raise click.UsageError("say how the turn went (good, bad, ...), or which skill it was for (--skill)")
     turn = _turn(settings, id_)
     redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-annotate")
     try:
@@ -63,14 +73,30 @@ def annotate(settings: Settings, id_: str, word: Any, *, note: str, as_json: boo
             person=user_at(settings),
             now_ms=time.time_ns() // 1_000_000,
             wait=time.sleep,
+            skill=named,
         )
     finally:
         redis.close()
     if as_json:
         print_json(done.body)
         return
-    after = done.body.score.reward
-    click.echo(f"{plain(turn)}: {word}; reward {done.before:.4f} before, {after:.4f} with it")
+    if word is not None:
+        after = done.body.score.reward
+        click.echo(f"{plain(turn)}: {word}; reward {done.before:.4f} before, {after:.4f} with it")
+    if named is not None:
+        click.echo(f"{plain(turn)}: its prompt was for {plain(named) or 'no skill'}")
+    if not done.is_known:
+        click.echo("no place tells of a skill of that name, and none was called (karl skills)", err=True)
+
+
+def _skill(given: str | None) -> str | None:
+    """Give a skill's name, empty for none, null where nothing is said of it."""
+    if given is None or given.strip().casefold() == "none":
+        return None if given is None else ""
+    name = given.strip().removeprefix("/")
+    if not name or len(name) > _NAME_MAX or not name.isprintable():
+        raise click.UsageError(f"--skill is a name of at most {_NAME_MAX} characters, or none")
+    return name
 
 
 def _turn(settings: Settings, beginning: str) -> str:

@@ -39,6 +39,8 @@ def _what(news: News) -> str:
         return "what was learned of this agent's outcomes (karl reward calibrate)"
     if news.unreadable is not None:
         return f"{one_line(news.kind, 20)} that can not be read: {one_line(news.unreadable, 80)}"
+    if news.says is not None:
+        return f"{one_line(news.says, 120)}  {one_line(news.prompt or '', 60)}".rstrip()
     if news.kind == "trajectory":
         failed = style(f"{news.failures} failed", fg="red") if news.failures else "0 failed"
         counts = f"turn {news.turn}: {news.calls} calls, {failed}, reward {news.reward:.4f}"
@@ -48,5 +50,8 @@ def _what(news: News) -> str:
         where = "came late for" if news.late else "after"
         ended = "; the session ended" if news.ended else ""
         return f"{kinds} {where} {one_line(news.trajectory or 'no turn', 30)}{ended}"
-    said = ", ".join(said_words(news.said or {})) or "scored again"
+    words = [*said_words(news.said or {})]
+    if news.skill is not None:
+        words.append(f"the prompt was for {one_line(news.skill, 40) or 'no skill'}")
+    said = ", ".join(words) or "scored again"
     return f"{one_line(news.trajectory, 30)}: {said}, reward now {news.reward:.4f}"

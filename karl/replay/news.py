@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from karl.ledger.frame import Line
+from karl.replay import news_routing
 from karl.schema.record import AnnotationBody, CalibrationBody, ErasedBody, ErasureBody, EventsBody, ScoreBody
 from karl.schema.trajectory import Usage
 from karl.views.project import PROBE
@@ -22,7 +23,9 @@ class News(msgspec.Struct, frozen=True, omit_defaults=True):
     """One record. `time` is when it was written; what its kind does not say is null.
 
     `late`: an `events` record that belongs to `trajectory`; else its events belong to none. `erased` counts
-    the records that an erasure takes out, on whose word (`by`).
+    the records that an erasure takes out, on whose word (`by`). Of routing, `about` is the id of what was
+    made or decided, or a place, and `says` a sentence; of an annotation, `skill` is what a person said, empty
+    for none.
     """
 
     seq: int
@@ -46,6 +49,9 @@ class News(msgspec.Struct, frozen=True, omit_defaults=True):
     ended: bool = False
     erased: int | None = None
     by: str | None = None
+    about: str | None = None
+    skill: str | None = None
+    says: str | None = None
     unreadable: str | None = None
 
 
@@ -69,6 +75,8 @@ class Newsreader:
 
     def read(self, line: Line) -> News | None:
         """Read a line; null for what tells nothing: headers, what was erased, and `karl doctor`'s."""
+        if line.kind in news_routing.READERS:
+            return self._read(line, self._routing)
         read = {"trajectory": self._turn, "events": self._events, "annotation": self._annotation,
                 "score": self._score, "calibration": self._calibration, "erasure": self._erasure,
                 "erased": self._erased}.get(line.kind)  # fmt: skip
@@ -76,6 +84,10 @@ class Newsreader:
             return None
         if read is None:
             return News(line.seq, line.time, line.kind, unreadable="a kind of record that is not known")
+        return self._read(line, read)
+
+    @staticmethod
+    def _read(line: Line, read: Callable[[Line], News]) -> News | None:
         try:
             news = read(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -120,7 +132,12 @@ class Newsreader:
     def _annotation(self, line: Line) -> News:
         body = _annotation(line.body)
         said = {name: flag for name in FLAGS if (flag := getattr(body.outcome, name)) is not None}
-        return self._later(line, body, said)
+        news = self._later(line, body, said)
+        return msgspec.structs.replace(news, skill=body.skill)
+
+    @staticmethod
+    def _routing(line: Line) -> News:
+        return News(line.seq, line.time, line.kind, **news_routing.READERS[line.kind](line.body))
 
     def _erasure(self, line: Line) -> News:
         body = _erasure(line.body)

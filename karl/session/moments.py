@@ -38,6 +38,8 @@ _OWN = (
     "Stop",
     "AssistantMessage",
 )
+#: The kinds of the events that bring a prompt, whichever agent sent them.
+PROMPTS = ("UserPromptSubmit", *(kind for kind, same in _SAME_AS.items() if same == "UserPromptSubmit"))
 #: The moments that say how a call ended.
 RESULTS = frozenset({"PostToolUse", "PostToolUseFailure", "PermissionDenied"})
 

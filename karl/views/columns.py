@@ -16,6 +16,7 @@ from karl.ledger.frame import Line
 from karl.reward.baseline import UNITS
 from karl.reward.task import task_of
 from karl.reward.usual import seen
+from karl.routing.truth import Signs
 from karl.schema.record import Score, TrajectoryBody
 from karl.schema.trajectory import Outcome, Trajectory, Usage
 from karl.views.schema import FLAGS, SIGNALS, SUMS, TOKENS
@@ -29,7 +30,7 @@ COUNT_MAX = 1 << 31
 _MADE_BY = 12
 
 
-def trajectory_row(line: Line, body: TrajectoryBody) -> tuple[Any, ...]:
+def trajectory_row(line: Line, body: TrajectoryBody, signs: Signs) -> tuple[Any, ...]:
     """Give the row of a trajectory's record."""
     reading = body.trajectory
     return (
@@ -61,6 +62,8 @@ def trajectory_row(line: Line, body: TrajectoryBody) -> tuple[Any, ...]:
         None,
         task_of(reading, body.turn, body.project),
         *seen_columns(reading).values(),
+        *sign_columns(signs).values(),
+        None,
         *tokens(reading.usage).values(),
         searchable(reading.context.prompt_text),
     )
@@ -108,6 +111,14 @@ def seen_columns(reading: Trajectory) -> dict[str, int | None]:
     """Give what a turn adds to what is usual for its agent; null where nobody took its calls apart."""
     one = seen(reading) if reading.trajectory.reader else None
     return {"seen_length": one.length if one else None, "seen_delivered": int(one.delivered) if one else None}
+
+
+def sign_columns(signs: Signs) -> dict[str, Any]:
+    """Give what a row holds of the skills that a turn used."""
+    used = msgspec.json.encode(signs.called).decode() if signs.called else None
+    return {
+        "person": int(signs.person), "without": int(signs.without), "used": used, "typed": signs.typed,
+    }  # fmt: skip
 
 
 def made_by(version: str, weights: Mapping[str, float], calibration: str | None = None) -> str:
@@ -190,7 +201,7 @@ WHERE session = :session
 KNOWN = tuple(known_columns(Outcome()))
 _SCORE = tuple(score_columns(Score("", 0.0, {}, {}, {})))
 ADD_TRAJECTORY = "INSERT OR IGNORE INTO trajectories VALUES ({})".format(
-    ", ".join("?" * (23 + len(KNOWN) + 2 + len(_SCORE) + 4 + len(TOKEN_COLUMNS) + 1))
+    ", ".join("?" * (23 + len(KNOWN) + 2 + len(_SCORE) + 4 + 5 + len(TOKEN_COLUMNS) + 1))
 )
 ADD_ANNOTATION = "INSERT OR IGNORE INTO annotations VALUES ({})".format(", ".join("?" * (9 + len(FLAGS))))
 SET_KNOWN = "UPDATE trajectories SET {} WHERE id = :id".format(
@@ -201,11 +212,11 @@ SET_SCORE = "UPDATE trajectories SET {} WHERE id = :id".format(
 )
 #: Columns of a trajectory that late facts may change and sums hang on.
 CHANGING = ("domain", "calls", "failures", *TOKEN_COLUMNS)
-OLD_NAMES = (*CHANGING, "agent", "reward", "task", "seen_length", "seen_delivered")
+OLD_NAMES = (*CHANGING, "seq", "agent", "reward", "task", "seen_length", "seen_delivered")
 OLD = "SELECT {} FROM trajectories WHERE id = ?".format(", ".join(OLD_NAMES))
 _READ = (
     "skill", "prompt", "words", "model", "started_ms", "duration_s", "made", "at_close", "task",
-    "seen_length", "seen_delivered",
+    "seen_length", "seen_delivered", "person", "without", "used", "typed",
 )  # fmt: skip
 READ_AGAIN = "UPDATE trajectories SET {} WHERE id = :id".format(
     ", ".join(

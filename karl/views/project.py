@@ -22,6 +22,7 @@ from karl.ledger.reader import START, Position
 from karl.reward.basis import Basis
 from karl.reward.task import task_of
 from karl.reward.usual import Usual
+from karl.routing.truth import signs_of
 from karl.schema.record import (
     ALL_KNOWN,
     AnnotationBody,
@@ -34,6 +35,7 @@ from karl.schema.record import (
 from karl.schema.trajectory import Outcome
 from karl.views import columns
 from karl.views.columns import KNOWN, TOKEN_COLUMNS, e4, fit, place
+from karl.views.project_routing import READERS, Routing
 from karl.views.schema import FLAGS
 from karl.views.search import searchable
 from karl.views.whole import calibration_at, made_anew, parts
@@ -73,6 +75,7 @@ class _Batch:
         self._counts: Counter[str] = Counter()
         self._sums: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         self._usual: dict[tuple[str, int], list[int]] = {}
+        self.routing = Routing(self._sql, self._counts)
         self.complaints: list[str] = []
 
     def take(self, line: Line) -> None:
@@ -102,11 +105,13 @@ class _Batch:
             self._sql(columns.ADD_SUMS[table], (*names, *sums))
         for (agent, length), turns in self._usual.items():
             self._sql(columns.ADD_USUAL, (agent, length, *turns))
+        self.routing.finish()
         self._sql("DELETE FROM position")
         self._sql("INSERT INTO position VALUES (?, ?, ?, ?)", (last.segment, last.end, last.seq, last.hash))
 
     def trajectory(self, line: Line, body: TrajectoryBody) -> None:
-        row = columns.trajectory_row(line, body)
+        signs = signs_of(body.trajectory)
+        row = columns.trajectory_row(line, body, signs)
         if not self._sql(columns.ADD_TRAJECTORY, row).rowcount:
             self._counts["duplicates"] += 1
             return
@@ -136,15 +141,19 @@ class _Batch:
             first_prompt=columns.short(reading.context.prompt_text),
             **tokens,
         )
+        self.routing.trajectory(line, body, signs)
 
     def events(self, line: Line, body: EventsBody) -> None:
         self._counts["events"] += len(body.events)
         # Null leaves the flag as it is: a straggler neither ends a session nor opens it again.
         self._session(line, body, started_ms=fit(body.time_ms), ended=1 if body.ended else None)
         if body.of is None:
+            self.routing.events(body, None)
             return
         self._sql("INSERT INTO late VALUES (?, ?, ?, ?, ?)", (line.seq, body.of, *place(line)))
-        if self._sql("SELECT 1 FROM trajectories WHERE id = ?", (body.of,)).fetchone() is None:
+        found = self._sql("SELECT seq FROM trajectories WHERE id = ?", (body.of,)).fetchone()
+        self.routing.events(body, found and found[0])
+        if found is None:
             self._counts["orphans"] += 1
             return
         self._sql("UPDATE trajectories SET events = events + ? WHERE id = ?", (len(body.events), body.of))
@@ -165,6 +174,8 @@ class _Batch:
             self._counts["orphans"] += 1
             return
         self._sql(columns.SET_KNOWN, {**said, "id": body.trajectory})
+        if body.skill is not None:
+            self._sql("UPDATE trajectories SET label_skill = ? WHERE id = ?", (body.skill, body.trajectory))
         corrected = said["correction_detected"]
         if corrected is not None and corrected != (known["correction_detected"] or 0):
             self._sql(
@@ -195,7 +206,7 @@ class _Batch:
         if known is None:
             self._counts["orphans"] += 1
             return
-        session, agent, domain, task, reward, version = known
+        seq, session, agent, domain, task, reward, version = known
         if score.version == self._reward_version or version != self._reward_version:
             now = {"score_seq": line.seq, "made": None, **columns.score_columns(score)}
             self._sql(columns.SET_SCORE, {**now, "id": body.trajectory})
@@ -207,6 +218,8 @@ class _Batch:
         late = "SELECT 1 FROM late WHERE trajectory = ? LIMIT 1"  # whoever scored did not know those facts
         if lacks or self._sql(late, (body.trajectory,)).fetchone():
             self._read_again(body.trajectory)
+        else:
+            self.routing.settle(seq)
 
     def _read_again(self, trajectory: str) -> None:
         """Read a trajectory with all that is known of it, and carry the differences to all sums."""
@@ -215,7 +228,7 @@ class _Batch:
         where = parts(self._sql, trajectory)
         body, score = made_anew(self._ledger, where, lambda score: self._basis(old["agent"], score))
         reading = body.trajectory
-        calls = reading.trajectory
+        calls, signs = reading.trajectory, signs_of(reading)
         seen = columns.seen_columns(reading)
         self._see(old["agent"], seen, 1)
         new = {
@@ -247,10 +260,12 @@ class _Batch:
                 "made": msgspec.json.encode(score).decode(),
                 "at_close": columns.at_close(reading.outcome),
                 **seen,
+                **columns.sign_columns(signs),
                 **columns.known_columns(reading.outcome),
                 **columns.score_columns(score),
             },
         )
+        self.routing.read_again(old["seq"], body.time_ms, signs)
         facts = {**columns.NO_FACTS, **change, "reward_e4": after - before, "first_prompt": prompt}
         self._sql(
             columns.CHANGE_SESSION,
@@ -314,12 +329,19 @@ class _Batch:
 
 
 _Take = Callable[[_Batch, Line, Any], None]
+
+
+def _of_routing(take: Callable[[Routing, Line, Any], None]) -> _Take:
+    return lambda batch, line, body: take(batch.routing, line, body)
+
+
 _READERS: dict[str, tuple[msgspec.json.Decoder[Any], _Take]] = {
     "trajectory": (msgspec.json.Decoder(TrajectoryBody), _Batch.trajectory),
     "events": (msgspec.json.Decoder(EventsBody), _Batch.events),
     "annotation": (msgspec.json.Decoder(AnnotationBody), _Batch.annotation),
     "score": (msgspec.json.Decoder(ScoreBody), _Batch.score),
     "calibration": (msgspec.json.Decoder(CalibrationBody), _Batch.calibration),
+    **{kind: (decoder, _of_routing(take)) for kind, (decoder, take) in READERS.items()},
 }
 
 
@@ -334,4 +356,4 @@ def _own(outcome: Outcome, known: dict[str, Any]) -> list[bool | None]:
 _KNOWN = "SELECT {} FROM trajectories WHERE id = ?".format(", ".join(("session", *KNOWN)))  # noqa: S608 - columns of ours
 _USUAL = "SELECT length, turns, delivered FROM usual WHERE agent = ?"
 _CALIBRATION = "SELECT segment, offset, end FROM calibrations WHERE id = ? ORDER BY seq DESC LIMIT 1"
-_SCORED = "SELECT session, agent, domain, task, reward, reward_version FROM trajectories WHERE id = ?"
+_SCORED = "SELECT seq, session, agent, domain, task, reward, reward_version FROM trajectories WHERE id = ?"

@@ -5,8 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from karl.routing.truth import TruthSource
-from karl.schema.routing import RankedSkill, RouterWhy, RoutingAction, ShadowSource
+from karl.schema.routing import Origin, RankedSkill, RouterWhy, RoutingAction, ShadowSource
 from karl.views.rows import Place
+
+
+class PlaceRow(msgspec.Struct, frozen=True):
+    """A folder or file of a machine, with how many skills and rules were told of it last; `at` has them.
+
+    `id` is the record's, and names its content. Without skills and rules the place is gone.
+    """
+
+    place: str
+    node: str
+    id: str
+    origin: Origin
+    skills: int
+    rules: int
+    time_ms: int
+    at: Place
 
 
 class ExemplarRow(msgspec.Struct, frozen=True):
@@ -153,9 +169,9 @@ class SuggestionRow(msgspec.Struct, frozen=True):
 class SkillState(msgspec.Struct, frozen=True):
     """What is known of one skill from all turns that used it (seed: one state file a skill).
 
-    `useful` turns had a reward of 0.6 and more; `suppressed` were corrected. Topics are words of their
-    prompts, the newest first: `hot` of useful turns, `cold` of corrected ones. `confidence` is a moving mean
-    of rewards that begins at 0.5.
+    `suppressed` turns were corrected; of the others, `useful` ones have a reward of 0.6 and more, as it is
+    now. Topics are words of their prompts, the newest first: `hot` of useful turns, `cold` of corrected ones.
+    `confidence` is a moving mean of rewards that begins at 0.5. Times are those of turns, Unix time (ms).
     """
 
     skill: str

@@ -11,11 +11,12 @@ from __future__ import annotations
 import sqlite3
 
 from karl.reward.signal import SIGNALS
+from karl.views import schema_routing
 
 __all__ = ["COUNTERS", "FLAGS", "FORMAT", "SIGNALS", "SUMS", "TABLES", "TOKENS", "create", "made_for"]
 
 #: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
-FORMAT = 4
+FORMAT = 5
 
 #: What is known of how a turn went: the flags of `karl.schema.trajectory.Outcome`.
 FLAGS = (
@@ -65,6 +66,7 @@ TABLES = (
     "tasks",
     "usual",
     "calibrations",
+    *schema_routing.TABLES,
 )
 
 #: What is kept of a group of rewards (karl.reward.baseline.Sums).
@@ -105,6 +107,8 @@ CREATE INDEX sessions_project ON sessions (project, last_ms);
 -- those of another (karl.views.columns). `made` is the score itself, as JSON, where it was made here with
 -- what that record's did not know (karl.views.whole). `task` is the same for the runs of one task
 -- (karl.reward.task), null where a turn is none. `seen_*` is what a turn adds to `usual`.
+-- `person`, `without`, `used` (a JSON array) and `typed` are what the turn tells of skills
+-- (karl.routing.truth.Signs), `label_skill` is a person's word, empty for none.
 CREATE TABLE trajectories (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, turn INTEGER NOT NULL,
   segment TEXT NOT NULL, offset INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -119,6 +123,7 @@ CREATE TABLE trajectories (
   {", ".join(f"{name} REAL" for name in SIGNALS)},
   confidence REAL, calibration TEXT, made_by TEXT NOT NULL, made TEXT,
   task TEXT, seen_length INTEGER, seen_delivered INTEGER,
+  person INTEGER NOT NULL, without INTEGER NOT NULL, used TEXT, typed TEXT, label_skill TEXT,
   {_TOKENS},
   words TEXT -- last, so that rows are read without it (karl.views.search)
 );
@@ -176,6 +181,7 @@ CREATE INDEX calibrations_agent ON calibrations (agent, version);
 def create(connection: sqlite3.Connection, reward_version: str) -> None:
     """Make the tables in an empty database, and set them to the ledger's start."""
     connection.executescript(_SQL)
+    connection.executescript(schema_routing.SQL)
     connection.executemany("INSERT INTO counters VALUES (?, 0)", [(name,) for name in COUNTERS])
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)", [("format", str(FORMAT)), ("reward_version", reward_version)]
