@@ -16,12 +16,12 @@ class Joined:
     """The first encoder's vector, and half of the next ones', of length 1."""
 
     def __init__(self, encoders: Sequence[Encoder]) -> None:
-        self._encoders = encoders
+        self.parts = tuple(encoders)
         self.name = "+".join(one.name for one in encoders)
         self.version = "+".join(one.version for one in encoders)
         self.dim = sum(one.dim for one in encoders)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Give float32 rows (len(texts), dim) of length 1."""
-        first, *others = (one.encode(texts) for one in self._encoders)
+        first, *others = (one.encode(texts) for one in self.parts)
         return unit(np.hstack([first, *(np.float32(_NEXT) * rows for rows in others)]))

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from karl.intervals import always, t_of, z_of
+from karl.intervals import always, spread_of, t_of, z_of
 from karl.routing.policy import Policy
 
 #: Sessions that each side needs before anything is said.
@@ -113,19 +113,24 @@ def _apart(values: Sequence[tuple[bool, str, float]], best: float) -> Apart:
     ours, others = middles[True], middles[False]
     if ours is None or others is None or min(counts) < SESSIONS_MIN:
         return Apart(counts, ours, others, None, None, None)
-    error = math.sqrt(
-        sum(
-            math.fsum((value - middle) ** 2 for value in means[side])
-            / (len(means[side]) - 1)
-            / len(means[side])
-            for side, middle in ((True, ours), (False, others))
-        )
-    )
+    error = max(_separate(means.values()), _pooled(means.values()))
     # The error is itself estimated, from the smaller side most of all.
     tail = ALPHA / 4
     half = always(error, best, ALPHA) * t_of(min(counts) - 1, tail) / z_of(tail)
     difference = ours - others
     return Apart(counts, ours, others, difference, difference - half, difference + half)
+
+
+def _separate(sides: Iterable[Sequence[float]]) -> float:
+    """Give the standard error of a difference of means, each side's spread being its own."""
+    return math.sqrt(sum(spread**2 / len(side) for side in sides if (spread := spread_of(side))))
+
+
+def _pooled(sides: Iterable[Sequence[float]]) -> float:
+    """Give the same as if both sides were alike: a few of what is seldom say too little of their spread."""
+    both = list(sides)
+    spread = spread_of([value for side in both for value in side])
+    return spread * math.sqrt(sum(1 / len(side) for side in both)) if spread else 0.0
 
 
 def _uneven(sides: Iterable[bool], share: float) -> bool:

@@ -19,8 +19,8 @@ from karl.routing import heads
 from karl.routing.reject import Rejection
 from karl.routing.router import Router
 
-#: The form of the file.
-VERSION = 1
+#: The form of the file; an earlier one is read too. Form 1: no `mixed`, hybrids without habits.
+VERSION = 2
 _HASH = 32
 
 
@@ -76,8 +76,8 @@ def loads(data: bytes) -> Router:
         with np.load(BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = msgspec.json.decode(arrays.pop("header").tobytes(), type=_Header)
-        if header.version != VERSION:
-            raise Unreadable(f"a router of form {header.version}; this KARL reads form {VERSION}")
+        if not 1 <= header.version <= VERSION:
+            raise Unreadable(f"a router of form {header.version}; this KARL reads forms up to {VERSION}")
         if _checksum(arrays) != header.checksum:
             raise Unreadable("a router whose arrays are not those that were written")
         head = heads.restored(header.head, arrays)

@@ -56,20 +56,17 @@ def fits(logs: Floats, cosines: Floats, weight: float) -> Floats:
     return np.asarray((logs + np.float32(weight) * cosines).max(axis=1))
 
 
-def calibrate(
-    head: str, given: Prompts, labels: Places, count: int, *, seed: int, strangers: Prompts | None = None
-) -> Rejection:
-    """Learn the thresholds by training on some exemplars and looking at the others.
+def calibrate(head: str, learned: heads.Lessons, *, seed: int, strangers: Prompts | None = None) -> Rejection:
+    """Learn the thresholds by training on some exemplars and looking at the others, prompts alone.
 
-    Skills with one exemplar teach nothing here; where all are such, nothing is turned away.
+    A skill's only exemplar teaches nothing here; where all are such, nothing is turned away.
     """
     held: list[_HeldOut] = []
     unknown: list[_HeldOut] = []
-    for out in _rounds(labels, count, np.random.default_rng(seed)):
-        learned = np.setdiff1d(np.arange(len(labels)), out)
-        trained = heads.train(head, given.some(learned), labels[learned], count)
-        centroid = heads.centroid(given.some(learned), labels[learned], count)
-        held.append(_looked_at(trained, centroid, given.some(out), labels[out]))
+    for out in _rounds(learned, np.random.default_rng(seed)):
+        left = learned.some(np.setdiff1d(np.arange(len(learned.labels)), out))
+        trained, centroid = heads.train(head, left), heads.centroid(left)
+        held.append(_looked_at(trained, centroid, learned.given.some(out), learned.labels[out]))
         if strangers is not None:
             none = np.full(len(strangers.vectors), -1)
             unknown.append(_looked_at(trained, centroid, strangers, none))
@@ -80,16 +77,22 @@ def calibrate(
     return _thresholds(inside, weight)
 
 
-def _rounds(labels: Places, count: int, random: np.random.Generator) -> list[Places]:
-    """Give the exemplars that are held out in each round; none twice, and some of each skill are left."""
-    orders = [random.permutation(np.flatnonzero(labels == label)) for label in range(count)]
+def _rounds(learned: heads.Lessons, random: np.random.Generator) -> list[Places]:
+    """Give the prompts that are held out in each round; none twice, and something of each skill is left."""
+    rows = np.bincount(learned.labels, minlength=learned.skills)
+    of_each = [np.flatnonzero((learned.labels == label) & learned.asked) for label in range(learned.skills)]
+    orders = [random.permutation(mine) for mine in of_each]
+    # Of skills that have one prompt beside a description, one in five is without it at a time.
+    turns = random.permutation(learned.skills) % _SHARE
     found: list[Places] = []
     while len(found) < _ROUNDS_MAX and sum(map(len, found)) < _ENOUGH:
         out: list[int] = []
-        for order in orders:
+        for label, order in enumerate(orders):
             size = min(_PER_SKILL_MAX, max(1, len(order) // _SHARE))
             mine = order[len(found) * size : (len(found) + 1) * size]
-            out += mine.tolist() if len(order) > size else []
+            if len(order) == 1:
+                mine = order if turns[label] == len(found) else order[:0]
+            out += mine.tolist() if rows[label] > size else []
         if not out:
             break
         found.append(np.array(sorted(out), dtype=np.intp))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,20 @@ from karl.errors import Refused
 from karl.routing import heads, reject
 from karl.routing.heads import Floats
 
+#: What a text is: a prompt, one made to tell two skills apart or by a skill's author, or a skill's own words.
+Kind = Literal["prompt", "contrast", "example", "description", "name"]
+
 
 class Exemplar(NamedTuple):
-    """A text that is known to ask for a skill."""
+    """A text that is known to ask for a skill, or that tells of one; `weight`: how many prompts it is worth.
+
+    Descriptions and names are to be cut first: karl.routing.described.spelled.
+    """
 
     skill: str
     text: str
+    kind: Kind = "prompt"
+    weight: float = 1.0
 
 
 class Ranked(NamedTuple):
@@ -78,36 +86,52 @@ def train(
     seed: int = 0,
     strangers: tuple[Sequence[str], Floats] | None = None,
 ) -> Router:
-    """Train a router; the head that fits the number of exemplars, when none is named.
+    """Train a router; the head that fits the exemplars, when none is named.
 
     `vectors` (n, dim) are those of the exemplars; `strangers` are texts, with theirs, that no skill is for.
-    An exemplar that is there twice counts once, and their order does not matter. Raises Refused for less
-    than two skills.
+    An exemplar that is there twice counts once, by its largest weight, and their order does not matter.
+    Raises Refused for less than two skills.
     """
-    by_hash = {hash_of(one): place for place, one in enumerate(exemplars)}
+    by_hash: dict[str, int] = {}
+    for place, one in enumerate(exemplars):
+        known = by_hash.setdefault(hash_of(one), place)
+        if one.weight > exemplars[known].weight:
+            by_hash[hash_of(one)] = place
     ordered = sorted(by_hash)
-    places = np.array([by_hash[one] for one in ordered], dtype=np.intp)
     skills = tuple(sorted({one.skill for one in exemplars}))
     if len(skills) < 2:
         raise Refused("routing needs exemplars of two skills at least; add some of another skill")
-    numbers = {skill: number for number, skill in enumerate(skills)}
-    kept = [exemplars[place] for place in places]
-    labels = np.array([numbers[one.skill] for one in kept], dtype=np.intp)
-    given = heads.prompts([one.text for one in kept], vectors[places])
-    name = head or heads.fitting(labels, len(skills))
+    learned = _lessons(exemplars, vectors, np.array([by_hash[one] for one in ordered], dtype=np.intp), skills)
+    name = head or heads.fitting(learned)
     unknown = heads.prompts(*strangers) if strangers and len(strangers[0]) else None
     return Router(
         encoder,
         encoder_version,
         skills,
-        heads.train(name, given, labels, len(skills)),
-        heads.centroid(given, labels, len(skills)),
-        reject.calibrate(name, given, labels, len(skills), seed=seed, strangers=unknown),
+        heads.train(name, learned),
+        heads.centroid(learned),
+        reject.calibrate(name, learned, seed=seed, strangers=unknown),
         tuple(ordered),
     )
 
 
+def _lessons(
+    exemplars: Sequence[Exemplar], vectors: Floats, places: heads.Places, skills: Sequence[str]
+) -> heads.Lessons:
+    """Put the exemplars at these places together."""
+    numbers = {skill: number for number, skill in enumerate(skills)}
+    kept = [exemplars[place] for place in places]
+    return heads.Lessons(
+        heads.prompts([one.text for one in kept], vectors[places]),
+        np.array([numbers[one.skill] for one in kept], dtype=np.intp),
+        len(skills),
+        np.array([one.weight for one in kept], dtype=np.float32),
+        np.array([one.kind not in ("description", "name") for one in kept], dtype=np.bool_),
+    )
+
+
 def hash_of(exemplar: Exemplar) -> str:
-    """Give the sha256 of an exemplar, in hex."""
-    skill, text = (part.encode("utf-8", "surrogatepass") for part in exemplar)
-    return hashlib.sha256(b"%d\n%b%b" % (len(skill), skill, text)).hexdigest()
+    """Give the sha256 of an exemplar, in hex; what it weighs does not count."""
+    skill, text = (part.encode("utf-8", "surrogatepass") for part in (exemplar.skill, exemplar.text))
+    kind = b"" if exemplar.kind == "prompt" else b"\n%b" % exemplar.kind.encode()
+    return hashlib.sha256(b"%d\n%b%b%b" % (len(skill), skill, text, kind)).hexdigest()

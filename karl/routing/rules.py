@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from karl.schema.routing import Origin, Rule
@@ -25,17 +25,18 @@ PATTERN_MAX = 1_000
 WEIGHT_MAX = 100.0
 #: Votes that differ by less are a tie.
 _TIE = 1e-9
-#: Patterns that are looked for in one pass; more of them would not fit into RE2's memory.
-_PASS_MAX = 2_000
+#: Patterns that are looked for in one pass, and their bytes; more would not fit into RE2's memory.
+_PASS_MAX, _PASS_BYTES_MAX = 2_000, 40_000
 #: Bytes for one pattern compiled.
 _PATTERN_MEMORY = 1 << 20
 
 #: What a skill's own name is worth, the plugin's name before it included, and without that.
 NAME_WEIGHT, SHORT_NAME_WEIGHT = 0.25, 0.125
 
-#: What stands beside a word whose end is a letter that RE2's \\b does not know.
+#: What stands beside a word whose end is a letter that RE2's \b does not know.
 _EDGE = (
-    r"[\x{0}-\x{2F}\x{3A}-\x{40}\x{5B}-\x{60}\x{7B}-\x{BF}\x{2000}-\x{206F}\x{3000}-\x{303F}\x{FF00}-\x{FF0F}]"
+    r"[\x{0}-\x{2F}\x{3A}-\x{40}\x{5B}-\x{60}\x{7B}-\x{BF}"
+    r"\x{2000}-\x{206F}\x{3000}-\x{303F}\x{FF00}-\x{FF0F}]"
 )
 #: Scripts that put no space between words.
 _UNSPACED = re.compile(
@@ -61,20 +62,21 @@ class Rules:
         by_pattern: dict[str, list[Rule]] = {}
         problems = []
         for rule in sorted(set(rules), key=_order):
-            if why := problem(rule.pattern) or weight_problem(rule.weight):
+            if why := weight_problem(rule.weight):
                 problems.append(BadRule(rule, why))
             else:
                 by_pattern.setdefault(rule.pattern, []).append(rule)
+        for pattern in list(by_pattern):
+            if why := problem(pattern):
+                problems += [BadRule(rule, why) for rule in by_pattern.pop(pattern)]
         self.problems: tuple[BadRule, ...] = tuple(problems)
-        patterns = list(by_pattern)
-        self._passes = [
-            made
-            for start in range(0, len(patterns), _PASS_MAX)
-            for made in _passes([(one, by_pattern[one]) for one in patterns[start : start + _PASS_MAX]])
-        ]
+        self._passes = [made for some in _portions(by_pattern) for made in _passes(some)]
 
     def matching(self, text: str, project: str = "") -> list[Rule]:
-        """Give the rules that vote on a prompt of a project, the heaviest first."""
+        """Give the rules that vote on a prompt of a project, the heaviest first.
+
+        A skill's pattern votes once, however many places tell of it.
+        """
         data = text[:TEXT_MAX].encode("utf-8", "replace")
         found = [
             rule
@@ -83,7 +85,10 @@ class Rules:
             for rule in each.rules[place]
             if not rule.project or rule.project == project
         ]
-        return sorted(found, key=lambda rule: (-rule.weight, *_order(rule)))
+        once: dict[tuple[str, str], Rule] = {}
+        for rule in sorted(found, key=lambda rule: (-rule.weight, *_order(rule))):
+            once.setdefault((rule.skill, rule.pattern), rule)
+        return list(once.values())
 
     def votes(self, text: str, project: str = "") -> list[tuple[str, float]]:
         """Give each skill that has votes with their sum, the most first."""
@@ -197,6 +202,21 @@ class _Pass(NamedTuple):
 
     def find(self, data: bytes) -> list[int]:
         return self.filter.Match(data) or []
+
+
+def _portions(by_pattern: dict[str, list[Rule]]) -> Iterator[list[tuple[str, list[Rule]]]]:
+    """Cut patterns into portions that fit into one pass each."""
+    portion: list[tuple[str, list[Rule]]] = []
+    size = 0
+    for pattern, rules in by_pattern.items():
+        length = len(pattern.encode())
+        if portion and (len(portion) >= _PASS_MAX or size + length > _PASS_BYTES_MAX):
+            yield portion
+            portion, size = [], 0
+        portion.append((pattern, rules))
+        size += length
+    if portion:
+        yield portion
 
 
 def _passes(patterns: list[tuple[str, list[Rule]]]) -> list[_Pass]:

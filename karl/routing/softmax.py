@@ -1,8 +1,8 @@
 """Multinomial logistic regression over dense vectors and sparse grams, by L-BFGS in plain numpy.
 
-It minimises `sum(-log p(label)) + strength / 2 * sum(weights ** 2)`; the biases are free. The problem is
-convex, so where it ends does not depend on where it begins. (Liu and Nocedal 1989: L-BFGS with a line search
-of Armijo's.)
+It minimises `sum(-counts * log p(label)) + strength / 2 * sum(weights ** 2)`; the biases are free. The
+problem is convex, so where it ends does not depend on where it begins. (Liu and Nocedal 1989: L-BFGS with a
+line search of Armijo's.)
 Rows go through in blocks, so that memory does not grow with the exemplars.
 """
 
@@ -36,9 +36,21 @@ class Weights(NamedTuple):
     bias: Floats
 
 
-def fit(vectors: Floats, grams: Sparse, labels: NDArray[np.intp], count: int, strength: float) -> Weights:
-    """Fit `count` labels to rows (n, dim) and their grams; `labels` (n) holds places from 0 to count - 1."""
+def fit(
+    vectors: Floats,
+    grams: Sparse,
+    labels: NDArray[np.intp],
+    count: int,
+    *,
+    strength: float,
+    counts: Floats | None = None,
+) -> Weights:
+    """Fit `count` labels to rows (n, dim) and their grams; `labels` (n) holds places from 0 to count - 1.
+
+    A row counts as often as `counts` (n) says, or once.
+    """
     dim = vectors.shape[1]
+    often = np.ones(len(labels), dtype=np.float32) if counts is None else counts
     used = np.unique(grams.columns)  # what no exemplar has keeps the weight 0
     shape = (dim + len(used) + 1, count)
     rows = _Rows(vectors, grams, used)
@@ -51,9 +63,11 @@ def fit(vectors: Floats, grams: Sparse, labels: NDArray[np.intp], count: int, st
         for start, block in rows.blocks():
             logs = log_softmax(block @ weights[:-1] + weights[-1])
             of = np.arange(len(block)), labels[start : start + len(block)]
-            lost -= float(logs[of].sum(dtype=np.float64))
+            here = often[start : start + len(block)]
+            lost -= float((here * logs[of]).sum(dtype=np.float64))
             wrong = np.exp(logs)
             wrong[of] -= 1
+            wrong *= here[:, None]
             slope[:-1] += block.T @ wrong
             slope[-1] += wrong.sum(axis=0)
         return lost, np.asarray(slope.ravel(), dtype=np.float32)
@@ -87,6 +101,12 @@ def log_softmax(logits: Floats) -> Floats:
     """Give the logarithms of chances that sum to 1 in each row."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), dtype=np.float32)
+
+
+def log_sum(logs: Floats) -> Floats:
+    """Give the logarithm of the sum of each row's exponents, (n, 1)."""
+    most = logs.max(axis=1, keepdims=True)
+    return np.asarray(most + np.log(np.exp(logs - most).sum(axis=1, keepdims=True)), dtype=np.float32)
 
 
 def _lowest(loss: Callable[[Floats], tuple[float, Floats]], at: Floats) -> Floats:

@@ -44,7 +44,7 @@ def test_the_softmax_ends_where_the_slope_is_zero() -> None:
     given_prompts, labels = _data()
     grams = ngrams.weighted(given_prompts.grams, ngrams.rarity(given_prompts.grams))
     strength = 0.5
-    found = softmax.fit(given_prompts.vectors, grams, labels, 4, strength)
+    found = softmax.fit(given_prompts.vectors, grams, labels, 4, strength=strength)
     rows = np.hstack([given_prompts.vectors, ngrams.dense(grams, 0, grams.size)])
     weights = np.vstack([found.dense, found.sparse])
     wrong = np.exp(softmax.log_softmax(rows @ weights + found.bias)) - np.eye(4)[labels]
@@ -55,16 +55,16 @@ def test_the_softmax_ends_where_the_slope_is_zero() -> None:
 
 def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     given_prompts, labels = _data()
-    whole = softmax.fit(given_prompts.vectors, given_prompts.grams, labels, 4, 0.5)
+    whole = softmax.fit(given_prompts.vectors, given_prompts.grams, labels, 4, strength=0.5)
     monkeypatch.setattr(softmax, "_BLOCK", 5)
-    parts = softmax.fit(given_prompts.vectors, given_prompts.grams, labels, 4, 0.5)
+    parts = softmax.fit(given_prompts.vectors, given_prompts.grams, labels, 4, strength=0.5)
     assert np.allclose(whole.dense, parts.dense, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", heads.HEADS)
 def test_chances_sum_to_one_and_exemplars_get_their_own_skill(name: str) -> None:
     given_prompts, labels = _data()
-    logs = heads.train(name, given_prompts, labels, 4).log_chances(given_prompts)
+    logs = heads.train(name, heads.lessons(given_prompts, labels, 4)).log_chances(given_prompts)
     assert logs.dtype == np.float32
     assert np.allclose(np.exp(logs).sum(axis=1), 1, atol=1e-4)
     assert (logs.argmax(axis=1) == labels).mean() > 0.8
@@ -73,7 +73,7 @@ def test_chances_sum_to_one_and_exemplars_get_their_own_skill(name: str) -> None
 @pytest.mark.parametrize("name", heads.HEADS)
 def test_the_same_exemplars_make_the_same_head(name: str) -> None:
     given_prompts, labels = _data()
-    one, other = (heads.train(name, given_prompts, labels, 4).arrays() for _ in range(2))
+    one, other = (heads.train(name, heads.lessons(given_prompts, labels, 4)).arrays() for _ in range(2))
     assert one.keys() == other.keys()
     assert all((one[key] == other[key]).all() for key in one)
 
@@ -82,10 +82,25 @@ def test_a_prompt_of_nothing_gets_chances_as_well() -> None:
     given_prompts, labels = _data()
     empty = heads.prompts(["", "\x00"], np.zeros((2, given_prompts.vectors.shape[1]), np.float32))
     for name in heads.HEADS:
-        assert np.isfinite(heads.train(name, given_prompts, labels, 4).log_chances(empty)).all()
+        assert np.isfinite(
+            heads.train(name, heads.lessons(given_prompts, labels, 4)).log_chances(empty)
+        ).all()
 
 
-def test_few_exemplars_get_a_hybrid_and_five_a_logistic_head() -> None:
-    assert heads.fitting(np.array([0, 0, 1, 1, 2, 2], dtype=np.intp), 3) == "hybrid"
-    assert heads.fitting(np.repeat(np.arange(3), 5), 3) == "logistic"
-    assert heads.fitting(np.array([0] * 100 + [1, 2], dtype=np.intp), 3) == "hybrid"
+@pytest.mark.parametrize(
+    ("prompts", "head"),
+    [
+        ((5, 5, 5), "logistic"),
+        ((1, 1, 1), "logistic"),
+        ((0, 0, 0), "hybrid"),
+        ((9, 0, 0), "hybrid"),
+        ((9, 8, 0), "mixed"),
+        ((90, 80, 1), "mixed"),
+    ],
+)
+def test_the_head_fits_which_skills_have_prompts(prompts: tuple[int, ...], head: str) -> None:
+    labels = np.repeat(np.arange(3), np.array(prompts) + 1)
+    asked = np.concatenate([np.arange(count + 1) > 0 for count in prompts])  # the first is a description
+    empty = heads.prompts([""] * len(labels), np.zeros((len(labels), 2), np.float32))
+    learned = heads.Lessons(empty, labels, 3, np.ones(len(labels), np.float32), asked)
+    assert heads.fitting(learned) == head
