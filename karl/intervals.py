@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
@@ -254,3 +254,11 @@ def mean_of(values: Iterable[tuple[Hashable, float]], bounds: tuple[float, float
     error = math.sqrt(apart * groups / (groups - 1)) / n
     half = t95(groups - 1) * error
     return Mean(n, groups, mean, max(bounds[0], mean - half), min(bounds[1], mean + half), error)
+
+
+def spread_of(values: Sequence[float]) -> float | None:
+    """Give the sample's standard deviation; null of fewer than two."""
+    if len(values) < 2:
+        return None
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))

@@ -26,6 +26,15 @@ from karl.schema.record import (
     ScoreBody,
     TrajectoryBody,
 )
+from karl.schema.routing import (
+    ExemplarBody,
+    RouterBody,
+    RoutingBody,
+    Rule,
+    ShadowBody,
+    SkillEntry,
+    SkillsBody,
+)
 from karl.settings import Settings, variable
 from karl.stream import keys
 from tests.conftest import ROOT
@@ -120,6 +129,13 @@ def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
         ErasedBody,
         Event,
         Score,
+        SkillsBody,
+        SkillEntry,
+        Rule,
+        ExemplarBody,
+        RouterBody,
+        RoutingBody,
+        ShadowBody,
     ],
 )
 def test_every_member_of_a_record_is_in_the_ledgers_format(body: type) -> None:

@@ -28,7 +28,7 @@ from karl.ledger.segments import list_segments, newest_header
 from karl.replica.copy import refuse_copy
 from karl.schema.event import Event, encode_event, event_id
 from karl.schema.record import ErasedBody, ErasureBody
-from karl.stream import dead_letters, keys
+from karl.stream import dead_letters, keys, prompts
 from karl.views.queries import Views
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Eraser:
 
     def _end_sessions(self) -> None:
         """Close the sessions' open turns, so that everything of them is on its way to the ledger."""
+        prompts.drop(self._redis, self._asks)  # or a prediction would come of them while we look
         after = position_after(self._folder)
         events = [self._end_of(session) for session in sorted(self._wanted.sessions)]
         for event in events:
@@ -216,9 +217,10 @@ class Eraser:
         """Take out of Redis what it holds of the sessions."""
         for session in {*self._wanted.sessions, *self.report.sessions}:
             self._ask("DEL", keys.session_key(keys.partition_of(session), session))
+        asked = prompts.drop(self._redis, self._asks)
         told = [letter.id for letter in dead_letters.read(self._redis) if self._tells(letter)]
         self.report.dead_letters = dead_letters.drop(self._redis, told) if told else 0
-        if self.report.erasures or told:
+        if self.report.erasures or told or asked:
             self.report.append_only_file = self._rewrite_file()
 
     def _rewrite_file(self) -> bool:
@@ -246,6 +248,11 @@ class Eraser:
         if self._wanted.before_ms is not None and letter.time_ms < self._wanted.before_ms:
             return True
         return any(msgspec.json.encode(session)[1:-1] in letter.data for session in self._wanted.sessions)
+
+    def _asks(self, prompt: prompts.Prompt) -> bool:
+        if self._wanted.before_ms is not None and prompt.time_ms < self._wanted.before_ms:
+            return True
+        return prompt.session in self._wanted.sessions or prompt.session in self.report.sessions
 
     def _ask(self, *words: Any) -> None:
         from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects

@@ -1,12 +1,13 @@
 """The jobs worker: takes the jobs of one queue, one after the other, each in a process of its own.
 
     idle --- a job came ---> working --- it ended, was cancelled or took too long ---> idle
-    working --- signal, and not done in STOP_GRACE_S ---> given back ---> ended
+    working --- signal, and not done in its grace ---> given back ---> ended
 
 Invariants:
 - It alone changes the state of a job that it has; the job's process knows nothing of queues. A job whose run
   was silent for the lease belongs to another worker, and what came of it here is dropped.
 - A job's process never outlives it: it ends when the pipe to it closes, with all that it started.
+- Its chores are seen to while it waits and while a job runs; what goes wrong with them ends no job.
 - While nothing waits it wakes every WAIT_S.
 """
 
@@ -19,10 +20,10 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 WAIT_S = 1.0
 #: Seconds between two looks at a job that runs, and between two words to Redis about it.
 LOOK_S, BEAT_S = 0.5, 1.0
-#: Seconds that a job has to end by itself when its worker shall end.
-STOP_GRACE_S = 10.0
 #: Leases of the line that a silent run and a silent worker live, and the seconds that they live at least.
 _LEASES, _LEASE_MIN_S = 3, 3
 _TIDY_S = 60.0
@@ -63,11 +62,37 @@ class End(NamedTuple):
         return self.said.partition(":")[0].split()[-1] if self.said else "lost"
 
 
+class Chore(Protocol):
+    """What a worker sees to beside its jobs, about once a second; each look takes a moment at most."""
+
+    def look(self) -> None:
+        """See to it. Raises the client's error."""
+
+    def ask_to_end(self) -> None:
+        """Begin to end what runs of it; called again and again from when the worker shall end."""
+
+    def close(self) -> None:
+        """End it, and wait for that."""
+
+
 class JobsWorker:
-    """Works on one queue. `environ` is what its jobs' processes get; `name` no other process has."""
+    """Works on one queue. `environ` is what its jobs' processes get; `owner` no other process is.
+
+    `also` are the queues for which a chore starts workers. With `until_idle_s` it ends when it has had no job
+    for so long.
+    """
 
     def __init__(
-        self, redis: Redis, queue: table.Queue, settings: Settings, environ: Mapping[str, str], *, owner: str
+        self,
+        redis: Redis,
+        queue: table.Queue,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        owner: str,
+        chores: Sequence[Chore] = (),
+        also: Sequence[str] = (),
+        until_idle_s: float = math.inf,
     ) -> None:
         self.name = "jobs"
         self._redis = redis
@@ -80,7 +105,11 @@ class JobsWorker:
         self._sweeper = upkeep.Sweeper(redis, queue.name, owner, self._lease_s)
         self._sweep_due = every(self._lease_s / 2, time.monotonic)
         self._tidy_due = every(_TIDY_S, time.monotonic)
-        self._about = _about()
+        self._about = {**_about(), "also": ",".join(also)}
+        self._chores = chores
+        self._undone: set[Chore] = set()
+        self._until_idle_s = until_idle_s
+        self._worked_s = time.monotonic()
         self._ready: bool | None = None
         self._away = False
 
@@ -89,13 +118,15 @@ class JobsWorker:
         self._keep_up()
         if not self._may_begin():
             stop.wait(WAIT_S)
-            return
-        claim = working.claim(
+        elif claim := working.claim(
             self._redis, self._queue.name, self._owner, lease_s=self._lease_s, wait_s=WAIT_S
-        )
-        if claim:
+        ):
             self._say("busy")
             self._work(claim, stop)
+            self._worked_s = time.monotonic()
+        if time.monotonic() - self._worked_s > self._until_idle_s:
+            _log.info("jobs: nothing waits in the queue %s any more", self._queue.name)
+            stop.set()
 
     def forget(self, *, defect: bool = False) -> None:
         """Start over: what it had is in Redis, and given to who asks when its lease is over."""
@@ -103,7 +134,9 @@ class JobsWorker:
         self._ready = None
 
     def close(self) -> None:
-        """Say that it is gone."""
+        """End its chores, and say that it is gone."""
+        for chore in self._chores:
+            chore.close()
         presence.leave(self._redis, self._owner, self._queue.name)
 
     def _keep_up(self) -> None:
@@ -113,10 +146,25 @@ class JobsWorker:
             _log.warning("jobs: took up %d that a worker which is gone had left", count)
         if self._tidy_due():
             upkeep.tidy(self._redis, self._queue.name, time.time())
+        self._see_to_chores()
 
     def _say(self, state: str) -> None:
         about = {**self._about, "state": state}
         presence.say(self._redis, self._owner, self._queue.name, about, self._lease_s)
+
+    def _see_to_chores(self) -> None:
+        """See to each chore: one whose server is away must keep no job waiting."""
+        for chore in self._chores:
+            try:
+                chore.look()
+            except (RedisError, OSError) as error:
+                if chore not in self._undone:
+                    _log.warning(
+                        "jobs: could not see to %s: %s; trying again", type(chore).__name__.lower(), error
+                    )
+                self._undone.add(chore)
+            else:
+                self._undone.discard(chore)
 
     def _may_begin(self) -> bool:
         """Say whether this node has what the queue's jobs need."""
@@ -153,8 +201,10 @@ class JobsWorker:
         while process.listen(LOOK_S):
             now = time.monotonic()
             if stop.is_set():
-                stop_at = min(stop_at, now + STOP_GRACE_S)
-            if now > stop_at:
+                stop_at = min(stop_at, now + claim.asked.job.grace_s)
+                for chore in self._chores:
+                    chore.ask_to_end()
+            if now >= stop_at:
                 return End("was given back", lambda: working.give_back(claim))
             if now - began > claim.asked.job.timeout_s:
                 return self._failed(claim, f"not done within {claim.asked.job.timeout_s} s", again=True)
@@ -191,6 +241,7 @@ class JobsWorker:
             self._away = True
             return False
         self._away = False
+        self._see_to_chores()
         return shall_end
 
     def _kept(self, end: End, stop: threading.Event) -> bool:

@@ -10,6 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import msgspec
 
-from karl.errors import KarlError, LineDown
+from karl.errors import EncoderSilent, KarlError, LineDown
 from karl.jobs import table
 from karl.process import log_to_stderr
 from karl.settings import read_settings
@@ -91,10 +92,12 @@ def _done(order: Order, teller: _Teller) -> Line:
         try:
             settings = read_settings(os.environ)
             log_to_stderr(settings.log_level)
+            # A line for each request is no news, and has the address in it, which may be nobody's business.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
             job = table.find(order.job)
             arguments = table.checked(job, order.arguments)
             found = table.function(job)(arguments, settings, teller.progress)
-        except (LineDown, OSError) as error:
+        except (LineDown, EncoderSilent, OSError) as error:
             return Line(failed=f"{type(error).__name__}: {error}", again=True, last=True)
         except KarlError as error:
             return Line(failed=str(error), last=True)

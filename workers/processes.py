@@ -11,14 +11,18 @@ from typing import NamedTuple
 class Process(NamedTuple):
     """One process: its name, the words after `karl`, and the seconds that it has for a clean end.
 
-    `at_ledger` says that it belongs where the ledger is.
+    `at_ledger` says that it belongs where the ledger is; `only_if` names the flag of Settings that it needs.
     """
 
     name: str
     words: tuple[str, ...]
     stop_s: float = 10.0
     at_ledger: bool = False
+    only_if: str = ""
 
+
+#: Workers of the other queues come and go with what waits there: idle, each would cost as much as this one.
+JOBS = ("worker", "jobs", "default", "--also", "embed", "--also", "route", "--also", "centroids")
 
 #: In the order in which they are ended: what one hands on, the next can still take.
 LINE = (
@@ -26,7 +30,8 @@ LINE = (
     Process("sessions", ("worker", "sessions")),
     Process("ledger", ("worker", "ledger"), stop_s=30.0, at_ledger=True),
     Process("views", ("worker", "views"), at_ledger=True),
-    Process("jobs", ("worker", "jobs", "default"), stop_s=20.0, at_ledger=True),
+    Process("jobs", JOBS, stop_s=20.0, at_ledger=True),
+    Process("routing", ("routing", "serve"), only_if="routing_live"),
 )
 
 

@@ -12,7 +12,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from karl.errors import NotFound
+from karl.errors import LineDown, NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +39,9 @@ def data_of(settings: Settings, redis: Redis | None, router: str) -> bytes:
     """Give the bytes of a router. Raises as `load` does."""
     data = kept(settings, router)
     if data is None and redis is not None and _ID.fullmatch(router):
-        from karl.stream import parcels  # noqa: PLC0415 - the client is loaded by who connects
-
-        data = parcels.get(redis, router)
-        keep(settings, data)
+        data = _fetched(redis, router)
+        if data is not None:
+            keep(settings, data)
     if data is None:
         raise NotFound(
             f"the router {router[:12]} is not on this machine; `karl centroid-rollback {router[:12]}` makes "
@@ -68,6 +67,20 @@ def keep(settings: Settings, data: bytes) -> str:
     settings.routers.mkdir(parents=True, exist_ok=True, mode=0o700)
     _write(settings.routers / router, data)
     return router
+
+
+def _fetched(redis: Redis, router: str) -> bytes | None:
+    """Give the bytes that the line has; null where it has none. Raises LineDown, Unreadable."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    from karl.stream import parcels  # noqa: PLC0415
+
+    try:
+        return parcels.get(redis, router)
+    except NotFound:
+        return None
+    except RedisError as error:
+        raise LineDown(f"Redis does not answer: {error}; say it again") from error
 
 
 def _write(path: Path, data: bytes) -> None:

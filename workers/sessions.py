@@ -7,6 +7,7 @@ Invariants:
   that left already are known by their ids, stored in that same step, and left out.
 - An entry that can not be understood goes to the dead letters with its reason, in that same step.
 - An entry holds one event, or several; it is needed as long as one of them is.
+- Prompts are put up for routing, where it is on, with the next read; nothing of that holds up the line.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from karl.stream.pace import Pace
 from karl.stream.partitions import NO_ENTRY, Carried, DeadEntry, Entry, HandOn, Partitions, after, order_of
 from workers.compose import Composer, bare_facts
 from workers.loop import attempt, every
+from workers.prompts import Prompts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -125,6 +127,7 @@ class SessionsWorker:
         self._paused = False
         self._careful = False
         self._shared: set[str | bytes] = set()  # entries of the present batch that hold several events
+        self._prompts = Prompts()
 
     @property
     def held(self) -> list[int]:
@@ -223,7 +226,7 @@ class SessionsWorker:
                 held.put_away({one.session for one in leaving.carried} - unsettled)
 
     def _read(self, block_ms: int) -> dict[int, list[Entry]]:
-        entries = self._partitions.read(self._pace.count, block_ms)
+        entries = self._prompts.read_behind(self._partitions, self._pace.count, block_ms)
         batches = entries.values()
         size = sum(len(entry.data) for batch in batches for entry in batch)
         self._pace.saw(len(entries), sum(map(len, batches)), size)
@@ -241,6 +244,7 @@ class SessionsWorker:
     def _learn(self) -> None:
         """Tell what was seen of agents' turns, and learn what all workers saw."""
         self._composer.bases = read_bases(self._redis)
+        self._prompts.look(self._redis)
         self._tell()
 
     def _tell(self) -> None:
@@ -261,8 +265,7 @@ class SessionsWorker:
         owned = self._partitions.owned
         for partition in self._held.keys() - set(owned):
             self._drop(partition)
-        gained = [partition for partition in owned if partition not in self._held]
-        if gained:
+        if gained := [partition for partition in owned if partition not in self._held]:
             self._partitions.start_over(gained)
             self._held.update({partition: _Partition() for partition in gained})
 
@@ -288,6 +291,7 @@ class SessionsWorker:
                 emissions = self._add(session, one, now, leaving) if self._careful else session.add(one, now)
                 if emissions:
                     self._collect(session, emissions, leaving, touched)
+            self._prompts.saw(events, now)
             self._relieve(held, leaving, touched)
             self._carry(held, leaving, touched)
             held.last = batch[partition][-1].id
@@ -331,8 +335,6 @@ class SessionsWorker:
             for session in dict.fromkeys([held.event.session for held in events])
             if session not in self._held[partition].sessions
         ]
-        if not wanted:
-            return
         for (partition, session), (carry, seen) in zip(wanted, self._partitions.carried(wanted), strict=True):
             self._held[partition].sessions[session] = OpenSession(
                 session, _decode_carry(carry) if carry else Carry(), marks_of(seen), self._limits
@@ -348,6 +350,7 @@ class SessionsWorker:
         """Turn what a session let go into what leaves the partition."""
         for emission in emissions:
             if isinstance(emission, Duplicate):
+                self._prompts.repeated(emission)
                 continue
             marks = touched.setdefault(session.session, bytearray())
             leaving.records += self._composed(session, emission)

@@ -6,6 +6,7 @@ Each function builds one process of the line from plain values and runs it until
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -31,6 +32,10 @@ from workers.views import ViewsWorker
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from workers.cron import Cron
+    from workers.others import Others
+    from workers.prompted import Prompted
 
 MIB = 1024 * 1024
 
@@ -146,17 +151,56 @@ def ledger_token(settings: Settings, *, make: bool = False) -> str:
     return token_of(settings.ledger_token, "KARL_LEDGER_TOKEN", path, make=make)
 
 
-def run_jobs(settings: Settings, queue: str, *, supervised: bool = False) -> int:
-    """Work on the jobs of one queue; gives the exit code. Raises Refused where this node may not."""
+def run_jobs(
+    settings: Settings,
+    queue: str,
+    *,
+    also: Sequence[str] = (),
+    until_idle_s: float = math.inf,
+    supervised: bool = False,
+) -> int:
+    """Work on the jobs of one queue; gives the exit code. Raises Refused where this node may not.
+
+    With `also`, workers of these queues are started while something waits there.
+    """
     from karl.jobs import table  # noqa: PLC0415 - RQ loads with the process that uses it
     from workers.jobs import JobsWorker  # noqa: PLC0415
 
-    found = table.find_queue(queue)
-    table.may_work(found, settings)
+    found, *others = (table.find_queue(name) for name in (queue, *also))
+    for one in (found, *others):
+        table.may_work(one, settings)
     url = settings.rq_url or line_url(settings.redis_url, settings.data_dir)
     redis = connect(url, name=client_name("karl-jobs", settings.node))
-    worker = JobsWorker(redis, found, settings, os.environ, owner=unique_name(settings.node))
+    owner = unique_name(settings.node)
+    worker = JobsWorker(
+        redis,
+        found,
+        settings,
+        os.environ,
+        owner=owner,
+        chores=_chores(settings, redis, queue, also, owner),
+        also=also,
+        until_idle_s=until_idle_s,
+    )
     return _run(worker, settings, supervised=supervised)
+
+
+def _chores(
+    settings: Settings, redis: Redis, queue: str, also: Sequence[str], owner: str
+) -> list[Cron | Others | Prompted]:
+    """Give what a jobs worker sees to beside its queue."""
+    from workers.cron import Cron  # noqa: PLC0415
+    from workers.others import Others  # noqa: PLC0415
+    from workers.prompted import Prompted  # noqa: PLC0415
+
+    made: list[Cron | Others | Prompted] = []
+    if queue == "default":
+        made.append(Cron(redis, line_client(settings, "karl-cron"), settings, owner))
+    if "route" in {queue, *also}:
+        made.append(Prompted(redis, line_client(settings, "karl-prompted")))
+    if also:
+        made.append(Others(redis, also, os.environ))
+    return made
 
 
 def line_client(settings: Settings, process: str) -> Redis:

@@ -54,7 +54,8 @@ def commands_of(settings: Settings) -> list[Command]:
     return [
         Command(process.name, (*start, *process.words, "--supervised"), process.stop_s)
         for process in LINE
-        if settings.may_write or not process.at_ledger
+        if (settings.may_write or not process.at_ledger)
+        and (not process.only_if or getattr(settings, process.only_if))
     ]
 
 

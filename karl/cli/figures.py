@@ -175,21 +175,40 @@ def health(
     show_default=True,
     help="What to say it of.",
 )
+@click.option(
+    "--prompts", "of_prompts", is_flag=True, help="Of prompts instead: how hard to route they were."
+)
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="Shown of an agent.")
 @asked
 @pass_settings
 def difficulty(
-    settings: Settings, *, by: Any, limit: int, version: str | None, as_json: bool, **filters: Any
+    settings: Settings,
+    *,
+    by: Any,
+    of_prompts: bool,
+    limit: int,
+    version: str | None,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
-    """Show which tasks are hard for an agent, the hardest first.
+    """Show which tasks are hard for an agent, the hardest first; or which prompts were hard to route.
 
     Difficulty is the mean of these, each from 0 to 1, 0.5 where not known, places being among the agent's own
     turns: 1 - the place of the reward; the place of the number of calls; the place of the share of calls
     that failed; the place of having been corrected; that of having been redone. Runs of one task
     (the same first prompt in one project) are put together.
 
+    With --prompts, of prompts that asked for a skill, it is the mean of: 1 - how far the router's second is
+    behind its first; 1 - the place of the prompt's fit; whether rules and router pick different skills.
+    Beside it stands whether that tells right from wrong.
+
     Example: karl difficulty --by project
     """
+    if of_prompts:
+        from karl.cli.confidence import prompts  # noqa: PLC0415
+
+        prompts(settings, limit, as_json=as_json, filters=filters)
+        return
     from karl.figures.difficulty import difficulty_of  # noqa: PLC0415 - `--help` needs no database
     from karl.views.figures import Figures  # noqa: PLC0415
 

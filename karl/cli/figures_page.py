@@ -19,8 +19,11 @@ from karl.cli.figures_shown import (
     trend,
 )
 from karl.cli.render import one_line, plain
+from karl.cli.routed_shown import ahead, skill
+from karl.cli.routed_shown import share as of_prompts
 from karl.figures.attention import Finding, Lately
 from karl.figures.report import GROUPS_MAX, Report
+from karl.figures.routing.digest import Digest
 
 _AGENT_WIDTH = 40
 
@@ -56,6 +59,24 @@ def print_findings(findings: Sequence[Finding]) -> None:
         mark = style("worse", fg="red") if one.kind == "worse" else "hint "
         who = "" if one.agent is None else f"{one_line(one.agent, _AGENT_WIDTH)}: "
         click.echo(f"{mark}  {who}{plain(one.what)} (`{one.command}`)")
+
+
+def print_routing(made: Digest | None) -> None:
+    """Print how routing does, where there is any."""
+    if made is None:
+        return
+    heading(f"routing ({made.mode})")
+    click.echo(
+        f"{made.asked:,} prompts that asked for a skill: first right {of_prompts(made.first)}, "
+        f"vector, taken {of_prompts(made.vector)}, regex {of_prompts(made.regex)}; "
+        f"false takes {of_prompts(made.false, of=True)} that asked for none"
+    )
+    click.echo(f"vector over regex: {ahead(made.over_regex)} (`karl accuracy`)")
+    if made.pairs:
+        named = ", ".join(
+            f"{skill(one.truth)} for {skill(one.picked)} {one.errors.hits:,}" for one in made.pairs
+        )
+        click.echo(f"asked for, and picked: {named} (`karl confusion-resolve`)")
 
 
 def print_report(made: Report, *, draw: bool) -> None:

@@ -12,6 +12,7 @@ from karl.cli.figures_asked import filtered, read_of, turns_of
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
 from karl.cli.render import print_json
+from karl.cli.routed_asked import usual_router
 from karl.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,23 +28,33 @@ def diversity(settings: Settings, *, as_json: bool, **filters: Any) -> None:
 
     The effective number (the exponential of the entropy) says how many kinds, all equally frequent, would be
     as varied; its 95 % interval leaves out a part of the sessions at a time. Of tools, programs that ran,
-    files read or changed, prompts, skills, domains and projects. It reads every turn from the ledger.
+    files read or changed, prompts, skills, domains and projects. It reads every turn from the ledger. Where a
+    router is in use, also how alike its skills' centroids are (`karl skill-matrix`).
 
     Example: karl diversity --project shop --since 30d
     """
     from karl.figures.chosen import by_agent  # noqa: PLC0415
     from karl.figures.diversity import diversity_of  # noqa: PLC0415 - `--help` needs no database
+    from karl.figures.routing.centroids import layout_of  # noqa: PLC0415
     from karl.views.figures import Figures  # noqa: PLC0415
 
     with Figures(settings.views) as views:
         rows = list(turns_of(views, filters, words=True))
         agents = diversity_of(by_agent(rows), read_of(views, settings, rows))
+    used = usual_router(settings)
+    layout = layout_of(used.skills, used.cosines, used.exemplars) if used else None
     if as_json:
-        print_json({"agents": agents})
+        print_json({"agents": agents, "centroids": layout})
         return
     from karl.cli.figures_held import print_diversity  # noqa: PLC0415
 
     print_diversity(agents)
+    if used and layout:
+        from karl.cli.deeds import heading  # noqa: PLC0415
+        from karl.cli.matrix_shown import print_layout  # noqa: PLC0415
+
+        heading("skills' centroids")
+        print_layout(used, layout)
 
 
 @click.command()

@@ -11,6 +11,7 @@ import click
 from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, left_out
 from karl.cli.main import pass_settings
 from karl.cli.render import print_json
+from karl.cli.routed_asked import digest
 from karl.settings import Settings
 
 _DAYS = click.option(
@@ -42,12 +43,15 @@ def health_digest(
         found = chosen(views, settings, version, filters)
     lately = lately_of(found, days, _end(filters))
     findings = findings_of(found, lately, health_of(found, by), by)
+    routing = digest(settings, filters)
     if as_json:
-        print_json({"version": found.version, **left_out(found), "agents": lately, "findings": findings})
+        shown = {"version": found.version, **left_out(found), "agents": lately, "findings": findings}
+        print_json({**shown, "routing": routing})
     else:
-        from karl.cli.figures_page import print_digest  # noqa: PLC0415
+        from karl.cli.figures_page import print_digest, print_routing  # noqa: PLC0415
 
         print_digest(lately, findings, days)
+        print_routing(routing)
     if check and any(one.kind == "worse" for one in findings):
         sys.exit(1)
 
@@ -73,22 +77,26 @@ def report(
     """Show all figures of the turns that fit on one page: what to look at, grades, days, what is hard.
 
     Each part is made as its own command makes it: `karl health-digest`, `quality`, `trend`, `health`,
-    `difficulty`. --check exits 1 when something got worse.
+    `difficulty`, and of routing, where there is any, `accuracy`. --check exits 1 when something got worse.
 
     Example: karl report --since 30d --project shop > report.txt
     """
+    from msgspec.structs import replace  # noqa: PLC0415
+
     from karl.figures.report import report_of  # noqa: PLC0415 - `--help` needs no database
     from karl.views.figures import Figures  # noqa: PLC0415
 
     with Figures(settings.views) as views:
         found = chosen(views, settings, version, filters)
     made = report_of(found, days=days, by=by, now_ms=_end(filters))
+    made = replace(made, routing=digest(settings, filters))
     if as_json:
         print_json(made)
     else:
-        from karl.cli.figures_page import print_report  # noqa: PLC0415
+        from karl.cli.figures_page import print_report, print_routing  # noqa: PLC0415
 
         print_report(made, draw=plot)
+        print_routing(made.routing)
     if check and any(one.kind == "worse" for one in made.findings):
         sys.exit(1)
 

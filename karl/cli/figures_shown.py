@@ -18,8 +18,8 @@ from karl.figures.days import AgentDays, day_name
 from karl.figures.difficulty import PARTS, AgentDifficulty, Task
 from karl.figures.difficulty import TURNS_MIN as TASK_TURNS_MIN
 from karl.figures.health import Health
-from karl.figures.numbers import Mean, Share
 from karl.figures.quality import TURNS_MIN, AgentQuality, Grade, Graded
+from karl.intervals import Mean, Share
 
 #: Columns that a name may take.
 NAME_WIDTH = 32

@@ -108,8 +108,7 @@ def run(
     with _connected(settings) as redis:
         made = asking.enqueue(redis, asked, queue)
         where = queue or job.queue
-        workers = next(one.workers for one in listing.facts(redis) if one.queue == where)
-        if not workers:
+        if not next(one.served for one in listing.facts(redis) if one.queue == where):
             click.echo(f"karl: nobody works on the queue {where} now: `karl worker jobs {where}`", err=True)
         if wait:
             told, given = _awaited(lambda: listing.one(redis, made.id), name)

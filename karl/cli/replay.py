@@ -1,4 +1,4 @@
-"""`karl replay`: a trajectory once more, moment by moment in the terminal, or as a page to keep."""
+"""`karl replay`: a trajectory once more, in the terminal or as a page to keep; or prompts, routed anew."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from karl.cli.main import pass_settings
+from karl.cli.moments import when
 from karl.cli.render import plain, print_json
 from karl.settings import Settings
 
@@ -31,7 +32,11 @@ def _speed(value: str) -> float:
 
 
 @click.command()
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--since", "since_ms", type=when, help="Without ID: route prompts since then anew.")
+@click.option(
+    "--router", default="", metavar="NAME", help="With --since: by another router, its id or label."
+)
 @click.option(
     "--speed",
     type=_speed,
@@ -59,8 +64,10 @@ def _speed(value: str) -> float:
 @pass_settings
 def replay(
     settings: Settings,
-    id_: str,
+    id_: str | None,
     *,
+    since_ms: int | None,
+    router: str,
     speed: float,
     max_pause: float,
     no_wait: bool,
@@ -80,10 +87,19 @@ def replay(
     --html writes a page that needs no network and no other file: timeline, subagents, diffs, the score
     with what is behind it; to be read without JavaScript, and stepped through with it. Texts above
     20,000 characters are cut in it, and pages above 32 MB are refused.
+
+    Without ID, --since DATE routes the prompts that were predicted since anew, with the router and the rules
+    of today, and holds the picks against those recorded then: how often each is right, how many changed, got
+    better and worse, with intervals. Nothing is written.
     """
+    if id_ is None:
+        _route_anew(settings, since_ms, router, page, as_json=as_json)
+        return
     from karl.cli.replay_shown import play  # noqa: PLC0415 - `--help` needs no database
     from karl.views.queries import Views  # noqa: PLC0415
 
+    if since_ms is not None or router:
+        raise click.UsageError("--since and --router route prompts anew, and go without an ID")
     if page is not None and as_json:
         raise click.UsageError("--html and --json exclude each other")
     if last is not None and last < first:
@@ -98,6 +114,17 @@ def replay(
         return
     pace = float("inf") if no_wait else speed
     play(turns, (first, last), speed=pace, longest_s=max_pause, full=full)
+
+
+def _route_anew(
+    settings: Settings, since_ms: int | None, router: str, page: str | None, *, as_json: bool
+) -> None:
+    from karl.cli.reshadow import replay_routed  # noqa: PLC0415 - `--help` needs no database
+    from karl.views.filter import Filter  # noqa: PLC0415
+
+    if since_ms is None or page is not None:
+        raise click.UsageError("say an ID, or --since DATE to route prompts anew")
+    replay_routed(settings, Filter(since_ms=since_ms), router, as_json=as_json)
 
 
 def _turns(views: Views, ledger: Path, id_: str) -> list[Detail]:

@@ -64,7 +64,7 @@ def _redis(machine: Machine, line: Asked, stack: ExitStack) -> Redis | None:
 
 def _queues(found: list[listing.QueueFacts]) -> Check:
     there = {one.queue: one.waiting + one.scheduled + one.running for one in found}
-    left = [one.queue for one in found if there[one.queue] and not one.workers]
+    left = [one.queue for one in found if there[one.queue] and not one.served]
     if left:
         told = ", ".join(f"{counted(there[queue], 'job')} in {queue}" for queue in left)
         hint = " and ".join(f"`karl worker jobs {queue}`" for queue in left)

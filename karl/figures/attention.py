@@ -11,8 +11,8 @@ from karl.evaluation.known import known_of
 from karl.figures.chosen import DAY_MS, By, Chosen
 from karl.figures.days import reward_of
 from karl.figures.health import Health
-from karl.figures.numbers import Mean, Share
 from karl.figures.quality import corrected_of, failed_of
+from karl.intervals import Mean, Share
 from karl.views.figures import Measured
 
 #: Known outcomes from which on a calibration can be learned.

@@ -14,7 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from karl.figures.numbers import Z95, quantile, two_sided
+from karl.figures.numbers import quantile, two_sided
+from karl.intervals import Z95
 
 #: Fewer values say nothing about a trend: the test's normal distribution begins to hold here.
 VALUES_MIN = 8

@@ -10,7 +10,7 @@ import msgspec
 
 from karl.figures.change import Trend, trend
 from karl.figures.chosen import DAY_MS, WEEK_MS, Chosen
-from karl.figures.numbers import Mean, mean_of
+from karl.intervals import Mean, mean_of
 from karl.views.figures import Measured
 
 SHARES = (0.0, 1.0)

@@ -20,7 +20,8 @@ from statistics import median
 import msgspec
 
 from karl.figures.chosen import By, Chosen, grouped
-from karl.figures.numbers import Mean, mean_of, standing
+from karl.figures.numbers import standing
+from karl.intervals import Mean, mean_of
 from karl.views.figures import Measured
 
 #: Fewer turns of an agent give no places.

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from karl.figures.numbers import Mean, Share, divergence, mean_of, quantile, share_of, standing
+from karl.figures.numbers import divergence, quantile, standing
+from karl.intervals import Mean, Share, mean_of, share_of
 from karl.reward.deeds import acts_of
 from karl.schema.act import Act, Doing
 from karl.schema.trajectory import Trajectory

@@ -10,8 +10,9 @@ import msgspec
 from karl.figures.change import ALPHA, Trend
 from karl.figures.chosen import By, Chosen, grouped
 from karl.figures.days import SHARES, reward_of, reward_trend
-from karl.figures.numbers import Mean, Share, holm, mean_of
+from karl.figures.numbers import holm
 from karl.figures.quality import corrected_of, failed_of
+from karl.intervals import Mean, Share, mean_of
 from karl.views.figures import Measured
 
 

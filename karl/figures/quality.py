@@ -18,7 +18,8 @@ import msgspec
 from karl.evaluation.known import known_of
 from karl.figures.chosen import Chosen
 from karl.figures.days import reward_of
-from karl.figures.numbers import Mean, Share, quantile, share_of, standing
+from karl.figures.numbers import quantile, standing
+from karl.intervals import Mean, Share, share_of
 from karl.views.figures import Measured
 
 #: Fewer turns of an agent give no grades.

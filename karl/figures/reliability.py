@@ -18,8 +18,8 @@ from karl.evaluation.known import Verdict, known_of
 from karl.evaluation.ranking import Draws, Estimate, auroc_estimate
 from karl.figures.chosen import By, Chosen, grouped
 from karl.figures.days import SHARES
-from karl.figures.numbers import Mean, mean_of, spread_of, wilson
 from karl.figures.plot import Span
+from karl.intervals import Mean, mean_of, spread_of, wilson
 from karl.reward.score import CHANCE, VERSIONS, behaviour_of, signals_of
 from karl.schema.record import Score
 from karl.views.figures import Measured, Reading

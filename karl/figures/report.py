@@ -10,13 +10,17 @@ from karl.figures.days import AgentDays, days_of
 from karl.figures.difficulty import AgentDifficulty, difficulty_of
 from karl.figures.health import Health, health_of
 from karl.figures.quality import AgentQuality, quality_of
+from karl.figures.routing.digest import Digest
 
 #: Groups and hard ones that are told of an agent.
 GROUPS_MAX = 8
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything, by agent; `rewards` holds each agent's, sorted, for who wants to draw them."""
+    """Everything, by agent; `rewards` holds each agent's, sorted, for who wants to draw them.
+
+    `routing` is null where no prompt was predicted.
+    """
 
     version: str
     left_out: dict[str, int]
@@ -30,6 +34,7 @@ class Report(msgspec.Struct, frozen=True):
     health: list[Health]
     difficulty: list[AgentDifficulty]
     rewards: dict[str, list[float]]
+    routing: Digest | None = None
 
 
 def report_of(chosen: Chosen, *, days: int, by: By, now_ms: int) -> Report:

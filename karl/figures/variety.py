@@ -14,7 +14,8 @@ from zlib import crc32
 
 import msgspec
 
-from karl.figures.numbers import Share, effective_number, share_of, t95
+from karl.figures.numbers import effective_number
+from karl.intervals import Share, share_of, t95
 from karl.views.figures import Measured
 
 #: Parts of the sessions that the jackknife leaves out one at a time.

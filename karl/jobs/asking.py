@@ -49,6 +49,32 @@ def enqueue(redis: Redis, asked: Asked, queue: str | None = None) -> Enqueued:
     return queues.changed(redis, mark, put)
 
 
+def once(redis: Redis, asked: Asked, name: str, *, again: bool = True) -> Enqueued:
+    """Put a job into its own queue under an id that its asker chose, unless it or one like it is there.
+
+    With `again`, one of this id that has ended is put there anew; else it stays as it is while it is known.
+    Raises Refused for an id that RQ does not take, and the client's error.
+    """
+    if not gate.ID.fullmatch(name):
+        raise Refused(f"{name[:200]!r} can not be the id of a job: only letters, digits, - and _")
+    key, queue = keys.job_key(name), asked.job.queue
+    mark = queues.mark(asked, queue)
+    there = {"started", *_WAITING}
+
+    def put(pipe: Pipeline) -> Enqueued:
+        status = queues.status(pipe, name)
+        if status in there or (status and not again):
+            return Enqueued(name, new=False)
+        if waiting := _waiting(pipe, mark):
+            return Enqueued(waiting, new=False)
+        pipe.multi()
+        _cleared(pipe, name, queue)
+        queues.wait_again(pipe, queues.make(redis, name, asked, queue), mark)
+        return Enqueued(name, new=True)
+
+    return queues.changed(redis, key, put)
+
+
 def cancel(redis: Redis, name: str) -> str:
     """Take a job out of its queue, or ask its worker to end it; gives `canceled` or `asked`.
 
@@ -90,14 +116,19 @@ def retry(redis: Redis, name: str) -> Enqueued:
         if waiting := _waiting(pipe, mark):
             return Enqueued(waiting, new=False)
         pipe.multi()
-        for state in (keys.FAILED, keys.CANCELED):
-            pipe.zrem(keys.state_key(state, told.queue), name)
-        pipe.persist(key)
-        pipe.hdel(key, keys.STOP, "meta")
+        _cleared(pipe, name, told.queue)
         queues.wait_again(pipe, queues.make(redis, name, asked, told.queue), mark)
         return Enqueued(name, new=True)
 
     return queues.changed(redis, key, again)
+
+
+def _cleared(pipe: Pipeline, name: str, queue: str) -> None:
+    """Write, in a transaction, that a job which ended has not."""
+    for state in (keys.FINISHED, keys.FAILED, keys.CANCELED):
+        pipe.zrem(keys.state_key(state, queue), name)
+    pipe.persist(keys.job_key(name))
+    pipe.hdel(keys.job_key(name), keys.STOP, "meta")
 
 
 def _waiting(redis: Redis, mark: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The keys of RQ that KARL reads by itself, and the one that it adds.
+"""The keys of RQ that KARL reads by itself, and those that it adds.
 
 rq:queues                set      the keys of all queues
 rq:queue:{q}             list     ids of jobs that wait; workers move one to `rq:queue:{q}:intermediate`
@@ -9,6 +9,8 @@ rq:wip:{q}, finished, failed, scheduled, canceled
 zset     the jobs in that state
 rq:workers:{q}           set      the keys of a queue's workers; rq:worker:{name} expires with the worker
 rq:karl:waiting:{digest} string   the id of the job that waits with these arguments; expires in a week
+rq:karl:cron             hash     a row of the schedule -> when it was due last, and its job (JSON)
+rq:karl:cron:turn        string   who asks for what is due at this moment; expires within a minute
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ import hashlib
 PREFIX = "rq"
 QUEUES = f"{PREFIX}:queues"
 WORKERS = f"{PREFIX}:workers"
+
+CRON = f"{PREFIX}:karl:cron"
+CRON_TURN = f"{PREFIX}:karl:cron:turn"
 
 #: The states that have a set of their own, as RQ names them.
 WIP, FINISHED, FAILED, SCHEDULED, CANCELED = "wip", "finished", "failed", "scheduled", "canceled"

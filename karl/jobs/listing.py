@@ -30,7 +30,10 @@ _FIELDS = (
 
 
 class QueueFacts(msgspec.Struct, frozen=True):
-    """How many jobs of a queue are in each state, and how many workers it has."""
+    """How many jobs of a queue are in each state, and how many workers it has.
+
+    `called` are workers of other queues that start one here when something waits.
+    """
 
     queue: str
     waiting: int
@@ -40,6 +43,12 @@ class QueueFacts(msgspec.Struct, frozen=True):
     canceled: int
     finished: int
     workers: int
+    called: int = 0
+
+    @property
+    def served(self) -> bool:
+        """Say whether somebody works here, or will when something waits."""
+        return bool(self.workers or self.called)
 
 
 class Given(NamedTuple):
@@ -60,11 +69,12 @@ def facts(redis: Redis) -> list[QueueFacts]:
     replies = pipe.execute()
     each = len(STATES) + 1
     rows = [replies[at : at + each] for at in range(0, len(replies), each)]
-    alive = _alive(redis, [worker for row in rows for worker in row[-1]])
+    also = _alive(redis, [worker for row in rows for worker in row[-1]])
     return [
         QueueFacts(
             queue.name,
-            workers=sum(one in alive for one in row[-1]),
+            workers=sum(one in also for one in row[-1]),
+            called=sum(queue.name in queues for queues in also.values()),
             **dict(zip(STATES, row[:-1], strict=True)),
         )
         for queue, row in zip(table.QUEUES, rows, strict=True)
@@ -113,8 +123,13 @@ def _told(redis: Redis, name: str) -> gate.Told | None:
     return gate.told(name, raw)
 
 
-def _alive(redis: Redis, workers: list[bytes]) -> set[bytes]:
+def _alive(redis: Redis, workers: list[bytes]) -> dict[bytes, list[str]]:
+    """Give those workers that live, with the queues that they start others for."""
     pipe = redis.pipeline(transaction=False)
     for worker in workers:
-        pipe.exists(worker)
-    return {worker for worker, lives in zip(workers, pipe.execute(), strict=True) if lives}
+        pipe.hmget(worker, ["birth", "also"])
+    return {
+        worker: (also or b"").decode("utf-8", "replace").split(",")
+        for worker, (birth, also) in zip(workers, pipe.execute(), strict=True)
+        if birth is not None
+    }

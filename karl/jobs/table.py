@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,8 @@ AT_LEDGER, AT_GPU, ANYWHERE = "ledger", "gpu", "anywhere"
 QUEUES = (
     Queue("default", AT_LEDGER, "What reads the whole ledger or its views; beside them."),
     Queue("embed", ANYWHERE, "Batches for the encoders; on any machine."),
+    Queue("route", ANYWHERE, "Predictions about prompts, as they come; on any machine."),
+    Queue("centroids", AT_LEDGER, "Routers and what they are judged by; beside the views."),
     Queue("train", AT_GPU, "Training; on the nodes that KARL_GPU_NODE names."),
 )
 
@@ -70,8 +72,52 @@ class Probe(Arguments, frozen=True):
     note: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
+class Embed(Arguments, frozen=True):
+    """A batch for an encoder: `parcel` names its texts (karl.jobs.batches), `encoder` who encodes.
+
+    The texts are those of the ledger's prompts from line `from_seq` up to `to_seq`.
+    """
+
+    parcel: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    from_seq: Annotated[int, msgspec.Meta(ge=0)] = 0
+    to_seq: Annotated[int, msgspec.Meta(ge=0)] = 0
+    encoder: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
+class Centroids(Arguments, frozen=True):
+    """Why a router is trained; of which `skills` the exemplars are chosen anew, none for all.
+
+    Without `apply` nothing is kept; with `force` it is used although it may be worse. A refresh does nothing
+    before it is due, unless `due` says that it is.
+    """
+
+    why: Literal["bootstrap", "centroids", "rebuild", "refresh", "refine"] = "centroids"
+    skills: tuple[Annotated[str, msgspec.Meta(max_length=300)], ...] = ()
+    apply: bool = True
+    force: bool = False
+    due: bool = False
+    label: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    head: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    encoder: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
+    person: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Refine(Arguments, frozen=True):
+    """How many rounds at most; with `apply` what proves right is kept, and trained with."""
+
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    apply: bool = False
+    encoder: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
+    person: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class Job(NamedTuple):
-    """One kind of job. Times in seconds; `waits` are the pauses before the first and each further retry."""
+    """One kind of job. Times in seconds; `waits` are the pauses before the first and each further retry.
+
+    `grace_s` is how long it may go on when its worker shall end; then it is given back, and begins anew.
+    """
 
     name: str
     queues: tuple[str, ...]
@@ -82,6 +128,7 @@ class Job(NamedTuple):
     waits: tuple[int, ...] = ()
     result_ttl_s: int = 7 * 86_400
     failure_ttl_s: int = 35 * 86_400
+    grace_s: float = 10.0
 
     @property
     def queue(self) -> str:
@@ -107,6 +154,54 @@ JOBS = (
         "Score anew what is in the ledger, as new records.",
         timeout_s=12 * 3600,
         waits=(10, 60, 600),
+    ),
+    Job(
+        "embed",
+        ("embed",),
+        "workers.embedding:embed",
+        Embed,
+        "Make the vectors of a batch of prompts; `karl routing embed` asks for it.",
+        timeout_s=1800,
+        waits=(2, 10, 60),
+        result_ttl_s=86_400,
+    ),
+    Job(
+        "route",
+        ("route",),
+        "workers.shadow:route",
+        Arguments,
+        "Predict which skills prompts ask for, for as long as prompts keep coming.",
+        timeout_s=600,
+        waits=(1, 5, 30),
+        grace_s=0,
+        result_ttl_s=86_400,
+        failure_ttl_s=7 * 86_400,
+    ),
+    Job(
+        "centroids",
+        ("centroids",),
+        "workers.centroids:job",
+        Centroids,
+        "Train a router from the ledger, measure it, and use it if it is not worse.",
+        timeout_s=3 * 3600,
+        waits=(10, 120),
+    ),
+    Job(
+        "refine",
+        ("centroids",),
+        "workers.refine:job",
+        Refine,
+        "Look for changes of exemplars that held-out prompts prove right.",
+        timeout_s=6 * 3600,
+    ),
+    Job(
+        "promotion",
+        ("default",),
+        "workers.promotion:job",
+        Arguments,
+        "Have routing go live when it has earned it, or take it back.",
+        timeout_s=3600,
+        waits=(30,),
     ),
     Job(
         "probe",

@@ -24,12 +24,14 @@ from karl.ledger.files import SegmentFile, is_packed, open_segment, split_lines
 from karl.ledger.frame import BLANK, SEGMENT, Line, erase_line, read_line
 from karl.ledger.reader import Progress, walk
 from karl.ledger.rewrite import replace, sealed
-from karl.ledger.seen import Spans
+from karl.ledger.seen import SeenIds, Spans
 from karl.ledger.segments import is_torn, list_segments
 from karl.schema.record import ErasedBody, ErasureBody
 
 #: Kinds that tell of the ledger itself and not of anybody's work.
 KEPT = frozenset({SEGMENT, BLANK, "erasure", "erased"})
+#: Kinds that count until something else is said, however old they are: no time takes them.
+STANDING = frozenset({"skills", "exemplar", "router", "routing"})
 
 
 class Wanted(NamedTuple):
@@ -39,19 +41,22 @@ class Wanted(NamedTuple):
     before_ms: int | None = None
     lines: tuple[tuple[int, int], ...] = ()
 
-    def takes(self, about: About, written_ms: int) -> bool:
+    def takes(self, line: Line, about: About) -> bool:
         """Say whether a record is meant; one that tells no time counts by when it was written."""
         if about.session is not None and about.session in self.sessions:
             return True
-        time_ms = written_ms if about.time_ms is None else about.time_ms
-        return self.before_ms is not None and time_ms < self.before_ms
+        if self.before_ms is None or line.kind in STANDING:
+            return False
+        return (_written_ms(line) if about.time_ms is None else about.time_ms) < self.before_ms
 
 
 class About(msgspec.Struct):
-    """What a record's body tells of whom and when."""
+    """What a record's body tells of whom and when; `of` names the trajectory whose prompt an exemplar is."""
 
     session: str | None = None
     time_ms: int | None = None
+    id: str | None = None
+    of: str | None = None
 
 
 class Found(msgspec.Struct):
@@ -80,21 +85,30 @@ _erased = msgspec.json.Decoder(ErasedBody)
 
 
 def find(folder: Path, wanted: Wanted, progress: Progress | None = None) -> Found:
-    """Go through the ledger for what is meant. Raises LedgerDamaged."""
+    """Go through the ledger for what is meant, and the exemplars made of it. Raises LedgerDamaged."""
     spans, found = Spans(), Found()
     taken: set[str] = set()
     kept: set[str] = set()
+    gone, exemplars = SeenIds(), list[tuple[str, int, int]]()
     for line in walk(folder, progress):
         if line.kind in KEPT:
             continue
         about = _read_about(line)
-        if wanted.takes(about, _written_ms(line)) or _named(wanted.lines, line.seq):
+        is_meant = wanted.takes(line, about)
+        if is_meant and line.kind == "trajectory" and about.id is not None:
+            gone.add(about.id)
+        if is_meant or _named(wanted.lines, line.seq):
             spans.add(line.seq, line.seq)
             found.bytes += len(bytes(line.body))
             taken.add(about.session or "")
         elif about.session is not None:
             kept.add(about.session)
-    found.lines, found.records = list(spans), len(spans)
+        elif line.kind == "exemplar" and about.of:
+            exemplars.append((about.of, line.seq, len(bytes(line.body))))
+    for _, seq, size in (one for one in exemplars if one[0] in gone):
+        spans.add(seq, seq)
+        found.bytes += size
+    found.lines, found.records = sorted(spans), len(spans)
     found.sessions = sorted(taken - {""})
     found.partly = sorted(taken & kept)
     return found
@@ -143,7 +157,8 @@ class _Meant(NamedTuple):
         if line.kind in KEPT:
             return False
         if line.offset >= self.counting:
-            return self.wanted.takes(_read_about(line), _written_ms(line))
+            about = _read_about(line)  # whose turns exemplars are of, nobody knows here: all of them go
+            return self.wanted.takes(line, about) or (line.kind == "exemplar" and bool(about.of))
         return _named(self.spans, line.seq)
 
 

@@ -168,6 +168,8 @@ class Partitions:
         self._position: dict[int, bytes] = {}  # partition -> last entry read
         self._folded: dict[int, int] = {}  # partition -> entries folded since its stream began
         self._hand_on_sha = ""
+        #: What the server said of commands that went out with the last read, where it did not take them.
+        self.refused: list[Exception] = []
 
     @property
     def owned(self) -> list[int]:
@@ -212,21 +214,37 @@ class Partitions:
             self._position[partition] = b"0"
             self._forget_count(partition, stream)
 
-    def read(self, count: int, block_ms: int) -> dict[int, list[Entry]]:
-        """Read on in all owned partitions; waits up to `block_ms` (0: not at all) for the first entry."""
+    def read(self, count: int, block_ms: int, first: Sequence[Sequence[Any]] = ()) -> dict[int, list[Entry]]:
+        """Read on in all owned partitions; waits up to `block_ms` (0: not at all) for the first entry.
+
+        Commands that are to go out `first` share the round trip; what became of them is in `refused`.
+        """
+        self.refused = []
         owned = self.owned
         if not owned:
             return {}
         names = {keys.events_key(p).encode(): p for p in owned}
         block = ["BLOCK", block_ms] if block_ms else []
         after = [self._position[p] for p in owned]
-        reply = command(self._redis, "XREAD", "COUNT", count, *block, "STREAMS", *names, *after)
+        words = ["XREAD", "COUNT", count, *block, "STREAMS", *names, *after]
+        reply = self._after(first, words) if first else command(self._redis, *words)
         found = {
             names[stream]: [Entry(entry, flat[1]) for entry, flat in rows] for stream, rows in reply or ()
         }
         for partition, entries in found.items():
             self._position[partition] = entries[-1].id
         return found
+
+    def _after(self, first: Sequence[Sequence[Any]], words: Sequence[Any]) -> Any:
+        """Send commands, and then the one whose reply is wanted: one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for one in (*first, words):
+            pipe.execute_command(*one)  # type: ignore[no-untyped-call]
+        *replies, reply = pipe.execute(raise_on_error=False)
+        self.refused = [one for one in replies if isinstance(one, Exception)]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def folded(self, partition: int, entries: int) -> None:
         """Count entries as folded, for the lag that the consumer group shows."""

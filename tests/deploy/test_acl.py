@@ -171,7 +171,8 @@ def line(scene: Scene, tmp_path: Path) -> Iterator[dict[str, str]]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KARL_")}
     data = {"KARL_DATA_DIR": str(tmp_path / "data"), "KARL_NODE": "n1"}
     running = []
-    for number, process in enumerate((*LINE, next(one for one in LINE if one.name == "ledger"))):
+    always = [process for process in LINE if not process.only_if]
+    for number, process in enumerate((*always, next(one for one in LINE if one.name == "ledger"))):
         with (tmp_path / f"{process.name}-{number}.log").open("wb") as log:
             environ = {**clean, **data}
             if process.name in ROLES:  # the views have no user: they ask nobody

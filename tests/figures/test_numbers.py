@@ -8,19 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from karl.figures.numbers import (
-    divergence,
-    effective_number,
-    entropy,
-    holm,
-    mean_of,
-    quantile,
-    share_of,
-    spread_of,
-    standing,
-    t95,
-    wilson,
-)
+from karl.figures.numbers import divergence, effective_number, entropy, holm, quantile, standing
+from karl.intervals import mean_of, share_of, spread_of, t95, wilson
 
 counts = st.lists(st.integers(0, 50), min_size=1, max_size=8)
 shares = st.lists(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import threading
@@ -56,28 +57,33 @@ class Workers:
         self._url = url
         self.data_dir = data_dir
         self.stop = threading.Event()
+        self.given: dict[str, str] = {}
         self._started: list[subprocess.Popen[bytes]] = []
 
     def here(self, queue: str = "embed", **more: str) -> JobsWorker:
         """A worker of this process."""
-        settings = read_settings({**self._environ(), **more})
+        given = {**self._environ(), **more}
         return JobsWorker(
-            self.redis, table.find_queue(queue), settings, {**os.environ, **self._environ()}, owner="here:1:a"
+            self.redis,
+            table.find_queue(queue),
+            read_settings(given),
+            {**os.environ, **given},
+            owner="here:1:a",
         )
 
-    def work(self, queue: str = "embed", rounds: int = 1) -> None:
+    def work(self, queue: str = "embed", rounds: int = 1, **more: str) -> None:
         """Do so many rounds in this process."""
-        worker = self.here(queue)
+        worker = self.here(queue, **more)
         for _ in range(rounds):
             worker.run_once(self.stop)
 
-    def start(self, queue: str = "embed", **more: str) -> subprocess.Popen[bytes]:
+    def start(self, queue: str = "embed", *words: str, **more: str) -> subprocess.Popen[bytes]:
         """Start a real worker."""
         variables = {**os.environ, **environ(self.data_dir, **{**self._environ(), **more})}
         log = (self.data_dir / f"worker{len(self._started)}.log").open("wb")
         with log:
             process = subprocess.Popen(
-                [KARL, "worker", "jobs", queue],
+                [KARL, "worker", "jobs", queue, *words],
                 env={name: value for name, value in variables.items() if value is not None},
                 stderr=log,
             )
@@ -96,6 +102,7 @@ class Workers:
             "KARL_DATA_DIR": str(self.data_dir),
             "KARL_NODE": "here",
             "KARL_LEASE_TTL_S": "1",
+            **self.given,
         }
 
 
@@ -119,6 +126,32 @@ def ask(redis: Redis) -> Callable[..., str]:
         return asking.enqueue(redis, gate.Asked(job, table.checked(job, arguments)), queue).id
 
     return ask
+
+
+class Harm:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def harmed(tmp_path: Path) -> Path:
+    """The file that is there when a payload was unpickled."""
+    return tmp_path / "harmed"
+
+
+@pytest.fixture
+def pickled(harmed: Path) -> bytes:
+    """A pickle that makes the file; checked here to do so."""
+    data = pickle.dumps((Harm(harmed), None, (), {}))
+    pickle.loads(data)
+    assert harmed.exists()
+    harmed.unlink()
+    return data
 
 
 def until_state(redis: Redis, name: str, wanted: str) -> None:

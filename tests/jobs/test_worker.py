@@ -197,7 +197,7 @@ def test_a_worker_asked_to_end_lets_a_short_job_finish(workers: Workers, redis: 
 def test_a_worker_asked_to_end_gives_a_long_job_back(
     workers: Workers, redis: Redis, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "STOP_GRACE_S", 0.0)
+    monkeypatch.setattr(table, "JOBS", [job._replace(grace_s=0) for job in table.JOBS])
     name = ask("probe", "embed", seconds=600)
     behind = ask("probe", "embed", note="behind")
     workers.stop.set()

@@ -21,6 +21,7 @@ from karl.ledger.segments import list_segments
 from karl.ledger.verify import verify
 from karl.ledger.writer import Draft
 from karl.schema.record import ErasedBody, ErasureBody
+from karl.schema.routing import ExemplarBody
 from tests.ledger.conftest import WHO, events, ids, open_writer, read_all, trajectory, write_some
 
 
@@ -29,9 +30,13 @@ def of(session: str, body: bytes, time_ms: int = 1) -> bytes:
     return msgspec.json.encode(whole | {"session": session, "time_ms": time_ms})
 
 
-def write_two(folder: Path, count: int = 6, **changes: object) -> None:
+def exemplar(name: str, *, of: str = "") -> bytes:
+    return msgspec.json.encode(ExemplarBody(name, "ship", f"get {name} out", "ann", 1, of=of))
+
+
+def write_two(folder: Path, count: int = 6, *, term: int = 1, **changes: object) -> None:
     """Write trajectories of sessions `mine` and `yours` in turn, at 1000, 2000, ... ms."""
-    with open_writer(folder, 1, **changes) as writer:
+    with open_writer(folder, term, **changes) as writer:
         for n in range(count):
             body = of(("mine", "yours")[n % 2], trajectory(n), 1000 * (n + 1))
             writer.append([Draft("trajectory", body, 5, f"100-{n}")])
@@ -168,6 +173,46 @@ def test_records_about_an_erased_trajectory_are_no_damage(folder: Path) -> None:
         writer.append([Draft("annotation", annotation("t0").replace(b'"s"', b'"other"'))])
     erase(folder, Wanted(sessions=frozenset({WHO["session"]})), term=3)  # type: ignore[arg-type]
     assert verify(folder).findings == []
+
+
+def test_exemplars_made_of_an_erased_sessions_prompts_go_with_it_and_others_stay(folder: Path) -> None:
+    with open_writer(folder, 1) as writer:
+        writer.append([Draft("exemplar", exemplar("e-early", of="t0"), 5, "99-0")])
+    write_two(folder, count=4, term=2)
+    more = [exemplar("e-of-mine", of="t2"), exemplar("e-of-yours", of="t1"), exemplar("e-of-none")]
+    with open_writer(folder, 3) as writer:
+        writer.append([Draft("exemplar", body, 5, f"200-{n}") for n, body in enumerate(more)])
+    found = erase(folder, Wanted(sessions=frozenset({"mine"})), term=4)
+    assert (found.records, found.sessions, found.partly) == (4, ["mine"], [])
+    left = bytes_of(folder)
+    assert (b"e-early" in left, b"e-of-mine" in left) == (False, False)
+    assert (b"e-of-yours" in left, b"e-of-none" in left) == (True, True)
+    assert verify(folder).findings == []
+
+
+def test_what_stands_until_something_else_is_said_does_not_go_by_its_age(folder: Path) -> None:
+    kinds = ["skills", "router", "routing", "shadow", "exemplar"]
+    with open_writer(folder, 1) as writer:
+        writer.append([Draft(kind, b'{"time_ms":1000}', 5, f"100-{n}") for n, kind in enumerate(kinds)])
+    erase(folder, Wanted(before_ms=2000))
+    left = [line.kind for line in read_all(folder)]
+    assert [kind for kind in left if kind in kinds] == ["skills", "router", "routing", "exemplar"]
+
+
+def test_an_exemplar_of_a_turn_that_a_replaced_writer_left_past_a_seal_goes_with_any_erasure(
+    folder: Path,
+) -> None:
+    write_two(folder, count=2)
+    stale = folder / list_segments(folder)[0]
+    kept = stale.read_bytes()
+    with open_writer(folder, 2) as writer:
+        left_over = [exemplar("e-of-mine", of="t0"), exemplar("e-of-none")]
+        writer.append([Draft("exemplar", body, 6, f"7-{n}") for n, body in enumerate(left_over)])
+        lines = (folder / writer.segment).read_bytes().splitlines(keepends=True)[1:]
+    stale.write_bytes(kept + b"".join(lines))
+    erase(folder, Wanted(sessions=frozenset({"mine"})), term=3)
+    left = stale.read_bytes()[len(kept) :]
+    assert (b"e-of-mine" in left, b"e-of-none" in left) == (False, True)
 
 
 def test_two_at_a_time_are_refused(folder: Path) -> None:

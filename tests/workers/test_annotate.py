@@ -13,6 +13,7 @@ from karl.settings import read_settings
 from karl.stream.connect import connect
 from karl.views.queries import TrajectoryRow, Views
 from karl.views.rebuild import begin, compare
+from karl.views.routing import Routed
 from tests.cli.running import karl
 from tests.workers.conftest import Feed, Line
 from workers.annotate import WORDS, annotate
@@ -52,6 +53,11 @@ class Scene:
         assert result.exit_code == 0, result.exception
         self.catch_up()
         return json.loads(result.stdout) if "--json" in arguments else result.stdout
+
+    def truth(self, turn: str) -> tuple[str | None, str, float]:
+        with Routed(self.views) as views:
+            row = next(row for row in views.truths() if row.trajectory == turn)
+        return row.skill, row.source, row.weight
 
     def turns(self, session: str) -> list[TrajectoryRow]:
         with Views(self.views) as views:
@@ -128,10 +134,44 @@ def test_a_session_of_one_turn_stands_for_it_and_one_of_several_does_not(scene: 
     assert "2 turns" in str(result.exception)
 
 
+def test_a_skill_alone_becomes_the_truth_about_the_prompt_and_moves_no_score(scene: Scene) -> None:
+    before = scene.turns("s-one")[0]
+    sent = scene.say(before.id, "--skill", "/ship", "--json")
+    assert isinstance(sent, dict)
+    assert sent["skill"] == "ship"
+    after = scene.turns("s-one")[0]
+    assert (after.reward, after.flags, after.signals) == (before.reward, before.flags, before.signals)
+    assert scene.truth(before.id) == ("ship", "label", 1.0)
+    assert "was for no skill" in str(scene.say(before.id, "--skill", "none"))
+    assert scene.truth(before.id) == (None, "label", 1.0)
+    assert compare(scene.views, scene.line.folder, "2").equal
+
+
+def test_a_word_and_a_skill_may_be_said_at_once(scene: Scene) -> None:
+    turn = scene.turns("s-one")[0].id
+    said = str(scene.say(turn, "bad", "--skill", "ship"))
+    assert "reward" in said
+    assert "was for ship" in said
+    assert scene.turns("s-one")[0].flags["label"] is False
+    assert scene.truth(turn) == ("ship", "label", 1.0)
+
+
+def test_a_skill_that_nobody_has_heard_of_is_taken_with_a_remark(scene: Scene) -> None:
+    turn = scene.turns("s-one")[0].id
+    result = karl(
+        scene.data_dir, "annotate", turn, "--skill", "shipp", KARL_REDIS_URL=scene.redis_url, USER="ann"
+    )
+    assert result.exit_code == 0
+    assert "no place tells of a skill of that name" in result.stderr
+
+
 def test_what_is_not_there_or_can_not_be_said_is_refused(scene: Scene, tmp_path: Path) -> None:
     assert isinstance(karl(scene.data_dir, "annotate", "traj_nope", "good").exception, NotFound)
     turn = scene.turns("s-one")[0].id
     assert karl(scene.data_dir, "annotate", turn, "excellent").exit_code == 2
+    assert karl(scene.data_dir, "annotate", turn).exit_code == 2
+    for name in ("", "  ", "/", "x" * 201, "a\x1bb"):
+        assert karl(scene.data_dir, "annotate", turn, "--skill", name).exit_code == 2
     assert karl(scene.data_dir, "annotate", turn, "bad", "--note", "x" * 2001).exit_code == 2
 
 

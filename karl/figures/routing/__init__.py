@@ -1,0 +1,1 @@
+"""What predictions say once it is known what their prompts were for: accuracy, confusion, lift."""

@@ -1,0 +1,86 @@
+"""Skills and slash commands in folders: `SKILL.md` in folders of their own, `NAME.md` as commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from karl.errors import Unreadable
+from karl.skills.entry import Of, entry
+from karl.skills.files import FILE_MAX, Folder, Walk, read_text
+from karl.skills.front_matter import read_front_matter
+from karl.skills.told import Problem, Told
+
+_SKILL = "skill.md"
+#: Below a skill there are its papers, and in these folders, skills that came along.
+_WITHIN_SKILL = frozenset({"skills", ".claude", ".agents"})
+#: Files beside commands that are none.
+_PAPERS = frozenset({"readme.md", "changelog.md", "license.md", "agents.md", "claude.md"})
+
+
+def read_skill(path: Path, *, otherwise: str, of: Of, is_command: bool = False) -> Told:
+    """Read a skill from its file; a command is called like its file, whatever it says. Raises Unreadable."""
+    text = read_text(path)
+    front = read_front_matter(text.text)
+    fields = front.fields
+    if is_command:
+        fields = {name: value for name, value in fields.items() if name.lower() != "name"}
+    told = entry(fields, front.body, otherwise=otherwise, of=of, digest=text.digest, where=str(path))
+    why = [*front.problems]
+    if text.is_cut:
+        why.append(f"the file has more than {FILE_MAX:,} bytes; its beginning was read")
+    return told._replace(problems=(*(Problem(str(path), one) for one in why), *told.problems))
+
+
+def skills_below(walk: Walk, of: Of) -> Iterator[Told]:
+    """Read the skills of a folder and of those below it. Problems with files and folders go to the walk."""
+    for folder in walk.folders(_onward):
+        name = _file_of(folder)
+        if name:
+            yield from _read(walk, folder.path / name, name_of(folder.path), of)
+
+
+def commands_below(walk: Walk, of: Of) -> Iterator[Told]:
+    """Read slash commands: each Markdown file is one, `sub:name` where it is in a folder `sub`.
+
+    A folder with a `SKILL.md` is a skill of that name.
+    """
+    for folder in walk.folders(_onward):
+        above = folder.path.relative_to(walk.root).parts
+        if name := _file_of(folder):
+            yield from _read(walk, folder.path / name, ":".join(above) or name_of(folder.path), of)
+            continue
+        for file in folder.files:
+            if file.lower().endswith(".md") and file.lower() not in _PAPERS:
+                path = folder.path / file
+                yield from _read(walk, path, ":".join([*above, path.stem]), of, is_command=True)
+
+
+def skill_in(walk: Walk, of: Of) -> Iterator[Told]:
+    """Read the skill that a walk's folder is, if it is one, and no other."""
+    folder = walk.look(walk.root)
+    if folder is not None and (name := _file_of(folder)):
+        yield from _read(walk, folder.path / name, name_of(folder.path), of)
+
+
+def name_of(folder: Path) -> str:
+    """Give the name of a folder, however it was written."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
+
+
+def _onward(folder: Folder) -> tuple[str, ...]:
+    if _file_of(folder):
+        return tuple(name for name in folder.folders if name in _WITHIN_SKILL)
+    return folder.folders
+
+
+def _file_of(folder: Folder) -> str:
+    """Name the file that makes a folder a skill's."""
+    return min((name for name in folder.files if name.lower() == _SKILL), default="")
+
+
+def _read(walk: Walk, path: Path, otherwise: str, of: Of, *, is_command: bool = False) -> Iterator[Told]:
+    try:
+        yield read_skill(path, otherwise=otherwise, of=of, is_command=is_command)
+    except Unreadable as error:
+        walk.problems.append(Problem(str(path), f"it can not be read: {error.reason}", lost=True))
