@@ -126,7 +126,7 @@ def _router(skills: int) -> Router:
     def numbers(*shape: int) -> Vectors:
         return random_.standard_normal(shape, dtype=np.float32)
 
-    weights = softmax.Weights(numbers(_DIM, skills), numbers(ngrams.COLUMNS, skills), numbers(skills))
+    weights = softmax.Weights(numbers(_DIM, skills), numbers(softmax.COLUMNS, skills), numbers(skills))
     head = heads.Logistic(np.ones(ngrams.COLUMNS, np.float32), weights)
     names = tuple(f"skill {number}" for number in range(skills))
     return Router("made", "1", names, head, heads.Centroid(numbers(_DIM, skills)), Rejection(), ())

@@ -20,86 +20,23 @@ from typing import Any
 
 from karl.errors import SettingsError
 from karl.retired import RETIRED
+from karl.setting_values import (
+    a_ack,
+    a_redis_url,
+    amount,
+    count,
+    flag,
+    names,
+    path,
+    paths,
+    port,
+    seconds,
+    share,
+    text,
+)
 
 #: A password may hold an @, and the client takes it from the query as well.
 _URL_PASSWORD = re.compile(r"(//[^:@/]*:).+(?=@)|([?&](?:ssl_)?password=)[^&#]*")
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _path(value: str) -> Path:
-    try:
-        value.encode()
-        return Path(value).expanduser().absolute()
-    except UnicodeEncodeError:
-        raise ValueError("a path that is not UTF-8 fits into no URL and no agent's settings") from None
-    except RuntimeError:
-        raise ValueError("there is no home folder of that name") from None
-
-
-def _paths(value: str) -> tuple[Path, ...]:
-    return tuple(_path(name) for name in _names(value))
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in {"1", "true", "yes", "on"}:
-        return True
-    if value.lower() in {"", "0", "false", "no", "off"}:
-        return False
-    raise ValueError("expected 1 or 0")
-
-
-def _count(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise ValueError("expected a whole number of at least 1")
-    return number
-
-
-def _amount(value: str) -> int:
-    number = int(value)
-    if number < 0:
-        raise ValueError("expected a whole number of at least 0")
-    return number
-
-
-def _port(value: str) -> int:
-    number = int(value)
-    if not 0 <= number <= 65_535:
-        raise ValueError("expected a port number from 0 to 65535")
-    return number
-
-
-def _seconds(value: str) -> float:
-    number = float(value)
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError("expected a number of seconds above 0")
-    return number
-
-
-def _share(value: str) -> float:
-    number = float(value)
-    if not 0 <= number <= 1:
-        raise ValueError("expected a number from 0 to 1")
-    return number
-
-
-def _redis_url(value: str) -> str:
-    if value and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("expected a URL that starts with redis://, rediss:// or unix://")
-    return value
-
-
-def _ack(value: str) -> str:
-    if value not in {"disk", "replica"}:
-        raise ValueError("expected disk or replica")
-    return value
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
 def _setting(parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -114,175 +51,188 @@ class Settings:
     """What the environment says; build it with `read_settings`."""
 
     data_dir: Path = _setting(
-        _path, lambda: Path.home() / ".karl", "Folder of everything KARL keeps on this machine."
+        path, lambda: Path.home() / ".karl", "Folder of everything KARL keeps on this machine."
     )
     spool_dir: Path | None = _setting(
-        _path, None, "Folder the hook writes to; `spool` in the data folder when not set."
+        path, None, "Folder the hook writes to; `spool` in the data folder when not set."
     )
     redis_url: str = _setting(
-        _redis_url,
+        a_redis_url,
         "",
         "Redis 7.0 or newer, or Valkey; when not set, the server that `karl up` starts in the data folder.",
         secret=True,
     )
-    fleet: str = _setting(_text, "default", "Name of the fleet that this machine's agents belong to.")
-    node: str = _setting(_text, socket.gethostname, "Name of this machine in events and records.")
-    disable: bool = _setting(_flag, False, "1 turns the hook off for every agent started from here.")
+    fleet: str = _setting(text, "default", "Name of the fleet that this machine's agents belong to.")
+    node: str = _setting(text, socket.gethostname, "Name of this machine in events and records.")
+    disable: bool = _setting(flag, False, "1 turns the hook off for every agent started from here.")
     test_data: str = _setting(
-        _text, "", "Folder of real sessions for the tests; they skip what needs it when absent."
+        text, "", "Folder of real sessions for the tests; they skip what needs it when absent."
     )
     log_level: str = _setting(
-        _text, "INFO", "What the processes say on stderr: DEBUG, INFO, WARNING or ERROR."
+        text, "INFO", "What the processes say on stderr: DEBUG, INFO, WARNING or ERROR."
     )
 
     spool_max_mb: int = _setting(
-        _count, 1024, "Spool size in MiB above which the hook stops accepting events, with a loud warning."
+        count,
+        1024,
+        "Spool size in MiB above which the hook stops accepting events, with a loud warning.",
     )
     http_port: int = _setting(
-        _port,
+        port,
         0,
         "Port on 127.0.0.1 at which `karl ship` takes events of agents that post them; 0 for none.",
     )
     http_token: str = _setting(
-        _text,
+        text,
         "",
         "What those agents prove themselves with; when not set, `http.token` in the data folder.",
         secret=True,
     )
     string_max_chars: int = _setting(
-        _count, 8192, "Longest string kept of a payload; a longer one keeps head, tail, length and hash."
+        count,
+        8192,
+        "Longest string kept of a payload; a longer one keeps head, tail, length and hash.",
     )
     entry_max_kb: int = _setting(
-        _count, 64, "Largest stream entry in KiB; strings of a larger one are cut shorter."
+        count, 64, "Largest stream entry in KiB; strings of a larger one are cut shorter."
     )
     stream_max_entries: int = _setting(
-        _count,
+        count,
         20_000,
         "Entries in one partition's stream above which shippers keep events in the spool.",
     )
 
     idle_timeout_s: float = _setting(
-        _seconds, 1800.0, "Silence after which an open turn is closed without its Stop."
+        seconds, 1800.0, "Silence after which an open turn is closed without its Stop."
     )
     turn_max_events: int = _setting(
-        _count, 2000, "Events after which a turn is closed, to go on in a new one."
+        count, 2000, "Events after which a turn is closed, to go on in a new one."
     )
-    turn_max_mb: int = _setting(_count, 8, "MiB of events after which a turn is closed likewise.")
+    turn_max_mb: int = _setting(count, 8, "MiB of events after which a turn is closed likewise.")
     open_max_events: int = _setting(
-        _count, 10_000, "Events of open turns in one partition above which its longest turn is closed."
+        count, 10_000, "Events of open turns in one partition above which its longest turn is closed."
     )
     session_ttl_days: int = _setting(
-        _count,
+        count,
         35,
         "Days after its last turn in which a session can go on and a re-sent event is known.",
     )
 
     canonical_writer: tuple[str, ...] = _setting(
-        _names, (), "Nodes that may write the ledger, with commas between; all of them when not set."
+        names, (), "Nodes that may write the ledger, with commas between; all of them when not set."
     )
-    lease_ttl_s: float = _setting(_seconds, 5.0, "Seconds after which a silent lease holder counts as gone.")
+    lease_ttl_s: float = _setting(seconds, 5.0, "Seconds after which a silent lease holder counts as gone.")
     rq_url: str = _setting(
-        _redis_url,
+        a_redis_url,
         "",
         "Redis of the jobs, never a cluster; when not set, the line's own.",
         secret=True,
     )
     gpu_node: tuple[str, ...] = _setting(
-        _names, (), "Nodes that may work on the queue `train`, with commas between; none when not set."
+        names, (), "Nodes that may work on the queue `train`, with commas between; none when not set."
     )
     cron_off: tuple[str, ...] = _setting(
-        _names, (), "Rows of `karl cron list` that shall not run, with commas between; `all` for none of them."
+        names,
+        (),
+        "Rows of `karl cron list` that shall not run, with commas between; `all` for none of them.",
     )
-    segment_max_mb: int = _setting(_count, 64, "Size in MiB at which the ledger starts a new segment file.")
+    segment_max_mb: int = _setting(count, 64, "Size in MiB at which the ledger starts a new segment file.")
     ack: str = _setting(
-        _ack,
+        a_ack,
         "disk",
         "When a record may leave the stream: once the ledger's `disk` has it, or once that of a `replica` has"
         " it too.",
     )
     ledger_port: int = _setting(
-        _port, 0, "Port at which `karl worker ledger` lets followers copy the ledger; 0 for none."
+        port, 0, "Port at which `karl worker ledger` lets followers copy the ledger; 0 for none."
     )
-    ledger_host: str = _setting(_text, "127.0.0.1", "Address of that port.")
+    ledger_host: str = _setting(text, "127.0.0.1", "Address of that port.")
     ledger_token: str = _setting(
-        _text,
+        text,
         "",
         "What followers prove themselves with; when not set, `ledger.token` in the data folder.",
         secret=True,
     )
     ledger_tls_cert: Path | None = _setting(
-        _path, None, "Certificate (PEM, with its chain) under which the ledger is served with TLS."
+        path, None, "Certificate (PEM, with its chain) under which the ledger is served with TLS."
     )
-    ledger_tls_key: Path | None = _setting(_path, None, "Key (PEM) of that certificate.")
+    ledger_tls_key: Path | None = _setting(path, None, "Key (PEM) of that certificate.")
 
     metrics_port: int = _setting(
-        _port,
+        port,
         0,
         "Port at which a process tells its metrics to Prometheus, 0 for none; under `karl up`, which takes it"
         " for itself, its processes have the next ones in their order.",
     )
-    metrics_host: str = _setting(_text, "127.0.0.1", "Address of that port.")
+    metrics_host: str = _setting(text, "127.0.0.1", "Address of that port.")
 
-    reward_version: str = _setting(_text, "2", "Version of the reward that new trajectories are scored with.")
+    reward_version: str = _setting(text, "2", "Version of the reward that new trajectories are scored with.")
     reward_w_outcome: float | None = _setting(
-        _share, None, "Weight of the outcome signal; not set, the version's own. The six must sum to 1."
+        share, None, "Weight of the outcome signal; not set, the version's own. The six must sum to 1."
     )
-    reward_w_process: float | None = _setting(_share, None, "Weight of the process signal.")
-    reward_w_efficiency: float | None = _setting(_share, None, "Weight of the efficiency signal.")
-    reward_w_verification: float | None = _setting(_share, None, "Weight of the verification signal.")
-    reward_w_consistency: float | None = _setting(_share, None, "Weight of the consistency signal.")
-    reward_w_motion: float | None = _setting(_share, None, "Weight of the motion signal.")
+    reward_w_process: float | None = _setting(share, None, "Weight of the process signal.")
+    reward_w_efficiency: float | None = _setting(share, None, "Weight of the efficiency signal.")
+    reward_w_verification: float | None = _setting(share, None, "Weight of the verification signal.")
+    reward_w_consistency: float | None = _setting(share, None, "Weight of the consistency signal.")
+    reward_w_motion: float | None = _setting(share, None, "Weight of the motion signal.")
 
     embed_encoder: str = _setting(
-        _text, "", "Encoder: `minilm`, `static`, `http`, several with +; not set, the best that is installed."
+        text,
+        "",
+        "Encoder: `minilm`, `static`, `http`, several with +; not set, the best that is installed.",
     )
     embed_url: str = _setting(
-        _text, "", "Service that gives vectors, for the encoder `http`; prompts are sent there.", secret=True
+        text,
+        "",
+        "Service that gives vectors, for the encoder `http`; prompts are sent there.",
+        secret=True,
     )
     embed_api: str = _setting(
-        _text,
+        text,
         "",
         "What that service speaks: `single` or `openai`; when not set, `openai` if the path ends with"
         " /embeddings.",
     )
-    embed_model: str = _setting(_text, "", "Model that the service is asked for.")
-    embed_token: str = _setting(_text, "", "What it is shown as a bearer token.", secret=True)
+    embed_model: str = _setting(text, "", "Model that the service is asked for.")
+    embed_token: str = _setting(text, "", "What it is shown as a bearer token.", secret=True)
     embed_dim: int = _setting(
-        _amount, 0, "Numbers in its vectors; others are refused. 0: as many as its first has."
+        amount, 0, "Numbers in its vectors; others are refused. 0: as many as its first has."
     )
-    embed_timeout_s: float = _setting(_seconds, 10.0, "Seconds that its answer is waited for.")
-    embed_threads: int = _setting(_count, 2, "Threads of an encoder that runs here.")
-    embed_store_mb: int = _setting(_count, 256, "Most MiB of vectors that are kept in the data folder.")
+    embed_timeout_s: float = _setting(seconds, 10.0, "Seconds that its answer is waited for.")
+    embed_threads: int = _setting(count, 2, "Threads of an encoder that runs here.")
+    embed_store_mb: int = _setting(count, 256, "Most MiB of vectors that are kept in the data folder.")
 
     skills_dir: tuple[Path, ...] = _setting(
-        _paths,
+        paths,
         lambda: (Path.home() / ".claude" / "skills",),
         "Folders of skills, or files that list them, with commas between.",
     )
     routing_rules: Path | None = _setting(
-        _path, None, "File of the rules that route by patterns; `rules.toml` in the data folder when not set."
+        path,
+        None,
+        "File of the rules that route by patterns; `rules.toml` in the data folder when not set.",
     )
     routing_min_records: int = _setting(
-        _count, 200, "Organic predictions with a known truth that a promotion needs at least."
+        count, 200, "Organic predictions with a known truth that a promotion needs at least."
     )
     routing_share: float = _setting(
-        _share,
+        share,
         0.8,
         "Share of the sessions that are told of skills once routing is live; the rest is control.",
     )
     routing_live: bool = _setting(
-        _flag, False, "1: `karl up` answers agents' hooks with the skill that was picked, once routing is live."
+        flag,
+        False,
+        "1: `karl up` answers agents' hooks with the skill that was picked, once routing is live.",
     )
-    routing_refresh_h: int = _setting(
-        _count, 24, "Hours after which `karl auto-refresh` trains a new router."
-    )
+    routing_refresh_h: int = _setting(count, 24, "Hours after which `karl auto-refresh` trains a new router.")
     allow_seeding: bool = _setting(
-        _flag,
+        flag,
         False,
         "1 lets `karl seed` and `karl reshadow` write predictions made afterwards.",
     )
     dashboard_password: str = _setting(
-        _text,
+        text,
         "",
         "Password of `karl dashboard rq`; when not set, `dashboard.password` in the data folder.",
         secret=True,

@@ -25,9 +25,12 @@ from karl.routing import model, versions
 from karl.routing.exemplars import Chosen
 from karl.routing.router import Router
 from karl.schema.routing import RouterBody
+from karl.stream import parcels
+from karl.stream.routing import publish_router
+from karl.stream.routing import read as read_published
 from karl.views.sources import Sources
 from workers.exemplars import OF, Material, material
-from workers.policy import Decision, change
+from workers.policy import Decision, change, heal
 from workers.records import Outgoing, send, settled
 from workers.routers import keep, kept
 from workers.training import (
@@ -115,6 +118,7 @@ def centroids(asked: table.Centroids, doors: Doors) -> Report:
         policy = views.policy()
         before = in_use(views, settings, policy)
         if asked.why == "refresh" and not asked.due and (reason := not_due(views, doors, before)):
+            mend(doors, policy)
             return Report(why=asked.why, due=False, router=policy.router, reason=reason)
         collect(doors)
         found = material(views, settings.ledger)
@@ -133,7 +137,7 @@ def centroids(asked: table.Centroids, doors: Doors) -> Report:
     report, body = _told(asked, doors, made, before, measured)
     report.left_out = dict(found.found.left_out)
     if asked.apply:
-        _apply(asked, doors, policy, _Made(made, body, report))
+        _apply(asked, doors, policy, _Made(made, body, report, before is not None and before.gone > 0))
     return report
 
 
@@ -145,6 +149,20 @@ def not_due(views: Sources, doors: Doors, before: InUse | None) -> str:
     hours = (doors.now_ms() - latest) / _HOUR_MS
     every = doors.settings.routing_refresh_h
     return f"the last training is {hours:.1f} h ago; one is due after {every} h" if hours < every else ""
+
+
+def mend(doors: Doors, policy: Policy) -> None:
+    """Hand the router in use to all who route where they have another, or none. Raises LineDown, Refused."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    data = kept(doors.settings, policy.router)
+    try:
+        published = read_published(doors.redis)
+    except RedisError as error:
+        raise LineDown(f"Redis does not answer: {error}; say it again") from error
+    if data and (published is None or published.router != policy.router):
+        heal(doors.redis, doors.settings, doors.wait)
+        publish(doors, data)
 
 
 def collect(doors: Doors) -> None:
@@ -214,11 +232,13 @@ class _Made(NamedTuple):
     router: Trained
     body: RouterBody
     report: Report
+    #: Whether what the router in use was trained with is not all there any more.
+    erased: bool
 
 
 def _apply(asked: table.Centroids, doors: Doors, policy: Policy, made: _Made) -> None:
     """Keep, record, and put to use."""
-    (_, data, _), body, report = made
+    (_, data, _), body, report, _ = made
     keep(doors.settings, data)
     send(doors.redis, [Outgoing("router", OF, body)], doors.wait)
     report.recorded = True
@@ -228,10 +248,13 @@ def _apply(asked: table.Centroids, doors: Doors, policy: Policy, made: _Made) ->
         report.used, report.reason = True, "it is the one in use"
         publish(doors, data)
         return
-    if judged.good or asked.force:
-        use(doors, policy, data, body, reason=judged.why, forced=not judged.good)
+    if made.erased:
+        report.reason = f"what the one before was trained with was erased; {judged.why}"
+    if judged.good or made.erased or asked.force:
+        forced = not (judged.good or made.erased)
+        use(doors, policy, data, body, reason=report.reason, forced=forced)
         report.used = True
-        forget(doors)
+        forget(doors, body.id)
 
 
 def use(
@@ -261,8 +284,6 @@ def publish(doors: Doors, data: bytes) -> None:
     """Hand a router's bytes to all who route. Raises LineDown."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
 
-    from karl.stream.routing import publish_router  # noqa: PLC0415
-
     try:
         publish_router(doors.redis, data)
     except RedisError as error:
@@ -271,14 +292,12 @@ def publish(doors: Doors, data: bytes) -> None:
         ) from error
 
 
-def forget(doors: Doors) -> None:
-    """Delete the files, here and in Redis, of routers whose sources are gone, but for the one in use."""
+def forget(doors: Doors, used: str) -> None:
+    """Delete the files, here and in Redis, of routers whose sources are gone, but for the one in use now."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
 
-    from karl.stream import parcels  # noqa: PLC0415
-
     for one in versions_known(doors.settings, limit=1000):
-        if one.gone and not one.in_use:
+        if one.gone and one.id != used:
             (doors.settings.routers / one.id).unlink(missing_ok=True)
             try:
                 parcels.let_go(doors.redis, one.id, 0)

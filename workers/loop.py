@@ -19,8 +19,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from redis.exceptions import RedisError
-
 from karl.errors import FsyncFailed, LeaseLost, LedgerDamaged, LedgerForked, LedgerHeld, LineDown
 from karl.metrics.table import FAILED_ROUNDS, LAST_ROUND
 
@@ -55,6 +53,8 @@ class Worker(Protocol):
 
 def run(worker: Worker, stop: threading.Event) -> int:
     """Run a worker until `stop`; gives the exit code (1 when it must not go on)."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - a job's process needs `attempt` alone, and no client
+
     # Batches make many objects and no cycles; the collector's default pace costs a tenth of the work.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

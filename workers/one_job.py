@@ -96,6 +96,8 @@ def _done(order: Order, teller: _Teller) -> Line:
             logging.getLogger("httpx").setLevel(logging.WARNING)
             job = table.find(order.job)
             arguments = table.checked(job, order.arguments)
+            if job.threads:  # read once, when numpy is loaded with the job's module
+                os.environ.setdefault("OPENBLAS_NUM_THREADS", str(job.threads))
             found = table.function(job)(arguments, settings, teller.progress)
         except (LineDown, EncoderSilent, OSError) as error:
             return Line(failed=f"{type(error).__name__}: {error}", again=True, last=True)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from karl.errors import NotFound, Refused
+from karl.errors import LineDown, NotFound, Refused
 from karl.jobs.table import Arguments, Outcome, Progress
 from karl.routing.checks import Bar
 from karl.routing.experiment import Experiment, Suggested, compare
 from karl.routing.policy import Policy
 from karl.routing.promotion import Judgement, Mixture, judge, mixture
 from karl.schema.routing import RouterBody, RoutingAction, RoutingBody, Way
+from karl.stream.judged import Judged, publish_judged
 from karl.views.filter import Filter
 from karl.views.routing import Routed, body_at
 from workers.evidence import Gathered, gather
@@ -137,7 +138,12 @@ def promote(doors: Doors, *, person: str, apply: bool) -> Done:
     if not apply:
         return Done("none", "everything is reached; --apply has routing go live", report)
     live = _live(doors, policy, judged.ready)
-    return _decide(doors, report, "promote", live, f"it has earned {len(judged.ready)} skills", person=person)
+    says = f"it has earned {len(judged.ready)} skills"
+    if live.share >= 1:
+        says += (
+            "; with KARL_ROUTING_SHARE=1 nobody is left to compare with, so nothing takes it back by itself"
+        )
+    return _decide(doors, report, "promote", live, says, person=person)
 
 
 def force(doors: Doors, *, person: str, reason: str) -> Done:
@@ -158,6 +164,7 @@ def automatic(doors: Doors) -> Done:
     """Do what is due: promote, take back, or bring up to date which skills are routed; else nothing."""
     report = _now(doors, apply=True)
     policy, judged = report.policy, report.judgement
+    _leave(doors, judged)
     if policy.mode != "active" and report.taken_back not in {"", AUTOMATIC}:
         says = f"{report.taken_back} took it back; `karl promote --apply` is a person's to say"
         return Done("none", says, report)
@@ -222,6 +229,17 @@ def _now(doors: Doors, *, apply: bool) -> Report:
         heal(doors.redis, doors.settings, doors.wait)
     with Routed(doors.settings.views) as views:
         return report_on(views, doors.settings)
+
+
+def _leave(doors: Doors, judged: Judgement) -> None:
+    """Leave what was found for the figures. Raises LineDown."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    missing = sum(not check.passed for check in judged.checks)
+    try:
+        publish_judged(doors.redis, Judged(missing, judged.measured, doors.now_ms()))
+    except RedisError as error:
+        raise LineDown(f"Redis does not answer: {error}; nothing was decided, say it again") from error
 
 
 def _live(doors: Doors, policy: Policy, skills: tuple[str, ...]) -> Policy:

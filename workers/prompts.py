@@ -59,9 +59,14 @@ class Prompts:
             self._again.clear()
 
     def read_behind(self, partitions: Partitions, count: int, block_ms: int) -> dict[int, list[Entry]]:
-        """Put up what has gathered, and read on: one round trip. Raises as Partitions.read does."""
-        commands = [self._commands.popleft() for _ in range(len(self._commands))]
+        """Put up what has gathered, and read on: one round trip. Raises as Partitions.read does.
+
+        What is not known to have arrived is put up again: one event's prompts count once.
+        """
+        commands = [self._commands[at] for at in range(len(self._commands))]
         entries = partitions.read(count, block_ms, commands)
+        for _ in commands:
+            self._commands.popleft()
         if partitions.refused and self._on:
             self._on = False
             _log.warning("sessions: prompts are not routed: %s", partitions.refused[0])

@@ -13,6 +13,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -28,6 +29,7 @@ from karl.stream.prompts import Prompt
 from karl.stream.routing import Published
 from karl.views.filter import ALL, Filter
 from karl.views.routing import Routed, body_at
+from workers import routers
 from workers.prompts import prompt_of
 from workers.records import Outgoing, send
 from workers.shadow import BATCH, Way, bodies_of, way_of
@@ -83,6 +85,23 @@ def current(views: Routed, router: str = "") -> Published:
     policy, catalogue = views.policy(), views.catalogue()
     found = views.router(router).id if router else policy.router
     return Published(policy, catalogue, found, catalogue.digest)
+
+
+@contextmanager
+def line(settings: Settings, published: Published, *, apply: bool) -> Iterator[Redis | None]:
+    """Open the line where it is needed: to send, or because the router's bytes are not on this machine.
+
+    Raises LineDown.
+    """
+    if not apply and (not published.router or routers.kept(settings, published.router) is not None):
+        yield None
+        return
+    from karl.stream.connect import client_name, connect  # noqa: PLC0415 - Redis loads when needed
+    from karl.stream.server import line_url  # noqa: PLC0415
+
+    name = client_name("karl-reshadow", settings.node)
+    with closing(connect(line_url(settings.redis_url, settings.data_dir), name=name)) as redis:
+        yield redis
 
 
 def ready(settings: Settings, redis: Redis | None, published: Published) -> Way:

@@ -98,6 +98,9 @@ def route(arguments: Arguments, settings: Settings, progress: Progress) -> Outco
             return Outcome(msgspec.to_builtins(Shadow(redis, settings).run(progress)))
         except RedisError as error:
             raise LineDown(f"Redis does not answer: {error}; what was not predicted waits there") from error
+        except Unreadable:
+            time.sleep(LINGER_S)  # it is asked for again while prompts wait: once a minute is enough
+            raise
 
 
 class Shadow:

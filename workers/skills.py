@@ -135,7 +135,7 @@ def tell(
         if now != before:
             routing.publish_catalogue(redis, now)
     except RedisError as error:
-        raise LineDown(f"Redis does not answer: {error}; say it again") from error
+        raise LineDown(f"Redis does not answer: {error}; start the line, and say it again") from error
     return now
 
 

@@ -182,7 +182,12 @@ def run_jobs(
         also=also,
         until_idle_s=until_idle_s,
     )
-    return _run(worker, settings, supervised=supervised)
+
+    def watchers() -> list[Watch]:
+        sees_to_promotion = queue == "default"
+        return watch.of_jobs(line_client(settings, "karl-metrics")) if sees_to_promotion else [watch.defects]
+
+    return _run(worker, settings, supervised=supervised, watchers=watchers)
 
 
 def _chores(

@@ -16,6 +16,8 @@ from karl.metrics import table
 from karl.metrics.asked import Asked, Watch
 from karl.metrics.metric import Sample
 from karl.stream.depths import depths, records_waiting
+from karl.stream.judged import Judged, read_judged
+from karl.stream.routing import read
 from workers.loop import caught
 
 if TYPE_CHECKING:
@@ -111,3 +113,35 @@ def of_views(worker: ViewsWorker, ledger: Path) -> list[Watch]:
         ]
 
     return [defects, Asked(behind, table.LEDGER_READABLE, (KarlError, OSError))]
+
+
+def of_jobs(redis: Redis) -> list[Watch]:
+    """Give what to ask of a worker that sees to promotion. `redis` is a client of its own of the line."""
+
+    def routing() -> list[Sample]:
+        published = read(redis)
+        if published is None:
+            return []
+        policy = published.policy
+        skills = {*policy.ready, *policy.overrides}
+        ways = [policy.way(skill) for skill in skills]
+        return [
+            Sample(table.ROUTING_MODE, float(policy.mode == "active")),
+            Sample(table.HYBRID_VECTOR, ways.count("vector")),
+            Sample(table.HYBRID_REGEX, ways.count("regex")),
+            *_promotion(read_judged(redis)),
+        ]
+
+    return [defects, Asked(routing, table.REDIS_UP, (*_NO_ANSWER, KarlError))]
+
+
+def _promotion(found: Judged | None) -> list[Sample]:
+    if found is None:
+        return []
+    figures = {"records": table.ORGANIC, "vector": table.VECTOR_ACCURACY, "regex": table.REGEX_ACCURACY}
+    return [
+        Sample(table.PROMOTION_READY, float(not found.missing)),
+        Sample(table.PROMOTION_MISSING, found.missing),
+        Sample(table.PROMOTION_LOOK, found.time_ms / 1000),
+        *(Sample(row, found.measured[name]) for name, row in figures.items() if name in found.measured),
+    ]

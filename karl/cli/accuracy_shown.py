@@ -31,7 +31,9 @@ def print_accuracy(found: Chosen, rows: Sequence[Accuracy], *, by: str, weigh: s
     """Print the ranking, then each way of picking."""
     say_which(found)
     click.echo(_WEIGHED[weigh])
-    shown = [one for one in rows if one.name is None] + [one for one in rows if one.name is not None][:limit]
+    named = [one for one in rows if one.name is not None]
+    whole = [one for one in rows if one.name is None]
+    shown = whole + ([] if whole and len(named) == 1 else named[:limit])
     if len(found.routers) > 1 and by != "router":
         click.echo(f"made by {len(found.routers)} routers; --by router, or --router ID, keeps them apart")
     heading("the vector router's ranking")
@@ -46,8 +48,8 @@ def print_accuracy(found: Chosen, rows: Sequence[Accuracy], *, by: str, weigh: s
         (by if by != "none" else "of", "difference", "same pick where both pick"),
         [(_name(one, by), ahead(one.over_regex), share(one.agree, of=True)) for one in shown],
     )
-    if len(rows) > len(shown):
-        click.echo(f"… {len(rows) - len(shown):,} more with fewer prompts (--limit)")
+    if len(named) > max(1, limit):
+        click.echo(f"… {len(named) - limit:,} more with fewer prompts (--limit)")
 
 
 def print_ranking(rows: Sequence[Accuracy], by: str) -> None:
@@ -81,14 +83,14 @@ def print_ranking(rows: Sequence[Accuracy], by: str) -> None:
 def _way_rows(one: Accuracy, by: str) -> list[tuple[Any, ...]]:
     return [
         (
-            _name(one, by) if place == 0 else "",
+            _name(one, by),
             _WAYS[name],
             share(way.right, of=True),
             share(way.taken),
             share(way.right_taken, of=True),
             share(way.false, of=True),
         )
-        for place, (name, way) in enumerate(one.ways.items())
+        for name, way in one.ways.items()
     ]
 
 
@@ -176,6 +178,8 @@ def print_forecast(found: Chosen, made: Forecast, limit: int) -> None:
                 for one in made.expected
             ],
         )
+    elif made.worth is not None:
+        click.echo("there are more prompts than that already; --target looks further ahead")
     click.echo(f"over the rules: {ahead(made.over_regex)}")
     if made.needed is not None:
         click.echo(f"a difference of that size can be told from none from {made.needed:,} prompts on")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
 import click
 
 from karl.cli.main import pass_settings
+from karl.cli.people import only_people
 from karl.cli.render import plain, print_json
-from karl.errors import KarlError, Refused
+from karl.errors import KarlError
 from karl.settings import Settings
 
 _WORDS = ("good", "bad", "corrected", "not-corrected", "redone", "reverted")
 _NOTE_MAX = 2000
 _NAME_MAX = 200
-#: What agents set in the shells that they run: their word on their own work is no person's.
-_AGENTS_SHELLS = (
-    "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "CURSOR_AGENT", "GEMINI_CLI", "OPENCODE",
-)  # fmt: skip
 
 
 @click.command()
@@ -54,8 +50,7 @@ def annotate(settings: Settings, id_: str, word: Any, *, skill: str | None, note
     from producers.redact import Redactor  # noqa: PLC0415
     from workers.annotate import annotate as say  # noqa: PLC0415
 
-    if agents := [name for name in _AGENTS_SHELLS if os.environ.get(name)]:
-        raise Refused(f"this is an agent's shell ({agents[0]} is set); say it from a terminal of your own")
+    only_people()
     if len(note) > _NOTE_MAX:
         raise click.UsageError(f"a note has at most {_NOTE_MAX:,} characters")
     named = _skill(skill)

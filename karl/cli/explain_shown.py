@@ -114,6 +114,7 @@ def _numbers(because: Because) -> str:
 def _step(step: Step, before: Step | None) -> str:
     change = "" if before is None else f" ({step.reward - before.reward:+.4f})"
     said = [*said_words(step.said), *_correction(step)]
+    said += [f"the prompt was for {one_line(step.skill, 60) or 'no skill'}"] if step.skill is not None else []
     by = f" by {step.person or f'event {step.by} ({step.detector})'}" if step.by else ""
     by += f' ("{one_line(step.note, _NOTE_WIDTH)}")' if step.note else ""
     anew = f" by version {step.version}" if before is not None and before.version != step.version else ""

@@ -55,7 +55,11 @@ def list_(settings: Settings, *, queue: str | None, state: str | None, limit: in
         print_json({"queues": facts, "jobs": [_as_json(told, given) for _, told, given in jobs]})
         return
     columns = ("queue", "workers", "running", "waiting", "scheduled", "failed", "finished")
-    print_table(columns, [[getattr(one, column) for column in columns] for one in facts])
+    rows_of = [[getattr(one, column) for column in columns] for one in facts]
+    for row, one in zip(rows_of, facts, strict=True):
+        if one.called and not one.workers:
+            row[1] = "when needed"
+    print_table(columns, rows_of)
     if jobs:
         click.echo()
         rows = [
@@ -93,8 +97,9 @@ def run(
     """Put a job into its queue; with --wait, show how far it is and what it gives.
 
     A job that waits with the same arguments is not put there again. With --wait, Ctrl-C ends the waiting, not
-    the job. The jobs: verify; backfill, with force=true, since=7d, agent=... and project=... as they are for
-    `karl backfill`; probe, with seconds=... to hold a worker and note=... to tell probes apart.
+    the job. Such are verify; backfill, with force=true, since=7d, agent=... and project=... as they are for
+    `karl backfill`; probe, with seconds=... to hold a worker and note=... to tell probes apart. Most others
+    have a command of their own: `karl routing embed`, `karl centroids`, `karl cron`.
     """
     from karl.jobs import asking, gate, listing  # noqa: PLC0415 - RQ loads when a job is asked for
 

@@ -63,11 +63,12 @@ def _print(made: Organic, now_ms: int) -> None:
             click.echo(f"{what if what == 'not counted' else 'by ' + what}: {named}")
     if not made.count:
         return
+    lately = "in the last day" if made.days < 1.5 else f"in the last {made.days:.0f} days"
     if made.per_day is None:
-        click.echo(f"{made.recent:,} in the last {made.days:.0f} days: too few for a rate")
+        click.echo(f"{made.recent:,} {lately}: too few for a rate")
     else:
         low, rate, high = made.per_day
-        click.echo(f"{rate:.1f} a day ({low:.1f}-{high:.1f}) in the last {made.days:.0f} days")
+        click.echo(f"{rate:.1f} a day ({low:.1f}-{high:.1f}) {lately}")
     if made.count >= made.needed:
         click.echo("enough; `karl promote` says what else promotion takes")
     elif made.days_left is not None:

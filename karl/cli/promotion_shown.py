@@ -57,6 +57,9 @@ def show_simulated(found: Simulated, *, as_json: bool) -> None:
             whole=("skill",),
         )
         click.echo()
+    if not found.mixture.right["vector"].n:
+        click.echo("no prompts are known yet that asked for a skill and count as evidence")
+        return
     print_table(
         ("router", "right where one was asked for", "prompts", "takes one where none was", "prompts"),
         [

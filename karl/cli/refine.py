@@ -137,12 +137,11 @@ def _show_round(number: int, one: RoundTold) -> None:
         return
     click.echo(f"round {number}: {len(one.tried)} changes tried")
     for tried in one.tried:
-        what = "drop" if tried.what == "drop" else "contrast"
+        pair = f"{plain(tried.skill)} and {plain(tried.other)}"
+        what = "drop what looks mislabelled" if tried.what == "drop" else f"tell {pair} apart"
         verdict = "helps" if tried.better > tried.worse else "does not help"
-        click.echo(
-            f"  {what} {plain(tried.skill)} / {plain(tried.other)}, {len(tried.prompts)} prompts: "
-            f"{tried.better} put right, {tried.worse} spoilt; {verdict}"
-        )
+        moved = f"{tried.better} put right, {tried.worse} spoilt"
+        click.echo(f"  {what} ({len(tried.prompts)} prompts): {moved}; {verdict}")
         for text in tried.prompts[:_PROMPTS_MAX]:
             click.echo(f"    {one_line(text, _SHOWN)}")
     if one.before is None or one.after is None or one.low is None or one.high is None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +16,6 @@ from karl.cli.render import print_json
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from karl.schema.routing import ShadowBody
     from karl.stream.routing import Published
     from karl.views.filter import Filter
@@ -62,7 +59,7 @@ def reshadow(
     which = Filter(agent=agent, project=project, since_ms=since_ms)
     with Routed(settings.views) as views:
         published = seeding.current(views, router)
-        with _line(settings, published, apply=apply) as redis:
+        with seeding.line(settings, published, apply=apply) as redis:
             way = seeding.ready(settings, redis, published)
             afterwards = seeding.Afterwards(views, settings.ledger, way, _now_ms)
             made: Iterable[ShadowBody] = afterwards.reshadowed(which)
@@ -90,7 +87,7 @@ def seed(settings: Settings, *, apply: bool, as_json: bool) -> None:
 
     with Routed(settings.views) as views:
         published = seeding.current(views)
-        with _line(settings, published, apply=apply) as redis:
+        with seeding.line(settings, published, apply=apply) as redis:
             way = seeding.ready(settings, redis, published)
             afterwards = seeding.Afterwards(views, settings.ledger, way, _now_ms)
             made: Iterable[ShadowBody] = afterwards.seeded(fleet=settings.fleet, node=settings.node)
@@ -109,7 +106,7 @@ def replay_routed(settings: Settings, which: Filter, router: str, *, as_json: bo
 
     with Routed(settings.views) as views:
         published = seeding.current(views, router)
-        with _line(settings, published, apply=False) as redis:
+        with seeding.line(settings, published, apply=False) as redis:
             way = seeding.ready(settings, redis, published)
             afterwards = seeding.Afterwards(views, settings.ledger, way, _now_ms)
             anew = watched("routing anew", afterwards.replayed(which), views.fitting(which))
@@ -127,21 +124,6 @@ def replay_routed(settings: Settings, which: Filter, router: str, *, as_json: bo
 
     encoder = way.encoder.name if way.encoder else ""
     print_again(found, router=published.router, encoder=encoder, left_out=afterwards.left_out)
-
-
-@contextmanager
-def _line(settings: Settings, published: Published, *, apply: bool) -> Iterator[Redis | None]:
-    """Open the line where it is needed: to send, or because the router's bytes are not on this machine."""
-    from workers.routers import kept  # noqa: PLC0415 - Redis loads when needed
-
-    if not apply and (not published.router or kept(settings, published.router) is not None):
-        yield None
-        return
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
-
-    with closing(connect(line_url(settings.redis_url, settings.data_dir), name="karl-reshadow")) as redis:
-        yield redis
 
 
 def _now_ms() -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from karl.cli.figures_asked import filtered, watched
-from karl.cli.render import plain
+from karl.cli.figures_asked import filtered
+from karl.cli.render import counting, plain
 from karl.schema.routing import ShadowSource
 from karl.settings import Settings
 
@@ -29,6 +29,8 @@ SOURCE = click.option(
     show_default=True,
     help="Which predictions; only live ones are evidence.",
 )
+#: Predictions between two signs of life.
+_SAY_EVERY = 500
 ROUTER = click.option("--router", default="", metavar="ID", help="Only predictions of this router.")
 LIMIT = click.option("--limit", default=12, show_default=True, type=click.IntRange(0), help="Rows shown.")
 DRAWS = click.option(
@@ -87,7 +89,16 @@ def shadows(
     from karl.views.routing import Routed  # noqa: PLC0415
 
     with Routed(settings.views) as views:
-        return list(watched("looking", views.shadows(Filter(**filters), sources=sources), 0))
+        return list(_counted(views.shadows(Filter(**filters), sources=sources)))
+
+
+def _counted(rows: Iterable[ShadowRow]) -> Iterator[ShadowRow]:
+    """Pass predictions on, and show how many have passed."""
+    with counting("looking") as say:
+        for count, row in enumerate(rows, 1):
+            yield row
+            if count % _SAY_EVERY == 0:
+                say("at predictions", count)
 
 
 def tell(found: Chosen) -> None:
@@ -112,6 +123,12 @@ def tell(found: Chosen) -> None:
             f"karl: {found.waiting:,} prompts were predicted, and none of their turns has closed yet",
             err=True,
         )
+    elif found.silent:
+        click.echo(
+            f"karl: nothing says what the {found.silent:,} prompts that were predicted asked for; "
+            "`karl annotate TURN --skill NAME` does",
+            err=True,
+        )
     else:
         click.echo(f"karl: no {found.source} prediction fits; {_TO_DO[found.source]}", err=True)
 
@@ -129,7 +146,7 @@ def head(found: Chosen) -> dict[str, Any]:
         "source": found.source,
         "asked": len(found.asked),
         "none": len(found.none),
-        "left_out": {"waiting": found.waiting, "influenced": found.influenced, "again": found.again},
+        "left_out": {name: getattr(found, name) for name in ("waiting", "silent", "influenced", "again")},
         "routers": found.routers,
     }
 
@@ -184,7 +201,7 @@ def digest(settings: Settings, filters: Mapping[str, Any]) -> Digest | None:
     with Routed(settings.views) as views:
         found = choose(views.shadows(Filter(**filters)))
         mode = views.policy().mode
-    if not (found.asked or found.none or found.waiting):
+    if not (found.asked or found.none or found.waiting or found.silent):
         return None
     return digest_of(found, mode)
 

@@ -72,11 +72,15 @@ def skill(name: str | None) -> str:
     return one_line(name, NAME_WIDTH) if name else "(none)"
 
 
+def _silent(found: Chosen) -> str:
+    return f", {found.silent:,} of which nothing is known" if found.silent else ""
+
+
 def say_which(found: Chosen) -> None:
     """Say which predictions the figures below are of."""
     sessions = len({row.session for row in found.asked})
     click.echo(
         f"{found.source} predictions: {len(found.asked):,} prompts that asked for a skill, in {sessions:,} "
         f"session{'s' * (sessions != 1)}; {len(found.none):,} that asked for none, "
-        f"{found.waiting:,} not known yet"
+        f"{found.waiting:,} not known yet{_silent(found)}"
     )

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 #: Problems that are named; --json has all.
 _NAMED_MAX = 10
+#: Exemplars of a label where nobody says how many.
+_WITHOUT, _WITH_SKILLS = (5, 10, 50), (0, 1, 2, 5)
 
 
-def _numbers(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+def _numbers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    if value is None:
+        return ()
     try:
         found = tuple(sorted({int(part) for part in value.split(",")}))
     except ValueError:
         found = ()
-    if not found or found[0] < 1:
-        raise click.BadParameter("expected whole numbers from 1 on, with commas between")
+    if not found or found[0] < 0:
+        raise click.BadParameter("expected whole numbers from 0 on, with commas between")
     return found
 
 
@@ -41,12 +45,18 @@ def _numbers(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="minilm, static, http, or several with + between; repeatable. [static and the best installed]",
 )
 @click.option(
+    "--skills",
+    "skills",
+    multiple=True,
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help="Skills that prompts may go to, with their descriptions: a list or a folder; repeatable.",
+)
+@click.option(
     "--per-class",
-    default="5,10,50",
-    show_default=True,
     callback=_numbers,
     metavar="N,N",
-    help="Exemplars of each label.",
+    help="Exemplars of each label; 0 only with --skills. [5,10,50; with --skills 0,1,2,5]",
 )
 @click.option(
     "--seed", default=0, show_default=True, help="Of which prompts are exemplars, and of the draws."
@@ -61,6 +71,7 @@ def evaluate(
     *,
     paths: tuple[Path, ...],
     encoders: tuple[str, ...],
+    skills: tuple[Path, ...],
     per_class: tuple[int, ...],
     seed: int,
     draws: int,
@@ -74,13 +85,21 @@ def evaluate(
     compared with plain centroids, with tf-idf and with regular expressions made of the labels. Ends with 1
     when something could not be read.
 
+    With --skills labels are skills' names, and prompts go to any of these: with 0 exemplars by descriptions
+    alone.
+
     Example: karl routing evaluate clinc150_train.jsonl clinc150_test.jsonl --per-class 10
     """
+    if per_class and not per_class[0] and not skills:
+        raise click.UsageError("with 0 exemplars nothing is known of the labels; --skills gives descriptions")
     from karl.cli.routing_shown import show  # noqa: PLC0415 - numpy loads when needed
     from karl.evaluation.routing.assess import assess  # noqa: PLC0415
+    from karl.evaluation.routing.catalogue import read_skills  # noqa: PLC0415
     from karl.evaluation.routing.labelled import read  # noqa: PLC0415
 
     found = read(list(paths))
+    catalogue = read_skills(skills, Path.home())
+    found.problems.extend(catalogue.problems)
     with ExitStack() as stack:
         opened = {one.name: one for one in _opened(settings, encoders)}
         for one in opened.values():
@@ -89,7 +108,8 @@ def evaluate(
             reports = assess(
                 found.sets,
                 {name: one.encode for name, one in opened.items()},
-                per_class=per_class,
+                per_class=per_class or (_WITH_SKILLS if skills else _WITHOUT),
+                skills=catalogue.skills,
                 draws=draws,
                 seed=seed,
                 progress=progress,
@@ -105,29 +125,16 @@ def evaluate(
 
 
 def _opened(settings: Settings, names: tuple[str, ...]) -> list[Encoder]:
-    from karl.encoders.choose import PARTS, Wanted, best, missing, open_encoder  # noqa: PLC0415
+    from karl.encoders.choose import PARTS, best, missing  # noqa: PLC0415
+    from workers.encoder import encoder_of  # noqa: PLC0415
 
     if unknown := sorted({part for name in names for part in name.split("+")} - set(PARTS)):
         raise click.UsageError(f"there is no encoder {plain(unknown[0])}; there are {', '.join(PARTS)}")
-    wanted = Wanted(
-        url=settings.embed_url,
-        dialect=settings.embed_api,
-        model=settings.embed_model,
-        token=settings.embed_token,
-        dim=settings.embed_dim,
-        timeout_s=settings.embed_timeout_s,
-        threads=settings.embed_threads,
-    )
     usual = settings.embed_encoder or ("http" if settings.embed_url else best())
     chosen = list(names) or [name for name in ("static", usual) if name and not missing(name)]
     if not chosen:
         click.echo("only words are looked at: pip install 'karl-ledger[embed]' brings two encoders", err=True)
-    return [
-        open_encoder(
-            wanted._replace(name=name), kept=settings.vectors, kept_max_bytes=settings.embed_store_mb << 20
-        )
-        for name in dict.fromkeys(chosen)
-    ]
+    return [encoder_of(settings, name) for name in dict.fromkeys(chosen)]
 
 
 def _finish(found: Read, *, reports: int, as_json: bool) -> None:

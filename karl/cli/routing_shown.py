@@ -20,13 +20,18 @@ def show(report: SetReport) -> None:
     click.echo(click.style(plain(report.set), bold=True))
     strange = f", {report.strange:,} out of scope" if report.strange else ""
     click.echo(f"{report.labels:,} labels; {report.tested:,} prompts {_PARTS[report.part]}{strange}")
+    if report.described:
+        click.echo(f"{report.described:,} skills have descriptions")
+    if report.unknown:
+        click.echo(f"{report.unknown:,} prompts of labels that are no skill are left out")
     columns = ["each", "encoder", "head", "accuracy", "top 3", "MRR"]
     columns += ["scope AUROC"] if report.strange else []
     columns += ["at 5% error", "-centroid", "-lexical"]
     rows = [_row(row, strange=bool(report.strange)) for row in report.rows]
     print_table(columns, rows, whole=columns[1:])
+    click.echo("* the head that is trained where none is named")
     for row in report.rows:
-        if row.threshold and row.head == "logistic":
+        if row.threshold and row.chosen:
             click.echo(_threshold(row))
     click.echo()
 
@@ -36,7 +41,7 @@ def _row(row: Row, *, strange: bool) -> tuple[object, ...]:
     return (
         row.per_class,
         row.encoder,
-        row.head,
+        f"{row.head} *" if row.chosen else row.head,
         _within(found.accuracy, 100, 1),
         f"{100 * found.top3.value:.1f}",
         f"{found.mrr.value:.3f}",

@@ -14,6 +14,7 @@ from karl.figures import plot
 from karl.figures.days import day_name
 from karl.figures.routing.chosen import Chosen
 from karl.figures.routing.skills import Evolution, SkillAccuracy
+from karl.intervals import Share
 
 
 def print_breakdown(found: Chosen, skills: Sequence[SkillAccuracy], limit: int) -> None:
@@ -30,7 +31,7 @@ def print_breakdown(found: Chosen, skills: Sequence[SkillAccuracy], limit: int) 
                 share(one.regex),
                 share(one.precision, of=True),
                 one.errors,
-                share(one.drag),
+                _drag(one.drag),
             )
             for one in skills[:limit]
         ],
@@ -38,6 +39,13 @@ def print_breakdown(found: Chosen, skills: Sequence[SkillAccuracy], limit: int) 
     )
     if len(skills) > limit:
         click.echo(f"… {len(skills) - limit:,} more, which cost less (--limit)")
+
+
+def _drag(found: Share) -> str:
+    """Give a share that is mostly small, to a tenth of a point."""
+    if found.share is None or found.low is None or found.high is None:
+        return share(found)
+    return f"{100 * found.share:.1f} % ({100 * found.low:.1f}-{100 * found.high:.1f})"
 
 
 def print_evolution(

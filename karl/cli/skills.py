@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ _ADVICE = {
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option(
     "--project",
     "projects",
@@ -63,6 +64,7 @@ def scan(
     asked = _asked(settings, paths, projects)
     with counting("reading") as progress:
         found = look(settings, asked, time.time_ns() // 1_000_000, progress)
+    _refuse_strangers(paths, found)
     if not dry_run:
         from karl.stream.connect import connect  # noqa: PLC0415
         from karl.stream.server import line_url  # noqa: PLC0415
@@ -208,6 +210,16 @@ def _asked(settings: Settings, paths: tuple[Path, ...], projects: tuple[Path, ..
     if not paths and not projects:
         places = of_user(settings.skills_dir, settings.rules, home)
     return Asked(places, project_of, Redactor().text)
+
+
+def _refuse_strangers(paths: tuple[Path, ...], found: Scan) -> None:
+    """Raise NotFound for what somebody named that is not there, and never was."""
+    from karl.errors import NotFound  # noqa: PLC0415
+
+    known = {report.path for report in found.places}
+    for path in paths:
+        if not path.exists() and Path(os.path.abspath(path)) not in known:  # noqa: PTH100 - as places are named
+            raise NotFound(f"there is no {path}, and nothing was told of it")
 
 
 def _told(settings: Settings) -> list[SkillsBody]:

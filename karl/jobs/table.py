@@ -117,6 +117,7 @@ class Job(NamedTuple):
     """One kind of job. Times in seconds; `waits` are the pauses before the first and each further retry.
 
     `grace_s` is how long it may go on when its worker shall end; then it is given back, and begins anew.
+    `threads` are those of numpy, 0 for as many as it likes: on a busy machine several wait for each other.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Job(NamedTuple):
     result_ttl_s: int = 7 * 86_400
     failure_ttl_s: int = 35 * 86_400
     grace_s: float = 10.0
+    threads: int = 0
 
     @property
     def queue(self) -> str:
@@ -174,6 +176,7 @@ JOBS = (
         timeout_s=600,
         waits=(1, 5, 30),
         grace_s=0,
+        threads=1,
         result_ttl_s=86_400,
         failure_ttl_s=7 * 86_400,
     ),

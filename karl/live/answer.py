@@ -61,6 +61,6 @@ def answer(
 
 def _said(skill: str) -> bytes:
     """Give what the agent reads: a fact, for an order from a hook is taken for somebody's trick."""
-    fact = f"Earlier requests like this one were done with the skill `{skill}`, which is available here."
+    fact = f"KARL's router matched this request to the skill `{skill}`, which is available here."
     told = {"hookEventName": "UserPromptSubmit", "additionalContext": fact}
     return msgspec.json.encode({"hookSpecificOutput": told})

@@ -30,7 +30,7 @@ FAILED_ROUNDS = Counter(
     "cause",
 )
 REDIS_UP = Gauge(
-    "ship sessions ledger", "karl_redis_up", "1 when the server answered when it was asked last."
+    "ship sessions ledger jobs", "karl_redis_up", "1 when the server answered when it was asked last."
 )
 DEAD_LETTERS_TOTAL = Counter(
     "ship sessions ledger", "karl_dead_letters_total", "What this process put aside as not understood."
@@ -129,6 +129,25 @@ VIEWS_COMPLAINTS = Counter("views", "karl_views_complaints_total", "Records that
 # --- worker jobs ---
 JOBS_ENDED = Counter("jobs", "karl_jobs_ended_total", "Jobs that this worker ended, by how they did.", "how")
 JOB_DURATION = Histogram("jobs", "karl_job_duration_seconds", "One job, however it ended.", LONG_SECONDS)
+
+# --- worker jobs, of the queue default: routing ---
+ROUTING_MODE = Gauge("jobs", "karl_routing_mode", "0 while routing is in shadow, 1 while it is live.")
+HYBRID_VECTOR = Gauge("jobs", "karl_hybrid_vector_skills", "Skills that the vector router has, by policy.")
+HYBRID_REGEX = Gauge("jobs", "karl_hybrid_regex_skills", "Skills that rules have by a person's word.")
+PROMOTION_READY = Gauge(
+    "jobs", "karl_promotion_ready", "1 when all that a promotion needs was reached at the last look."
+)
+PROMOTION_MISSING = Gauge("jobs", "karl_promotion_missing_checks", "Checks that were not reached then.")
+PROMOTION_LOOK = Gauge(
+    "jobs", "karl_promotion_last_look_timestamp_seconds", "Unix time of that look (job `promotion`)."
+)
+ORGANIC = Gauge(
+    "jobs", "karl_organic_records", "Prompts that asked for a skill and are evidence, at the last look."
+)
+VECTOR_ACCURACY = Gauge(
+    "jobs", "karl_vector_accuracy", "Share of these that the vector router got, where it was compared."
+)
+REGEX_ACCURACY = Gauge("jobs", "karl_regex_accuracy", "Share of the same that the rules got.")
 
 # --- up ---
 PROCESS_UP = Gauge("up", "karl_process_up", "1 while the process runs.", "name")

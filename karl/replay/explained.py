@@ -64,8 +64,8 @@ class Step(msgspec.Struct, frozen=True):
     """How the score came to be: the record's own, then each change. `said` holds the flags that were said.
 
     `sure` is how strong a correction was (0 to 1) and `classes` what kind, where a detector said so; `person`
-    and `note` are those of a person's own word. `late` is the last step where facts that came after the
-    record were read with it.
+    and `note` are those of a person's own word, as is `skill`, empty for none. `late` is the last step where
+    facts that came after the record were read with it.
     """
 
     what: Literal["record", "annotation", "score", "late"]
@@ -80,6 +80,7 @@ class Step(msgspec.Struct, frozen=True):
     classes: list[str] = []
     person: str = ""
     note: str = ""
+    skill: str | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -202,6 +203,7 @@ def _later(one: LaterRecord, ledger: Path) -> Step:
         classes=outcome.correction_classes,
         person=word.person if word else "",
         note=word.note if word else "",
+        skill=word.skill if word else None,
     )
 
 

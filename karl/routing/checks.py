@@ -86,7 +86,7 @@ def hits(row: Evidence) -> tuple[bool, bool]:
 
 def counted(name: CheckName, n: int, least: int, what: str) -> Check:
     """There must be so many."""
-    return Check(name, n >= least, f"{n:,} {what}, of {least:,}")
+    return Check(name, n >= least, f"{n:,} {what}; {least:,} are asked for")
 
 
 def better(asked: Sequence[Evidence], bar: Bar) -> tuple[Paired, Check]:
@@ -112,11 +112,13 @@ def carried(asked: Sequence[Evidence], bar: Bar) -> Check:
     rest = compared([row for row in asked if row.session != best["session"]], hits, bar.tail)
     others = [row for row in asked if row.agent != best["agent"]]
     apart = sum(a - b for a, b in map(hits, others))
+    if not rest.n:
+        return Check("carried", passed=False, says="without the session that helps most nothing is left")
     says = f"without the session that helps most {_points(rest)}"
     if len(others) >= bar.own:
         says += f"; without {best['agent']} {100 * apart / len(others):+.1f} points over {len(others):,}"
         return Check("carried", above(rest.low) and apart >= 0, says)
-    return Check("carried", above(rest.low), f"{says}; {best['agent'] or 'no agent'} has nearly all of them")
+    return Check("carried", above(rest.low), f"{says}; nearly all are of {best['agent']}")
 
 
 def coverage(asked: Sequence[Evidence], bar: Bar) -> Check:
@@ -163,9 +165,9 @@ def fast(rows: Sequence[Evidence], bar: Bar) -> Check:
 def own(mine: Sequence[Evidence], bar: Bar) -> Check:
     """What its predecessors showed speaks for it as long as it shows nothing else itself."""
     apart = sum(a - b for a, b in map(hits, mine))
-    says = f"{len(mine):,} of them its own, of {bar.own:,}"
+    says = f"{len(mine):,} of them by the very router; {bar.own:,} are asked for"
     if mine:
-        says += f": {100 * apart / len(mine):+.1f} points"
+        says += f"; {100 * apart / len(mine):+.1f} points"
     return Check("own", len(mine) >= bar.own and apart >= 0, says)
 
 
@@ -182,7 +184,7 @@ def above(low: float | None) -> bool:
 
 def _points(over: Paired) -> str:
     if over.difference is None or over.low is None or over.high is None:
-        return "no difference can be told of none"
+        return "nothing to compare"
     return _span(over.difference, over.low, over.high) + f" ({over.n:,} prompts, {over.groups:,} groups)"
 
 
@@ -192,5 +194,5 @@ def _span(value: float, low: float, high: float) -> str:
 
 def _percent(share: Share) -> str:
     if share.share is None or share.low is None or share.high is None:
-        return "nothing"
+        return "none"
     return f"{share.share:.1%} ({share.low:.1%} to {share.high:.1%})"

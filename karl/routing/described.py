@@ -29,13 +29,15 @@ def spelled(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     described = {one.skill for one in exemplars if one.kind == "description" and one.text.strip()}
     rows: list[Exemplar] = []
     for one in exemplars:
+        if not one.text.strip():
+            continue
         if one.kind == "description":
             rows += _cut(one, names.get(one.skill, ""))
         elif one.kind == "name" and one.skill not in described:
             rows.append(one._replace(weight=one.weight * (WHOLE + NAMED + CLAUSES)))
         elif one.kind != "name":
             rows.append(one)
-    return [row for row in rows if row.text.strip()]
+    return rows
 
 
 def words_of(name: str) -> str:

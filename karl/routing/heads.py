@@ -118,7 +118,7 @@ class Centroid(NamedTuple):
 
     def similarities(self, given: Prompts) -> Floats:
         """Give cosines (n, skills)."""
-        return given.vectors @ self.matrix
+        return ngrams.product(given.vectors, self.matrix)
 
     def log_chances(self, given: Prompts) -> Floats:
         """Give log p (n, skills)."""
@@ -196,7 +196,8 @@ class Logistic(NamedTuple):
     def log_chances(self, given: Prompts) -> Floats:
         """Give log p (n, skills)."""
         grams = ngrams.weighted(given.grams, self.rarity)
-        logits = given.vectors @ self.weights.dense + ngrams.times(grams, self.weights.sparse)
+        logits = ngrams.product(given.vectors, self.weights.dense)
+        logits += ngrams.times(grams, self.weights.sparse)
         return softmax.log_softmax(logits + self.weights.bias)
 
     def arrays(self) -> dict[str, Floats]:
@@ -314,11 +315,13 @@ def _mixed(learned: Lessons) -> Head:
 
 
 def _rich(learned: Lessons) -> Places:
-    """Give the skills that have prompts, and not far less than others with prompts have."""
+    """Give the skills that have prompts: of those with a description too, not far less than others have."""
     each = learned.prompts_each
     if not each.any():
         return np.zeros(0, dtype=np.intp)
-    return np.flatnonzero(each >= max(1.0, RICH_SHARE * each[each > 0].mean()))
+    described = np.bincount(learned.labels[~learned.asked], minlength=learned.skills) > 0
+    enough = max(1.0, RICH_SHARE * each[each > 0].mean())
+    return np.flatnonzero((each >= enough) | ((each > 0) & ~described))
 
 
 _TRAINERS: dict[str, Callable[[Lessons], Head]] = {
@@ -341,7 +344,7 @@ def restored(name: str, arrays: dict[str, Floats]) -> Head:
     if name == "logistic":
         return _logistic_of(arrays)
     dense = Centroid(arrays["centroids"])
-    share = float(arrays["share"][0]) if "share" in arrays else DENSE_SHARE_BEFORE
+    share = round(float(arrays["share"][0]), 6) if "share" in arrays else DENSE_SHARE_BEFORE
     habit = arrays.get("habit", np.zeros(dense.matrix.shape[1], np.float32))
     hybrid = Hybrid(dense, Lexical(arrays["rarity"], arrays["grams"]), share, habit)
     if name == "hybrid":

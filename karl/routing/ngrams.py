@@ -86,9 +86,18 @@ def weighted(rows: Sparse, weights: NDArray[np.float32]) -> Sparse:
     return rows._replace(values=np.asarray(values / np.where(lengths > 0, lengths, 1)[of], np.float32))
 
 
-def dense(rows: Sparse, start: int, stop: int) -> NDArray[np.float32]:
-    """Give rows start to stop as a whole matrix (stop - start, COLUMNS)."""
-    matrix = np.zeros((stop - start, COLUMNS), dtype=np.float32)
+def folded(rows: Sparse, width: int) -> Sparse:
+    """Give the rows in fewer columns; what falls together is summed."""
+    of = np.repeat(np.arange(rows.size), np.diff(rows.starts))
+    places, first = np.unique(of * width + rows.columns % width, return_inverse=True)
+    values = np.bincount(first, weights=rows.values, minlength=len(places))
+    starts = np.searchsorted(places, np.arange(rows.size + 1) * width)
+    return Sparse(starts.astype(np.int64), places % width, values.astype(np.float32))
+
+
+def dense(rows: Sparse, start: int, stop: int, width: int = COLUMNS) -> NDArray[np.float32]:
+    """Give rows start to stop as a whole matrix (stop - start, width)."""
+    matrix = np.zeros((stop - start, width), dtype=np.float32)
     part = slice(rows.starts[start], rows.starts[stop])
     of = np.repeat(np.arange(stop - start), np.diff(rows.starts[start : stop + 1]))
     matrix[of, rows.columns[part]] = rows.values[part]
@@ -96,13 +105,25 @@ def dense(rows: Sparse, start: int, stop: int) -> NDArray[np.float32]:
 
 
 def times(rows: Sparse, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give rows @ matrix, for a matrix (COLUMNS, n); (rows, n)."""
+    """Give rows @ matrix, for a matrix (COLUMNS or fewer, n), into whose rows columns fold; (rows, n)."""
     result = np.zeros((rows.size, matrix.shape[1]), dtype=np.float32)
+    columns = rows.columns % len(matrix)
     for place in range(rows.size):
         part = slice(rows.starts[place], rows.starts[place + 1])
         if part.stop > part.start:
-            result[place] = rows.values[part] @ matrix[rows.columns[part]]
+            result[place] = product(rows.values[None, part], matrix[columns[part]])
     return result
+
+
+def product(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give rows @ matrix, (n, m).
+
+    One row alone goes without the threads of numpy's libraries: on a busy machine they wait for each other
+    a thousand times longer than the product takes.
+    """
+    if len(rows) == 1:
+        return np.asarray(np.einsum("i,ij->j", rows[0], matrix)[None])
+    return np.asarray(rows @ matrix)
 
 
 def chosen(rows: Sparse, places: NDArray[np.intp]) -> Sparse:

@@ -6,12 +6,14 @@ The rules' pick and the vector router's choice go into `decide`; what comes out 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from karl.routing.router import Choice
 from karl.schema.routing import Rule, SkillEntry, Way
+
+if TYPE_CHECKING:
+    from karl.routing.router import Choice
 
 
 class Policy(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -88,7 +88,9 @@ def judge(evidence: Iterable[Evidence], lineage: Lineage, policy: Policy, bar: B
     over, is_better = checks.better(asked, bar)
     found = (
         checks.counted("records", len(asked), bar.records, "prompts that asked for a skill"),
-        checks.counted("sessions", len({row.session for row in asked}), bar.sessions, "sessions with such"),
+        checks.counted(
+            "sessions", len({row.session for row in asked}), bar.sessions, "sessions with such prompts"
+        ),
         is_better,
         checks.carried(asked, bar),
         checks.coverage(asked, bar),
@@ -212,7 +214,7 @@ def _skill(skill: str, rows: Sequence[Evidence], bar: Bar, over: Paired | None, 
     asked = [row for row in rows if row.truth == skill]
     apart = sum(ours - theirs for ours, theirs in map(_marks(skill), rows))
     if over is None:
-        says = f"{len(asked)} prompts of {bar.skill}" if len(asked) < bar.skill else "counts at the next look"
+        says = f"{len(asked)} of {bar.skill} prompts" if len(asked) < bar.skill else "counts at the next look"
     elif passed and apart <= 0:
         says = "better at the look, not any more since"
     else:

@@ -46,7 +46,10 @@ class Said(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """A change: prompts of `skill` that look like `other`'s are dropped, or those of both become contrast."""
+    """A change: prompts that look mislabelled are dropped, or prompts of two skills become contrast.
+
+    What is dropped is of many skills, so `skill` and `other` are empty: a wrong label does little alone.
+    """
 
     what: Literal["drop", "contrast"]
     skill: str
@@ -104,18 +107,20 @@ def crossed(chosen: Chosen, learn: Learn, of: Sequence[Piece] | None = None) -> 
 def proposals(said: Sequence[Said], more: Mapping[str, Sequence[Piece]]) -> list[Proposal]:
     """Propose changes, the most promising first; `more` are further prompts of skills, the newest first."""
     dropped = suspects(said)
-    found = [Proposal("drop", *pair, tuple(pieces)) for pair, pieces in dropped.items()]
-    gone = {piece.source for pieces in dropped.values() for piece in pieces}
+    gone = {piece.source for piece in dropped}
+    found = []
     for (skill, other), errors in confused(said).items():
         border = [piece for piece in errors if piece.source not in gone]
         border += [one for side in (skill, other) for one in more.get(side, ())[:CONTRAST_EACH]]
-        if border:
+        if len(border) >= PAIR_MIN:
             found.append(Proposal("contrast", skill, other, tuple(border)))
-    return sorted(found, key=lambda one: (-len(one.pieces), one.what, one.skill, one.other))[:PROPOSALS_MAX]
+    found.sort(key=lambda one: (-len(one.pieces), one.skill, one.other))
+    drop = [Proposal("drop", "", "", tuple(dropped))] if dropped else []
+    return [*drop, *found][:PROPOSALS_MAX]
 
 
-def suspects(said: Sequence[Said]) -> dict[tuple[str, str], list[Piece]]:
-    """Give prompts that look mislabelled, by their skill and the one that they look like.
+def suspects(said: Sequence[Said]) -> list[Piece]:
+    """Give the prompts that look mislabelled.
 
     They are as likely another skill's as that skill's own prompts are on average, and likelier than their
     own.
@@ -124,12 +129,11 @@ def suspects(said: Sequence[Said]) -> dict[tuple[str, str], list[Piece]]:
     for one in said:
         own[one.piece.skill].append(one.chances.get(one.piece.skill, 0.0))
     usual = {skill: sum(chances) / len(chances) for skill, chances in own.items()}
-    found: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
-    for one in said:
-        first = one.first
-        if not one.right and is_evidence(one.piece) and one.chances[first] >= usual.get(first, 2.0):
-            found[one.piece.skill, first].append(one.piece)
-    return dict(sorted(found.items()))
+    return [
+        one.piece
+        for one in said
+        if not one.right and is_evidence(one.piece) and one.chances[one.first] >= usual.get(one.first, 2.0)
+    ]
 
 
 def confused(said: Sequence[Said]) -> dict[tuple[str, str], list[Piece]]:

@@ -101,7 +101,8 @@ def train(
     skills = tuple(sorted({one.skill for one in exemplars}))
     if len(skills) < 2:
         raise Refused("routing needs exemplars of two skills at least; add some of another skill")
-    learned = _lessons(exemplars, vectors, np.array([by_hash[one] for one in ordered], dtype=np.intp), skills)
+    places = [by_hash[one] for one in ordered]
+    learned = lessons([exemplars[place] for place in places], vectors[places], skills)
     name = head or heads.fitting(learned)
     unknown = heads.prompts(*strangers) if strangers and len(strangers[0]) else None
     return Router(
@@ -115,18 +116,15 @@ def train(
     )
 
 
-def _lessons(
-    exemplars: Sequence[Exemplar], vectors: Floats, places: heads.Places, skills: Sequence[str]
-) -> heads.Lessons:
-    """Put the exemplars at these places together."""
+def lessons(exemplars: Sequence[Exemplar], vectors: Floats, skills: Sequence[str]) -> heads.Lessons:
+    """Give exemplars as heads learn from them; `vectors` (n, dim) are theirs."""
     numbers = {skill: number for number, skill in enumerate(skills)}
-    kept = [exemplars[place] for place in places]
     return heads.Lessons(
-        heads.prompts([one.text for one in kept], vectors[places]),
-        np.array([numbers[one.skill] for one in kept], dtype=np.intp),
+        heads.prompts([one.text for one in exemplars], vectors),
+        np.array([numbers[one.skill] for one in exemplars], dtype=np.intp),
         len(skills),
-        np.array([one.weight for one in kept], dtype=np.float32),
-        np.array([one.kind not in ("description", "name") for one in kept], dtype=np.bool_),
+        np.array([one.weight for one in exemplars], dtype=np.float32),
+        np.array([one.kind not in ("description", "name") for one in exemplars], dtype=np.bool_),
     )
 
 

@@ -14,10 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from karl.routing.ngrams import COLUMNS, Sparse, dense
+from karl.routing.ngrams import Sparse, dense, folded
 
 Floats = NDArray[np.float32]
 
+#: Columns that grams fold into here: with 4,096 nothing was righter, and all took 2.5 times as long.
+COLUMNS = 1024
 _BLOCK = 1024
 #: Numbers of all blocks that are kept from one step to the next: 256 MiB of them.
 _KEPT_MAX = 1 << 26
@@ -29,7 +31,7 @@ _SMALL = 5e-5
 
 
 class Weights(NamedTuple):
-    """A fitted model: log p = log softmax(vectors @ dense + grams @ sparse + bias)."""
+    """A fitted model: log p = log softmax(vectors @ dense + folded grams @ sparse + bias)."""
 
     dense: Floats
     sparse: Floats
@@ -50,6 +52,7 @@ def fit(
     A row counts as often as `counts` (n) says, or once.
     """
     dim = vectors.shape[1]
+    grams = folded(grams, COLUMNS)
     often = np.ones(len(labels), dtype=np.float32) if counts is None else counts
     used = np.unique(grams.columns)  # what no exemplar has keeps the weight 0
     shape = (dim + len(used) + 1, count)
@@ -93,7 +96,7 @@ class _Rows:
     def _made(self) -> Iterator[tuple[int, Floats]]:
         for start in range(0, len(self._vectors), _BLOCK):
             stop = min(start + _BLOCK, len(self._vectors))
-            seen = dense(self._grams, start, stop)[:, self._used]
+            seen = dense(self._grams, start, stop, COLUMNS)[:, self._used]
             yield start, np.hstack([self._vectors[start:stop], seen])
 
 

@@ -111,7 +111,7 @@ def claim(redis: Redis, consumer: str, count: int, silent_ms: int) -> list[Waiti
             raise
         _make_group(redis)
         return []
-    return [Waiting(entry, fields[b"d"]) for entry, fields in reply[1] if fields]
+    return [Waiting(entry, fields.get(b"d", b"")) for entry, fields in reply[1] if fields]
 
 
 def deliveries(redis: Redis, entries: Sequence[Waiting]) -> list[int]:

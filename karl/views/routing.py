@@ -60,8 +60,10 @@ _SIGNS = "used, typed, person, without"
 _TURN = f"seq, id, session, started_ms, turn, prompt, reward, correction_detected, label_skill, {_SIGNS}"
 #: Rows of turns whose agent was told of a skill.
 _TOLD = "SELECT of_seq FROM suggestions WHERE told = 1 AND of_seq IS NOT NULL"
+#: The next turn that a person asked for: it is the one that corrects.
 _NEXT = (
-    f"SELECT {_SIGNS} FROM trajectories WHERE session = ? AND (started_ms, turn, seq) > (?, ?, ?) "
+    f"SELECT {_SIGNS} FROM trajectories "
+    "WHERE session = ? AND (started_ms, turn, seq) > (?, ?, ?) AND person = 1 "
     "ORDER BY started_ms, turn, seq LIMIT 1"
 )
 #: Without a person's prompt or word there is no truth.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,9 @@ class Scene:
             self.settings.views.parent.mkdir(parents=True)
             begin(self.settings.views, "2")
 
-    def past(self, prompts: dict[str, tuple[str, ...]] = PROMPTS, others: tuple[str, ...] = OTHERS) -> None:
+    def past(
+        self, prompts: Mapping[str, tuple[str, ...]] = PROMPTS, others: tuple[str, ...] = OTHERS
+    ) -> None:
         """Turns that called the skills of their prompts, a session each, and turns that used none."""
         for skill, texts in prompts.items():
             for at, text in enumerate(texts):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ def prompted(
     return Prompted(f"t{number}", f"s{number}", text, skill, weight, source, influenced, 1000 + number)
 
 
-def texts(pieces: list[Piece] | tuple[Piece, ...]) -> list[str]:
+def texts(pieces: Sequence[Piece]) -> list[str]:
     return [piece.text for piece in pieces]
 
 

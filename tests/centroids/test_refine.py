@@ -39,14 +39,13 @@ THINGS = [f"thing{letter}" for letter in "abcdefghijklmnopqrst"]
 
 
 def things(chosen: Chosen, of: Sequence[Piece]) -> list[Said]:
-    """As `votes`, but the second word counts twenty times as much, and the skill with most votes has all."""
+    """A router that knows everything, but for what is near to a mislabelled prompt that it has learned."""
+    spoilt = {one.text.split()[1] for one in chosen.pieces if one.text.split()[0] != one.skill}
     said = []
     for one in of:
-        told: Counter[str] = Counter()
-        for other in chosen.pieces:
-            mine, theirs = one.text.split(), other.text.split()
-            told[other.skill] += (mine[0] == theirs[0]) + 20 * (mine[:2] == theirs[:2])
-        said.append(Said(one, {max(sorted(told), key=lambda skill: told[skill]): 1.0}))
+        own, thing, *rest = one.text.split()
+        misled = rest[:1] == ["near"] and thing in spoilt
+        said.append(Said(one, {"join": 0.4, "cut": 0.3} if misled else {own: 1.0}))
     return said
 
 
@@ -70,7 +69,7 @@ def test_a_mislabelled_prompt_is_suspected_and_a_given_one_is_not() -> None:
     wrong = piece(900, "join", "cut the video")
     given = piece(901, "join", "cut the sound")._replace(source="exemplar:x", how="manual")
     said = crossed(Chosen((*clean(TWO, 10), wrong, given), ()), votes)
-    assert suspects(said) == {("join", "cut"): [wrong]}
+    assert suspects(said) == [wrong]
 
 
 def test_one_error_is_no_pair() -> None:
@@ -79,25 +78,25 @@ def test_one_error_is_no_pair() -> None:
 
 
 def mislabelled() -> Chosen:
-    """Twenty things to cut and to join, and of five things two prompts each that are under the wrong skill."""
+    """Twenty things to cut and to join; of five things there is a prompt under the wrong skill, and one near it."""
     right = [piece(at, "cut", f"cut {thing}") for at, thing in enumerate(THINGS)]
     right += [piece(100 + at, "join", f"join {thing}") for at, thing in enumerate(THINGS)]
-    wrong = [piece(200 + at, "join", f"cut {thing} {at}") for at, thing in enumerate(THINGS[:5] * 2)]
-    return Chosen((*right, *wrong), ())
+    wrong = [piece(200 + at, "join", f"cut {thing} {at}") for at, thing in enumerate(THINGS[:5])]
+    near = [piece(300 + at, "cut", f"cut {thing} near") for at, thing in enumerate(THINGS[:5])]
+    return Chosen((*right, *wrong, *near), ())
 
 
 def test_dropping_mislabelled_prompts_is_kept_when_new_prompts_prove_it() -> None:
-    latest = [piece(900 + at, "cut", f"cut {thing} new {at}") for at, thing in enumerate(THINGS[:5] * 6)]
+    latest = [piece(900 + at, "cut", f"cut {thing} near {at}") for at, thing in enumerate(THINGS[:5] * 6)]
     found = one_round(mislabelled(), latest, {}, things, tail=0.025, told=_quiet)
     assert found.pair is not None
     assert (found.pair.second_share, found.pair.first_share) == (0.0, 1.0)
-    (kept,) = found.kept
-    assert (kept.what, kept.skill, kept.other) == ("drop", "join", "cut")
-    assert {one.text.split()[1] for one in kept.pieces} == set(THINGS[:5])
+    assert [one.what for one in found.kept] == ["drop"]
+    assert sorted(one.text for one in found.kept[0].pieces) == [f"cut {THINGS[at]} {at}" for at in range(5)]
 
 
 def test_nothing_is_kept_where_the_held_out_prompts_are_too_few_to_prove_it() -> None:
-    latest = [piece(900 + at, "cut", f"cut {thing} new") for at, thing in enumerate(THINGS[:3])]
+    latest = [piece(900 + at, "cut", f"cut {thing} near new") for at, thing in enumerate(THINGS[:3])]
     found = one_round(mislabelled(), latest, {}, things, tail=0.025, told=_quiet)
     assert found.pair is not None
     assert found.pair.difference == 1.0

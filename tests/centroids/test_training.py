@@ -32,6 +32,10 @@ def body_of(scene: Scene, router: str) -> RouterBody:
 def lose(scene: Scene) -> None:
     """Lose all files of routers, here and in Redis."""
     shutil.rmtree(scene.settings.routers)
+    lose_parcels(scene)
+
+
+def lose_parcels(scene: Scene) -> None:
     for key in scene.redis.keys(keys.parcel_key("*")):
         scene.redis.delete(key)
 
@@ -158,6 +162,16 @@ def test_a_refresh_does_nothing_before_it_is_due(trained: Scene) -> None:
     assert trained.train(why="refresh").due
     assert not trained.train(why="refresh").due
     assert trained.train(why="refresh", due=True).due
+
+
+def test_a_refresh_that_is_not_due_hands_the_router_to_a_server_that_lost_it(trained: Scene) -> None:
+    trained.redis.delete(keys.ROUTING)
+    lose_parcels(trained)
+    assert not trained.train(why="refresh").due
+    published = routing.read(trained.redis)
+    assert published is not None
+    assert (published.router, published.policy.router) == (trained.in_use, trained.in_use)
+    assert routing.router_bytes(trained.redis, trained.in_use)
 
 
 def test_skills_that_moved_far_are_named(trained: Scene) -> None:

@@ -17,9 +17,11 @@ from karl.errors import KarlError
 from karl.evaluation.ranking import Draws
 from karl.evaluation.routing.assess import assess
 from karl.evaluation.routing.baselines import Rules
+from karl.evaluation.routing.catalogue import named, own_words, plain_words, read_skills
 from karl.evaluation.routing.labelled import Labelled, LabelledSet, read
 from karl.evaluation.routing.measures import measure, ranks
 from karl.evaluation.routing.split import split
+from karl.schema.routing import SkillEntry
 from tests.cli.running import karl
 from tests.routing.made import exemplars, vectors
 
@@ -159,6 +161,89 @@ def test_every_head_is_assessed_beside_the_baselines() -> None:
     assert report.rows[0].threshold is None
     again = assess([given_set], {"made": vectors}, per_class=(2, 6), draws=50, seed=0)
     assert again == [report]
+
+
+#: Descriptions of the made skills, in two of their words each.
+ENTRIES = [
+    SkillEntry(f"skill_{skill}", f"Use when {'abcd'[skill]}red{skill}x, or {'abcd'[skill]}fog{skill}x comes")
+    for skill in range(4)
+]
+
+
+def test_with_descriptions_prompts_are_routed_from_no_exemplar_on() -> None:
+    given_set = made_set(each=6)
+    skills = {entry.name: own_words(entry) for entry in [*ENTRIES, SkillEntry("other", "Nobody asks for it")]}
+    (report,) = assess([given_set], {"made": vectors}, per_class=(0, 3), draws=50, seed=0, skills=skills)
+    assert (report.labels, report.described, report.unknown) == (5, 5, 0)
+    chosen = {row.per_class: row for row in report.rows if row.chosen}
+    assert {count: row.head for count, row in chosen.items()} == {0: "hybrid", 3: "mixed"}
+    assert chosen[0].exemplars == 0
+    assert chosen[0].measured.accuracy.value > 0.5
+    assert chosen[3].measured.accuracy.value > 0.9
+    assert chosen[3].over_centroid is not None
+
+
+def test_labels_that_are_no_skill_are_counted_and_plugins_names_are_understood() -> None:
+    given_set = LabelledSet("made")
+    given_set.parts["train"] = [
+        Labelled("a b", "skill_0"),
+        Labelled("c d", "tools:Skill_1"),
+        Labelled("e", "?"),
+    ]
+    skills = {entry.name: own_words(entry) for entry in ENTRIES}
+    found = named(given_set, frozenset(skills))
+    assert [row.label for row in found.parts["train"]] == ["skill_0", "skill_1", "?"]
+    twice = frozenset({"a:same", "b:same"})
+    assert (
+        named(LabelledSet("m", {"train": [Labelled("x", "same")]}), twice).parts["train"][0].label == "same"
+    )
+    (report,) = assess([given_set], {}, per_class=(0,), draws=50, seed=0, skills=skills)
+    assert (report.tested, report.unknown) == (2, 1)
+
+
+def test_plain_centroids_get_a_description_whole_or_the_name() -> None:
+    words = [*own_words(SkillEntry("a-b", "Does it", "when asked")), *own_words(SkillEntry("c-d"))]
+    assert [(one.skill, one.text) for one in plain_words(words)] == [
+        ("a-b", "Does it\nwhen asked"),
+        ("c-d", "c d"),
+    ]
+
+
+def test_a_skill_that_is_null_is_out_of_scope(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text('{"prompt": "p", "skill": "s"}\n{"prompt": "q", "skill": null}\n')
+    assert read([path]).sets[0].parts["train"] == [("p", "s"), ("q", "")]
+
+
+def test_the_command_takes_a_list_of_skills_and_says_what_is_chosen(tmp_path: Path) -> None:
+    pytest.importorskip("wordllama", reason="the extra static is not installed")
+    path = jsonl(tmp_path / "asked.jsonl", [*made_set(each=4).parts["train"], Labelled("who", "nobody")])
+    skills = tmp_path / "skills.jsonl"
+    skills.write_text(
+        "".join(json.dumps({"name": one.name, "description": one.description}) + "\n" for one in ENTRIES)
+    )
+    asked = (
+        "routing",
+        "evaluate",
+        str(path),
+        "--skills",
+        str(skills),
+        "--draws",
+        "50",
+        "--encoder",
+        "static",
+    )
+    shown = karl(tmp_path / "data", *asked)
+    assert shown.exit_code == 0, shown.output
+    for word in ("4 skills have descriptions", "1 prompts of labels that are no skill", "hybrid *"):
+        assert word in shown.output
+    told = json.loads(karl(tmp_path / "data", *asked, "--per-class", "0", "--json").stdout)
+    assert [row["head"] for row in told["sets"][0]["rows"] if row["chosen"]] == ["hybrid"]
+    assert karl(tmp_path, "routing", "evaluate", str(path), "--per-class", "0").exit_code == 2
+    assert karl(tmp_path, *asked[:3], "--skills", str(tmp_path / "absent")).exit_code == 1
+    skills.write_text("{")
+    assert karl(tmp_path, *asked).exit_code == 1
+    assert read_skills([skills], tmp_path).problems
 
 
 def test_a_shuffled_labelling_is_found_to_be_worth_nothing() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,33 @@ def test_a_real_worker_of_default_asks_and_the_list_shows_what_became_of_it(
     assert all(word in shown.output for word in ("integrity", "30 4 * * 0", "finished", "refresh"))
     again = karl(workers.data_dir, "cron", KARL_REDIS_URL=redis_url)
     assert "nothing is due" in again.output
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The local time of a place whose clocks change."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def at(text: str) -> int:
+    """Unix time (ms) of a moment in UTC."""
+    return round(datetime.fromisoformat(f"{text}+00:00").timestamp() * 1000)
+
+
+@pytest.mark.usefixtures("berlin")
+def test_an_hour_that_comes_twice_runs_once_and_one_that_does_not_come_runs_in_the_next() -> None:
+    night = Schedule("night", "verify", "Check.", cron="30 2 * * *")
+    assert next_ms(night, at("2026-10-24T12:00")) == at("2026-10-25T00:30")  # 2:30 in summer time
+    assert next_ms(night, at("2026-10-25T00:30")) == at(
+        "2026-10-26T01:30"
+    )  # not once more in the second 2:30
+    assert due_ms(night, at("2026-10-25T00:30"), at("2026-10-25T01:45")) is None
+    assert next_ms(night, at("2026-03-28T12:00")) == at("2026-03-29T01:30")  # there is no 2:30: 3:30 it is
+    assert next_ms(night, at("2026-03-29T01:30")) == at("2026-03-30T00:30")
 
 
 @given(st.integers(0, 4_000_000_000_000), st.integers(0, 40 * 86_400_000), st.sampled_from([HOURLY, NIGHTLY]))

@@ -18,7 +18,7 @@ import pytest
 from redis import Redis
 
 from karl.jobs import keys
-from tests.cli.running import KARL, environ
+from tests.cli.running import KARL, environ, karl
 from tests.conftest import ROOT, wait_until
 from tests.jobs.browser import Browser, NoBrowser
 from tests.jobs.conftest import Workers, calling, plant, state, until_state
@@ -239,6 +239,15 @@ def test_a_password_is_made_once_shown_once_and_kept_for_its_owner(
     told = show("--new-password", password="").printed
     assert kept.read_text().strip() in told
     assert word not in told
+
+
+def test_without_its_packages_it_says_what_to_install(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "karl.jobs.dashboard", raising=False)
+    monkeypatch.setitem(sys.modules, "rq_dashboard", None)
+    asked = karl(tmp_path, "dashboard", "rq", KARL_REDIS_URL=redis_url)
+    assert "pip install 'karl-ledger[dashboard]'" in str(asked.exception)
 
 
 def test_the_image_shows_jobs_with_this_very_file(

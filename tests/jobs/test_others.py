@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as NoServer
 
 from karl.jobs import keys, listing
 from karl.stream.keys import PROMPTS, ROUTING
@@ -126,6 +127,36 @@ def test_a_worker_may_be_told_to_end_when_nothing_comes(workers: Workers, redis:
     worker = workers.start("embed", "--until-idle", "1")
     assert worker.wait(30) == 0
     assert state(redis, name) == "finished"
+
+
+class Broken:
+    """A chore whose server is away."""
+
+    looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
+        raise NoServer("away")
+
+    def ask_to_end(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_chore_whose_server_is_away_keeps_no_job_waiting(
+    workers: Workers, redis: Redis, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, chore = workers.here(), Broken()
+    worker._chores = [chore]
+    first, second = ask("probe", "embed", seconds=2), ask("probe", "embed")
+    worker.run_once(workers.stop)
+    worker.run_once(workers.stop)
+    assert (state(redis, first), state(redis, second)) == ("finished", "finished")
+    assert chore.looks > 2  # while the job ran, too
+    assert caplog.text.count("could not see to broken") == 1
+    worker.close()
 
 
 def test_prompts_that_wait_ask_for_one_job_whoever_looks(redis: Redis) -> None:

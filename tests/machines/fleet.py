@@ -41,6 +41,11 @@ class Fleet:
         password = self._passwords[_MADE["variable"](role)]
         return f"redis://{role}:{password}@{self.network.address('server')}:6379/0"
 
+    def here(self, role: str) -> str:
+        """Give the server's URL for a role, as this process reaches it."""
+        password = self._passwords[_MADE["variable"](role)]
+        return f"unix://{role}:{password}@{self.folder / 'server' / 's'}"
+
     def log(self, name: str) -> str:
         """Give what a program has said."""
         return (self.folder / "logs" / name).read_text()

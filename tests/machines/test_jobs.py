@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,13 @@ import pytest
 from karl.encoders.choose import missing
 from karl.encoders.store import key_of
 from karl.jobs import gate, keys
+from karl.routing.policy import Catalogue, Policy
+from karl.schema.routing import Rule, SkillEntry
 from karl.settings import read_settings
-from karl.stream.keys import VECTORS
+from karl.stream import routing
+from karl.stream.connect import command, connect
+from karl.stream.keys import PARTITIONS, VECTORS, records_key
+from karl.stream.prompts import Prompt, encode_prompt, putting
 from tests.cli.running import karl
 from tests.machines.fleet import NODES, Fleet
 from tests.machines.network import Network, NoNamespaces
@@ -92,3 +98,58 @@ def test_every_batch_is_done_though_one_machine_dies_in_it_and_another_is_cut_of
     wanted = {key_of(encoder.name, encoder.version, one.text) for one in embedding.prompts(settings)}
     assert len(wanted) == PROMPTS
     assert set(embedding.store_of(settings).get(list(wanted), encoder.dim)) == wanted
+
+
+def put_up(fleet: Fleet, start: int, count: int) -> None:
+    """Put prompts up as a sessions worker does."""
+    sessions = connect(fleet.here("sessions"))
+    for number in range(start, start + count):
+        prompt = Prompt(f"e{number}", f"s-{number % 50}", f"deploy part {number}", 1_760_000_000_000 + number)
+        command(sessions, *putting(encode_prompt(prompt)))
+    sessions.close()
+
+
+def predicted(fleet: Fleet) -> Counter[str]:
+    """How often each prompt was predicted, by its event."""
+    found: Counter[str] = Counter()
+    for partition in range(PARTITIONS):
+        for _, fields in fleet.redis.xrange(records_key(partition)):
+            assert fields[b"k"] == b"shadow"
+            found[json.loads(fields[b"b"])["event"]] += 1
+    return found
+
+
+def routing_on(fleet: Fleet) -> str:
+    """The machine that runs the job `route` now; empty for none."""
+    for key in fleet.redis.scan_iter(keys.job_key("*")):
+        job = told(fleet, key.decode().removeprefix(keys.job_key("")))
+        if job.name == "route" and job.status == "started":
+            return job.worker.partition(":")[0]
+    return ""
+
+
+def test_each_prompt_is_predicted_though_the_machine_that_does_it_dies_and_the_next_is_cut_off(
+    fleet: Fleet,
+) -> None:
+    ops = connect(fleet.here("ops"))
+    rule = Rule("deploy", r"\bdeploy\b")
+    routing.publish_catalogue(ops, Catalogue((SkillEntry("deploy"),), (rule,)))
+    routing.publish_policy(ops, Policy())
+    ops.close()
+    for node in ("one", "two"):
+        fleet.start(f"route-{node}", node, "jobs", "worker", "jobs", "route")
+    put_up(fleet, 0, 300)
+    first = fleet.until(lambda: routing_on(fleet), "a machine predicts")
+    fleet.until(lambda: len(predicted(fleet)) >= 20, "it has begun")
+    fleet.network.send_signal(f"route-{first}", signal.SIGKILL)
+    put_up(fleet, 300, 300)
+    second = "two" if first == "one" else "one"
+    fleet.until(lambda: routing_on(fleet) == second and len(predicted(fleet)) >= 310, "the other goes on")
+    fleet.network.cut(second)
+    put_up(fleet, 600, 100)
+    fleet.start("route-again", first, "jobs", "worker", "jobs", "route")
+    fleet.until(lambda: routing_on(fleet) == first, "the first machine is back, and takes up the job")
+    fleet.until(lambda: len(predicted(fleet)) == 700, "every prompt is predicted")
+    fleet.network.heal()
+    fleet.until(lambda: not fleet.redis.xlen("karl:prompts"), "none waits any more")
+    assert set(predicted(fleet)) == {f"e{number}" for number in range(700)}

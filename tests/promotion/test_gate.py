@@ -158,7 +158,7 @@ def test_only_skills_that_it_has_earned_are_ready() -> None:
     found = judged(sorted(rows + loser + few, key=lambda row: row.event))
     assert found.ready == ("review",)
     says = {one.skill: one.says for one in found.skills}
-    assert says["release"] == "9 prompts of 20"
+    assert says["release"] == "9 of 20 prompts"
     assert "not surely better" in says["deploy"] or "counts at the next look" in says["deploy"]
 
 

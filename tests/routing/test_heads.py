@@ -28,6 +28,11 @@ def test_rows_of_grams_are_of_length_one_or_empty(given_texts: list[str]) -> Non
     assert all(abs(length - 1) < 1e-5 or length == 0 for length in lengths)
     matrix = np.random.default_rng(0).normal(size=(ngrams.COLUMNS, 3)).astype(np.float32)
     assert np.allclose(ngrams.times(made, matrix), whole @ matrix, atol=1e-4)
+    less = ngrams.folded(made, 64)
+    assert np.allclose(
+        ngrams.dense(less, 0, less.size, 64), whole.reshape(len(whole), ngrams.COLUMNS // 64, 64).sum(axis=1)
+    )
+    assert np.allclose(ngrams.times(made, matrix[:64]), ngrams.times(less, matrix[:64]), atol=1e-4)
     places = np.arange(made.size)[::-1].astype(np.intp)
     assert np.allclose(ngrams.dense(ngrams.chosen(made, places), 0, made.size), whole[::-1])
 
@@ -45,7 +50,8 @@ def test_the_softmax_ends_where_the_slope_is_zero() -> None:
     grams = ngrams.weighted(given_prompts.grams, ngrams.rarity(given_prompts.grams))
     strength = 0.5
     found = softmax.fit(given_prompts.vectors, grams, labels, 4, strength=strength)
-    rows = np.hstack([given_prompts.vectors, ngrams.dense(grams, 0, grams.size)])
+    less = ngrams.folded(grams, softmax.COLUMNS)
+    rows = np.hstack([given_prompts.vectors, ngrams.dense(less, 0, less.size, softmax.COLUMNS)])
     weights = np.vstack([found.dense, found.sparse])
     wrong = np.exp(softmax.log_softmax(rows @ weights + found.bias)) - np.eye(4)[labels]
     slope = rows.T @ wrong + strength * weights

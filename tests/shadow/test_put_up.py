@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from karl.errors import Unreadable
 from karl.schema.event import TRANSCRIPT, Event
 from karl.stream import keys, prompts, routing
-from tests.shadow.conftest import waiting
+from tests.shadow.conftest import put_up, waiting
 from tests.workers.conftest import Feed, Line
 from workers.sessions import SessionsWorker
 
@@ -134,6 +139,24 @@ def test_a_server_that_takes_no_prompts_does_not_hold_up_the_line(
 
 
 @pytest.mark.usefixtures("on")
+def test_a_connection_that_breaks_costs_no_prompt(
+    redis: Redis, line: Line, feed: Callable[..., Feed]
+) -> None:
+    one = feed()
+    asked = one.prompt("Deploy it")
+    one.stop()
+    line.drain(worker := line.sessions())
+    assert waiting(redis) == []
+    redis.client_kill_filter(_type="normal", skipme=False)
+    with pytest.raises(RedisConnectionError):
+        worker.run_once(line.stop)
+    worker.forget()
+    fold(line, worker)
+    assert [prompt.event for prompt in waiting(redis)] == [asked.id]
+    assert len(line.records("trajectory")) == 1
+
+
+@pytest.mark.usefixtures("on")
 def test_halves_of_characters_and_long_prompts_are_put_up_as_they_can_be(
     redis: Redis, line: Line, feed: Callable[..., Feed]
 ) -> None:
@@ -157,3 +180,26 @@ def test_the_stream_is_bounded(redis: Redis) -> None:
         pipe.execute_command(*prompts.putting(data))  # type: ignore[no-untyped-call]
     pipe.execute()
     assert redis.xlen(keys.PROMPTS) < prompts.PROMPTS_MAX + 1000
+
+
+texts = st.text(alphabet=st.characters(codec="utf-8"))
+
+
+@given(st.builds(prompts.Prompt, texts, texts, texts, st.integers(0, 2**53), *[texts] * 4))
+def test_a_prompt_is_read_as_it_was_written(prompt: prompts.Prompt) -> None:
+    data = prompts.encode_prompt(prompt)
+    assert b"\n" not in data
+    assert prompts.decode_prompt(data) == prompt
+
+
+@given(st.binary(max_size=200))
+def test_whatever_lies_in_the_stream_is_a_prompt_or_unreadable(data: bytes) -> None:
+    with contextlib.suppress(Unreadable):
+        prompts.decode_prompt(data)
+
+
+def test_dropping_looks_at_all_that_wait(redis: Redis) -> None:
+    put_up(redis, 2500)
+    assert prompts.drop(redis, lambda prompt: prompt.session == "s-3") == 357
+    assert len(waiting(redis)) == 2143
+    assert "s-3" not in {prompt.session for prompt in waiting(redis)}

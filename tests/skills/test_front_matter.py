@@ -42,6 +42,23 @@ def test_no_value_is_none(nothing: str) -> None:
     assert read_front_matter(f"---\nname: {nothing}\n---\n").fields == {"name": None}
 
 
+@pytest.mark.parametrize("text", ["''", "'~'", '"null"'])
+def test_what_stands_in_quotes_is_a_text(text: str) -> None:
+    assert read_front_matter(f"---\nname: {text}\n---\n").fields == {"name": text[1:-1]}
+
+
+@pytest.mark.parametrize("end", ["---", "...", "---  "])
+def test_front_matter_ends_with_dashes_or_dots(end: str) -> None:
+    front = read_front_matter(f"---\nname: x\n{end}\nBody")
+    assert (front.fields, front.body, front.problems) == ({"name": "x"}, "Body", ())
+
+
+def test_levels_that_nobody_writes_by_hand_are_refused() -> None:
+    deep = read_front_matter(f"---\nname: x\nmetadata: {'[' * 20}{']' * 20}\n---\n")
+    assert deep.fields["name"] == "x"
+    assert "levels" in deep.problems[0]
+
+
 def test_an_unquoted_colon_is_part_of_the_sentence() -> None:
     front = read_front_matter("---\nname: pdf\ndescription: Use when: somebody has a PDF\n---\n")
     assert front.fields == {"name": "pdf", "description": "Use when: somebody has a PDF"}

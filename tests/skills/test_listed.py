@@ -60,6 +60,12 @@ def test_names_to_descriptions_are_a_list_too(tmp_path: Path) -> None:
     assert {one.name: one.description for one in told.skills} == {"pdf": "Reads PDFs", "xlsx": "Reads sheets"}
 
 
+@pytest.mark.parametrize("key", ["name", "skill", "id"])
+def test_a_rows_name_goes_by_several_names_and_may_be_any(tmp_path: Path, key: str) -> None:
+    told = read(listed(tmp_path, "s.jsonl", json.dumps({key: "card arrival", "description": "d"})))
+    assert only(told).name == "card arrival"
+
+
 def test_a_list_may_have_rules(tmp_path: Path) -> None:
     text = '[[skill]]\nname = "pdf"\ndescription = "d"\n[[rule]]\nskill = "pdf"\nwords = ["papers"]\n'
     told = read(listed(tmp_path, "s.toml", text))

@@ -80,6 +80,16 @@ def test_a_name_that_is_none_gets_the_near_ones(run: Run) -> None:
     assert "sheets" in str(result.exception)
 
 
+def test_a_path_that_is_not_there_is_refused_unless_it_was_told_of(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    assert isinstance(run("skills", "scan", str(path)).exception, NotFound)
+    path.write_text('{"name": "mail", "description": "Writes mail."}')
+    assert run("skills", "scan", str(path)).exit_code == 0
+    path.unlink()
+    assert "is gone" in run("skills", "scan", str(path)).stdout
+    assert isinstance(run("skills", "scan", str(path)).exception, NotFound)
+
+
 def test_before_any_views_a_list_says_where_they_come_from(tmp_path: Path) -> None:
     result = karl(tmp_path, "skills", "list")
     assert isinstance(result.exception, NotFound)

@@ -165,6 +165,15 @@ def test_a_corrected_turn_was_for_the_skill_of_the_next_one(tmp_path: Path, *, n
     assert (row.skill, row.source, row.weight, row.corrected) == ("review", "corrected", 0.9, True)
 
 
+def test_what_no_person_asked_for_in_between_corrects_nothing(tmp_path: Path) -> None:
+    report = turn("s", 1, "deploy", prompt="<task-notification>", person=False)
+    with views_of(tmp_path, turn("s", 0, "ship", corrected=True), report, turn("s", 2, "review")) as views:
+        assert [(row.skill, row.source) for row in views.truths()] == [
+            ("review", "corrected"),
+            ("review", "called"),
+        ]
+
+
 def test_a_corrected_turn_without_another_skill_after_it_counts_half(tmp_path: Path) -> None:
     with views_of(tmp_path, turn("s", 0, "ship", corrected=True), turn("s", 1, "ship")) as views:
         assert [(row.source, row.weight) for row in views.truths()] == [("called", 0.35), ("called", 0.7)]

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from karl.evaluation.ranking import Draws, Estimate
 from karl.evaluation.routing.baselines import Rules
+from karl.evaluation.routing.catalogue import named, plain_words
 from karl.evaluation.routing.labelled import Labelled, LabelledSet
 from karl.evaluation.routing.measures import Measured, measure, ranks, share
 from karl.evaluation.routing.split import Split, split
 from karl.routing import heads, reject, softmax
-from karl.routing.router import Exemplar, Router, train
+from karl.routing.described import spelled
+from karl.routing.router import Exemplar, Router, lessons, train
 
 Vectors = NDArray[np.float32]
 #: Texts to unit vectors (n, dim).
@@ -29,7 +31,8 @@ Progress = Callable[[int, int, object], None]
 
 #: What is not an encoder's: the baselines that see words alone.
 NO_ENCODER = "-"
-HEADS = ("centroid", "hybrid", "logistic")
+#: Beside the head that is chosen where none is named.
+HEADS = ("centroid", "hybrid")
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +53,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     per_class: int
     exemplars: int
     measured: Measured
+    #: Whether it is the one that is trained where none is named.
+    chosen: bool = False
     #: How much more of the prompts it gets right than centroids of the same encoder, and than tf-idf.
     over_centroid: Estimate | None = None
     over_lexical: Estimate | None = None
@@ -65,11 +70,15 @@ class SetReport(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     tested: int
     strange: int
+    #: Skills whose descriptions were given, and prompts of labels that are none and were not reported.
+    described: int
+    unknown: int
     rows: list[Row]
 
 
 class _Asked(NamedTuple):
     split: Split
+    words: Sequence[Exemplar]
     per_class: int
     skills: tuple[str, ...]
     labels: NDArray[np.intp]
@@ -92,11 +101,16 @@ def assess(
     per_class: Sequence[int],
     draws: int,
     seed: int,
+    skills: Mapping[str, Sequence[Exemplar]] | None = None,
     progress: Progress | None = None,
 ) -> list[SetReport]:
-    """Assess every head on every set; sets that have no two labels with prompts to report are left out."""
-    steps = len(sets) * len(per_class) * (2 + len(encoders) * len(HEADS))
-    how = _How(encoders, per_class, draws, seed, _Told(progress, steps))
+    """Assess every head on every set; sets that have no two labels with prompts to report are left out.
+
+    `skills` are known by their own words (`catalogue.own_words`); prompts go to these and to all labels that
+    have exemplars.
+    """
+    steps = len(sets) * len(per_class) * (2 + len(encoders) * (len(HEADS) + 1))
+    how = _How(encoders, per_class, draws, seed, skills or {}, _Told(progress, steps))
     found = (_set(one, how) for one in sets)
     return [report for report in found if report is not None]
 
@@ -118,21 +132,24 @@ class _How(NamedTuple):
     per_class: Sequence[int]
     draws: int
     seed: int
+    skills: Mapping[str, Sequence[Exemplar]]
     told: _Told
 
 
 def _set(given: LabelledSet, how: _How) -> SetReport | None:
     rows: list[Row] = []
     one: _Asked | None = None
+    given = named(given, frozenset(how.skills))
+    words = [row for name in sorted(how.skills) for row in how.skills[name]]
     for count in how.per_class:
-        drawn = split(given, count, how.seed)
-        skills = tuple(sorted({row.label for row in drawn.exemplars}))
+        drawn = split(given, count, how.seed, how.skills.keys())
+        skills = tuple(sorted({row.label for row in drawn.exemplars} | set(how.skills)))
         if len(skills) < 2 or not drawn.tested:
-            return None
+            continue
         places = {skill: place for place, skill in enumerate(skills)}
         labels = np.array([places[row.label] for row in drawn.tested], dtype=np.intp)
         names = [str(place) for place in range(len(labels))]
-        one = _Asked(drawn, count, skills, labels, Draws(names, draws=how.draws, seed=how.seed))
+        one = _Asked(drawn, words, count, skills, labels, Draws(names, draws=how.draws, seed=how.seed))
         rows += _rows(one, how, f"{given.name}, {count} a class")
     if one is None:
         return None
@@ -142,6 +159,8 @@ def _set(given: LabelledSet, how: _How) -> SetReport | None:
         labels=len(one.skills),
         tested=len(one.labels),
         strange=len(one.split.strange),
+        described=len(how.skills),
+        unknown=sum(row.label not in {*one.skills, ""} for row in given.parts[one.split.part]),
         rows=rows,
     )
 
@@ -152,33 +171,50 @@ def _rows(one: _Asked, how: _How, where: str) -> Iterator[Row]:
     yield _row(NO_ENCODER, "regex", one, _rules(one))
     how.told.say(f"{where}: words")
     yield _row(NO_ENCODER, "lexical", one, words)
+    chosen = _chosen(one)
     for encoder, encode in how.encoders.items():
         centroid: _Seen | None = None
-        vectors = [encode(_texts(rows)) for rows in one.split.texts]
-        for head in HEADS:
+        for head in dict.fromkeys((*HEADS, chosen)):
             how.told.say(f"{where}: {encoder}, {head}")
-            seen = _seen(one, encoder, head, vectors, how.seed)
+            seen = _seen(one, encoder, head, encode, how.seed)
             row = _row(encoder, head, one, seen)
             yield msgspec.structs.replace(
-                row, over_centroid=_over(one, seen, centroid), over_lexical=_over(one, seen, words)
+                row,
+                chosen=head == chosen,
+                over_centroid=_over(one, seen, centroid),
+                over_lexical=_over(one, seen, words),
             )
             centroid = centroid or seen
 
 
-def _seen(one: _Asked, encoder: str, head: str, vectors: Sequence[Vectors], seed: int) -> _Seen:
+def _taught(one: _Asked, *, plain: bool) -> list[Exemplar]:
+    """Give what a head is trained with; `plain`: descriptions are one more exemplar, as they are."""
+    prompts = [Exemplar(row.label, row.text) for row in one.split.exemplars]
+    return prompts + (plain_words(one.words) if plain else spelled(one.words))
+
+
+def _chosen(one: _Asked) -> str:
+    """Name the head that fits."""
+    rows = _taught(one, plain=False)
+    nothing = np.zeros((len(rows), 1), np.float32)
+    return heads.fitting(lessons(rows, nothing, one.skills))
+
+
+def _seen(one: _Asked, encoder: str, head: str, encode: Encode, seed: int) -> _Seen:
     """Train with exemplars; look at what is reported."""
-    exemplars, strangers, tested, strange = vectors
+    rows = _taught(one, plain=head in ("centroid", "lexical"))
+    _, strangers, tested, strange = (_texts(part) for part in one.split.texts)
     router = train(
-        [Exemplar(row.label, row.text) for row in one.split.exemplars],
-        exemplars,
+        rows,
+        encode([row.text for row in rows]),
         encoder=encoder,
         encoder_version="",
         head=head,
         seed=seed,
-        strangers=(_texts(one.split.strangers), strangers),
+        strangers=(strangers, encode(strangers)),
     )
-    logs, fits = _looked_at(router, _texts(one.split.tested), tested)
-    others, outside = _looked_at(router, _texts(one.split.strange), strange)
+    logs, fits = _looked_at(router, tested, encode(tested))
+    others, outside = _looked_at(router, strange, encode(strange))
     learned = router.rejection
     if not learned.exemplars:
         return _Seen(logs, fits, outside)
@@ -195,8 +231,7 @@ def _looked_at(router: Router, texts: Sequence[str], vectors: Vectors) -> tuple[
 
 def _words(one: _Asked, seed: int) -> _Seen:
     """Look with tf-idf over grams alone; vectors of one zero stand where an encoder's would."""
-    nothing = [np.zeros((len(rows), 1), np.float32) for rows in one.split.texts]
-    return _seen(one, NO_ENCODER, "lexical", nothing, seed)
+    return _seen(one, NO_ENCODER, "lexical", lambda texts: np.zeros((len(texts), 1), np.float32), seed)
 
 
 def _rules(one: _Asked) -> _Seen:

@@ -2,8 +2,8 @@
 
 A file is JSONL with `text` and `label` (also `intent`, `category`, `skill`), a CSV of the same, or one JSON
 object with parts (`train`, `val`, `test`, `oos_train`, ...), each a list of [text, label], as CLINC150 comes.
-`NAME_train`, `NAME_val` and `NAME_test` beside each other are parts of one set. A prompt labelled `oos` is
-out of scope: no skill is there for it.
+`NAME_train`, `NAME_val` and `NAME_test` beside each other are parts of one set. A prompt labelled `oos`, or
+whose `skill` is null, is out of scope: no skill is there for it.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def _row(row: Any, part: str) -> tuple[str, Labelled]:
     elif isinstance(row, dict):
         text = next((row[key] for key in _TEXT if row.get(key) is not None), None)
         label = next((row[key] for key in _LABEL if row.get(key) is not None), None)
+        label = "oos" if label is None and "skill" in row else label
         part = _PARTS.get(str(row.get("split", "")).lower(), part)
     else:
         raise Unreadable("neither [text, label] nor an object with text and label")

@@ -6,6 +6,7 @@ is left over, of which nothing is an exemplar. Which prompts are exemplars is dr
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,11 @@ class Split(NamedTuple):
         return self.exemplars, self.strangers, self.tested, self.strange
 
 
-def split(given: LabelledSet, per_class: int, seed: int) -> Split:
-    """Draw `per_class` exemplars of each label; labels with fewer give what they have."""
+def split(given: LabelledSet, per_class: int, seed: int, described: AbstractSet[str] = frozenset()) -> Split:
+    """Draw `per_class` exemplars of each label; labels with fewer give what they have.
+
+    Labels that are `described` need none. Prompts of others that have no exemplar are not reported.
+    """
     inside = {part: [row for row in rows if row.label] for part, rows in given.parts.items()}
     outside = {part: [row for row in rows if not row.label] for part, rows in given.parts.items()}
     reported = next((part for part in ("test", "val") if inside[part]), "train")
@@ -48,11 +52,12 @@ def split(given: LabelledSet, per_class: int, seed: int) -> Split:
         order = random.permutation(len(rows))
         # Where the rest is reported, some of it must be there, whatever was asked for.
         most = per_class if reported != "train" else min(per_class, len(rows) - max(1, len(rows) // 5))
-        exemplars += [rows[place] for place in order[: max(1, most)]]
-        left += [rows[place] for place in order[max(1, most) :][:_HELD_OUT_MAX]]
+        most = max(most, 0 if label in described or not per_class else 1)
+        exemplars += [rows[place] for place in order[:most]]
+        left += [rows[place] for place in order[most:][:_HELD_OUT_MAX]]
     tested = left if reported == "train" else inside[reported]
     strange, strangers = _outside(outside, random)
-    known = set(by_label)
+    known = {row.label for row in exemplars} | described
     return Split(exemplars, strangers, [row for row in tested if row.label in known], strange, reported)
 
 

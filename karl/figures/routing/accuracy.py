@@ -7,7 +7,6 @@ share of false takes. The two are never put together.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -18,6 +17,7 @@ from karl.figures.days import day_name
 from karl.figures.numbers import two_sided
 from karl.figures.routing.chosen import PROMPTS_MIN, SESSIONS_MIN, Chosen, Group, Picker, able, grouped, pick
 from karl.figures.routing.shares import Weigh, mean, part
+from karl.figures.routing.slope import Point, slope_of
 from karl.intervals import Z95, Mean, Paired, Share, Verdict, paired_of, t95
 from karl.views.routing_rows import ShadowRow
 
@@ -184,27 +184,18 @@ def first_trend(asked: Sequence[ShadowRow]) -> Trend:
     """Look for a trend of how often the first is right, a week.
 
     Most sessions have one or two prompts, so that the median slope of pairs (karl.figures.change) would be
-    none whatever happens: this is the slope of a straight line through all prompts, its variance that of sums
-    over sessions (Liang and Zeger 1986), with Student's t.
+    none whatever happens: this is the slope of a straight line through all prompts.
     """
     rows = able(asked, "first")
     sessions = len({row.session for row in rows})
-    if sessions < VALUES_MIN or len({row.time_ms for row in rows}) < 2:
+    if sessions < VALUES_MIN:
         return Trend(sessions, "too few")
-    times = [row.time_ms / WEEK_MS for row in rows]
-    middle = math.fsum(times) / len(rows)
-    share = sum(row.vector == row.truth for row in rows) / len(rows)
-    square = math.fsum((time - middle) ** 2 for time in times)
-    slope = math.fsum(
-        (time - middle) * ((row.vector == row.truth) - share) for row, time in zip(rows, times, strict=True)
+    found = slope_of(
+        Point(row.session, "", row.time_ms / WEEK_MS, float(row.vector == row.truth)) for row in rows
     )
-    slope /= square
-    sums: defaultdict[str, list[float]] = defaultdict(list)
-    for row, time in zip(rows, times, strict=True):
-        off = float(row.vector == row.truth) - share - slope * (time - middle)
-        sums[row.session].append((time - middle) * off)
-    apart = math.fsum(math.fsum(one) ** 2 for one in sums.values()) * sessions / (sessions - 1)
-    half = t95(sessions - 1) * math.sqrt(apart) / square
+    if found is None or found.error is None:
+        return Trend(sessions, "too few")
+    slope, half = found.value, t95(sessions - 1) * found.error
     p = two_sided(Z95 * abs(slope) / half) if half else float(not slope)
     direction: Direction = "steady" if p >= ALPHA else "rising" if slope > 0 else "falling"
     return Trend(sessions, direction, slope, slope - half, slope + half, p)

@@ -35,8 +35,9 @@ _FIELDS: dict[Group, str] = {
 class Chosen(NamedTuple):
     """Predictions of one source by the time of their prompts: `asked` for a skill, or `none` for none.
 
-    Left out are those that are `waiting` for their turn to close, those of turns that a router had
-    `influenced`, and further ones of the same prompt (`again`).
+    Left out are those that are `waiting` for their turn to close, those of turns that closed and say nothing
+    of skills (`silent`: broken off, say), those of turns that a router had `influenced`, and further ones of
+    the same prompt (`again`).
     """
 
     source: ShadowSource
@@ -45,6 +46,7 @@ class Chosen(NamedTuple):
     waiting: int = 0
     influenced: int = 0
     again: int = 0
+    silent: int = 0
 
     @property
     def routers(self) -> list[str]:
@@ -67,15 +69,16 @@ def choose(rows: Iterable[ShadowRow], source: ShadowSource = "live", router: str
     for row in sorted(fitting, key=lambda row: row.seq, reverse=source == "live"):
         of_prompt[row.event] = row
     kept = sorted(of_prompt.values(), key=lambda row: (row.time_ms, row.seq))
-    known = [row for row in kept if row.truth_source is not None]
+    known = [row for row in kept if row.truth_source is not None and row.trajectory is not None]
     clean = [row for row in known if not row.influenced]
     return Chosen(
         source,
         [row for row in clean if row.truth is not None],
         [row for row in clean if row.truth is None],
-        waiting=len(kept) - len(known),
+        waiting=sum(row.trajectory is None for row in kept),
         influenced=len(known) - len(clean),
         again=len(fitting) - len(kept),
+        silent=sum(row.truth_source is None and row.trajectory is not None for row in kept),
     )
 
 

@@ -19,7 +19,6 @@ class Digest(msgspec.Struct, frozen=True):
     mode: str
     asked: int
     none: int
-    waiting: int
     first: Share
     vector: Share
     regex: Share
@@ -35,7 +34,6 @@ def digest_of(chosen: Chosen, mode: str) -> Digest:
         mode,
         len(chosen.asked),
         len(chosen.none),
-        chosen.waiting,
         whole.ranking.first,
         whole.ways["vector"].right,
         whole.ways["regex"].right,

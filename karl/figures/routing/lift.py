@@ -15,6 +15,7 @@ import msgspec
 
 from karl.figures.routing.chosen import GROUP_MIN, PROMPTS_MIN, SESSIONS_MIN, able
 from karl.figures.routing.shares import enough, of_groups, part
+from karl.figures.routing.slope import Point, slope_of
 from karl.intervals import Mean, Share, mean_of, share_of, t95
 from karl.views.routing_rows import ShadowRow, SuggestionRow
 
@@ -96,8 +97,9 @@ def lift_of(asked: Sequence[ShadowRow]) -> list[Lift]:
 def difference(values: Iterable[tuple[Hashable, float, bool]]) -> Difference:
     """Compare the means of (session, value, is one) between those that are one and the others.
 
-    The variance is linearised over sessions, which may have turns of both; the degrees of freedom are Welch's
-    (Welch 1947) of the two groups' own variances over sessions. With a turn a session it is Welch's interval.
+    The error is a jackknife's over sessions, which may have turns of both; the degrees of freedom are Welch's
+    (Welch 1947) of the two groups' own variances over sessions. With a turn a session it is, nearly, Welch's
+    interval.
     """
     rows = list(values)
     means = [mean_of((session, value) for session, value, so in rows if so is kind) for kind in (True, False)]
@@ -105,13 +107,11 @@ def difference(values: Iterable[tuple[Hashable, float, bool]]) -> Difference:
     few = min(one.n, other.n) < GROUP_MIN or min(one.groups, other.groups) < SESSIONS_MIN
     if few or one.mean is None or other.mean is None or one.error is None or other.error is None:
         return Difference(one, other, None, None, None)
-    sums: defaultdict[Hashable, float] = defaultdict(float)
-    for session, value, so in sorted(rows, key=repr):
-        mean, n = (one.mean, one.n) if so else (other.mean, other.n)
-        sums[session] += (value - mean) / n * (1 if so else -1)
-    error = math.sqrt(math.fsum(part * part for part in sums.values()) * len(sums) / (len(sums) - 1))
+    found = slope_of(Point(session, "", float(so), value) for session, value, so in rows)
+    if found is None or found.error is None:
+        return Difference(one, other, None, None, None)
     value = one.mean - other.mean
-    half = t95(_welch(one, other)) * error
+    half = t95(_welch(one, other)) * found.error
     return Difference(one, other, value, value - half, value + half)
 
 
@@ -128,30 +128,20 @@ def _welch(one: Mean, other: Mean) -> int:
 def within(values: Iterable[tuple[Hashable, str, float, bool]]) -> Within:
     """Compare (session, skill, value, is one) within skills: the slope of a regression with a level for each.
 
-    Its variance is that of sums over sessions (Liang and Zeger 1986), with Student's t.
+    Its error is a jackknife's over sessions, with Student's t.
     """
-    skills: defaultdict[str, list[tuple[Hashable, float, float]]] = defaultdict(list)
-    for session, skill, value, so in values:
-        skills[skill].append((session, value, float(so)))
-    mixed = [rows for rows in skills.values() if len({so for _, _, so in rows}) > 1]
-    left = [one for rows in mixed for one in _centred(rows)]
-    turns, sessions = len(left), len({session for session, _, _ in left})
-    if turns < PROMPTS_MIN or sessions < SESSIONS_MIN:
-        return Within(turns, len(mixed), None, None, None)
-    square = math.fsum(so * so for _, _, so in left)
-    slope = math.fsum(so * value for _, value, so in left) / square
-    sums: defaultdict[Hashable, list[float]] = defaultdict(list)
-    for session, value, other in left:
-        sums[session].append(other * (value - slope * other))
-    apart = math.fsum(math.fsum(one) ** 2 for one in sums.values()) * sessions / (sessions - 1)
-    half = t95(sessions - 1) * math.sqrt(apart) / square
-    return Within(turns, len(mixed), slope, slope - half, slope + half)
-
-
-def _centred(rows: Sequence[tuple[Hashable, float, float]]) -> list[tuple[Hashable, float, float]]:
-    value = math.fsum(value for _, value, _ in rows) / len(rows)
-    so = math.fsum(so for _, _, so in rows) / len(rows)
-    return [(session, one - value, other - so) for session, one, other in rows]
+    rows = list(values)
+    kinds: defaultdict[str, set[bool]] = defaultdict(set)
+    for _, skill, _, so in rows:
+        kinds[skill].add(so)
+    mixed = [row for row in rows if len(kinds[row[1]]) > 1]
+    turns, sessions = len(mixed), len({row[0] for row in mixed})
+    skills = sum(len(found) > 1 for found in kinds.values())
+    found = slope_of(Point(session, skill, float(so), value) for session, skill, value, so in mixed)
+    if turns < PROMPTS_MIN or sessions < SESSIONS_MIN or found is None or found.error is None:
+        return Within(turns, skills, None, None, None)
+    half = t95(sessions - 1) * found.error
+    return Within(turns, skills, found.value, found.value - half, found.value + half)
 
 
 def told_of(suggestions: Iterable[SuggestionRow]) -> list[Told]:

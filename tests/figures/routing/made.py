@@ -60,14 +60,15 @@ def _some(size: int, draw: Random) -> list[ShadowRow]:
 def _one(number: int, draw: Random) -> ShadowRow:
     order = draw.sample(_SKILLS, draw.randrange(4))
     chances = sorted((draw.random() for _ in order), reverse=True)
-    kind = draw.choice(("asked", "asked", "asked", "none", "waiting"))
+    kind = draw.choice(("asked", "asked", "asked", "none", "waiting", "silent"))
     return shadow(
         number,
         draw.choice(_SKILLS) if kind == "asked" else None,
         None,
         session=f"s{draw.randrange(12)}",
         agent=draw.choice(("claude-code", "codex")),
-        truth_source=None if kind == "waiting" else "called" if kind == "asked" else "unused",
+        truth_source=None if kind in {"waiting", "silent"} else "called" if kind == "asked" else "unused",
+        trajectory=None if kind == "waiting" else f"traj_{number:05}",
         truth_weight=draw.choice((0.35, 0.7, 1.0)),
         ranked=ranked(*order, chances=chances),
         router="f" * 64 if order else "",

@@ -55,7 +55,7 @@ def turn(number: int, skill: str | None, *, told: bool | None = None, **facts: A
     reading = ledgers.reading(
         calls,
         prompt=facts.pop("prompt", f"please do the thing number {number}"),
-        outcome=Outcome(completed=True),
+        outcome=Outcome(completed=facts.pop("completed", True)),
     )
     reading.context.human_prompt = True
     session = f"s{number // 2}"
@@ -301,8 +301,15 @@ def test_every_figure_is_shown_to_a_person_too(told: Path) -> None:
 def test_without_a_prediction_router_or_truth_it_is_said_what_to_do(tmp_path: Path) -> None:
     bare = made(tmp_path / "bare", [turn(1, "pdf")])
     waiting = made(tmp_path / "waiting", [said(1, ("pdf",))])
+    silent = made(tmp_path / "silent", [said(1, ("pdf",)), turn(1, None, completed=False)])
     none = made(tmp_path / "none", [said(1, ("pdf",)), turn(1, None)])
-    for folder, what in ((bare, "karl bootstrap"), (waiting, "none of their turns"), (none, "karl annotate")):
+    cases = (
+        (bare, "karl bootstrap"),
+        (waiting, "none of their turns"),
+        (silent, "nothing says what"),
+        (none, "karl annotate"),
+    )
+    for folder, what in cases:
         for name in FIGURES:
             for more in ((), ("--json",)):
                 result = karl(folder, name, *more)
