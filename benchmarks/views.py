@@ -30,11 +30,11 @@ ROUNDS = 15
 
 
 def _drafts(start: int, count: int) -> list[Draft]:
-    """Small trajectories: three calls, two events of 150 bytes, five turns a session."""
+    """Small trajectories: three calls, a prompt's event and another of 150 bytes, five turns a session."""
     calls = [ToolCall(tool_name=name, success=True, call_id=name) for name in ("Read", "Edit", "Bash")]
     reading = Trajectory(
         domain="shop",
-        context=Context(prompt_text="make the next test pass"),
+        context=Context(prompt_text="make the next test pass", human_prompt=True),
         trajectory=Calls(
             events=calls, tool_sequence=[c.tool_name for c in calls], total_tools=3, successes=3
         ),
@@ -43,13 +43,17 @@ def _drafts(start: int, count: int) -> list[Draft]:
     drafts = []
     for n in range(start, start + count):
         session = f"{n // 5:08x}-session"
-        event = msgspec.Raw(
-            b'{"id":"ev%022x","kind":"Stop","session":"%b","payload":{}}' % (n, session.encode())
-        )
+        events = [
+            msgspec.Raw(
+                b'{"id":"%b%020x","kind":"%b","session":"%b","payload":{}}'
+                % (place, n * 2654435761 % (1 << 64), kind, session.encode())
+            )
+            for place, kind in ((b"ev0a", b"UserPromptSubmit"), (b"ev0b", b"Stop"))
+        ]
         body = TrajectoryBody(
             id=f"traj_{n * 2654435761 % (1 << 64):016x}", session=session, turn=n % 5, closed_by="stop",
             fleet="default", node=f"node-{n % 16}", agent="claude-code", project=f"project-{n % 40}",
-            time_ms=1_790_000_000_000 + n, trajectory=reading, score=made, events=[event, event],
+            time_ms=1_790_000_000_000 + n, trajectory=reading, score=made, events=events,
         )  # fmt: skip
         drafts.append(Draft("trajectory", msgspec.json.encode(body)))
     return drafts

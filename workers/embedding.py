@@ -7,6 +7,7 @@ Invariants:
 - What travels is what the ledger has: prompts were redacted before they came there.
 - A batch of the same texts, encoder and lines is the same job, whoever asks how often.
 - A vector is kept by what it was made of, so a batch that is done twice, or collected twice, changes nothing.
+- An erasure takes all texts out that wait (`forget`): whose they are is not looked at.
 - At most WAITING_MAX batches are on their way; the rest waits in the ledger, which has it anyway.
 """
 
@@ -54,7 +55,7 @@ _log = logging.getLogger("karl")
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """A parcel of vectors that is there."""
+    """A parcel of texts, or of vectors, that is there."""
 
     parcel: str
 
@@ -236,10 +237,24 @@ def ask(line: Redis, rq: Redis, batch: Batch) -> Asked:
     from karl.jobs import asking, batches, gate  # noqa: PLC0415 - RQ loads with who asks for a job
 
     parcel = parcels.put(line, batches.pack_texts(batch.texts), ttl_s=TEXTS_TTL_S)
+    told: dict[Any, Any] = {"d": msgspec.json.encode(Announced(parcel))}
+    line.xadd(keys.TEXTS, told, maxlen=_ANNOUNCED_MAX, approximate=True)
     arguments = table.Embed(parcel, batch.from_seq, batch.to_seq, batch.encoder)
     digest = hashlib.sha256(msgspec.json.encode(arguments)).hexdigest()
     made = asking.once(rq, gate.Asked(table.find("embed"), arguments), f"embed-{digest[:32]}")
     return Asked(made.id, made.new, len(batch.texts))
+
+
+def forget(line: Redis) -> int:
+    """Take all texts that wait for an encoder out of Redis; gives how many batches.
+
+    Their jobs fail, and `karl routing embed` asks for what the ledger still has. Raises the client's error.
+    """
+    found = command(line, "XRANGE", keys.TEXTS, "-", "+")
+    for _, (_, data) in found:
+        parcels.let_go(line, msgspec.json.decode(data, type=Announced).parcel, 0)
+    line.delete(keys.TEXTS)
+    return len(found)
 
 
 # --- who wants the vectors ---

@@ -30,6 +30,7 @@ from karl.schema.event import Event, encode_event, event_id
 from karl.schema.record import ErasedBody, ErasureBody
 from karl.stream import dead_letters, keys, prompts
 from karl.views.queries import Views
+from workers import embedding
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -217,11 +218,20 @@ class Eraser:
         """Take out of Redis what it holds of the sessions."""
         for session in {*self._wanted.sessions, *self.report.sessions}:
             self._ask("DEL", keys.session_key(keys.partition_of(session), session))
-        asked = prompts.drop(self._redis, self._asks)
+        asked = prompts.drop(self._redis, self._asks) + self._forget_batches()
         told = [letter.id for letter in dead_letters.read(self._redis) if self._tells(letter)]
         self.report.dead_letters = dead_letters.drop(self._redis, told) if told else 0
         if self.report.erasures or told or asked:
             self.report.append_only_file = self._rewrite_file()
+
+    def _forget_batches(self) -> int:
+        """Take out all prompts that wait for an encoder, whosever they are."""
+        from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+        try:
+            return embedding.forget(self._redis)
+        except RedisError as error:
+            raise LineDown(f"Redis refused to drop batches of prompts: {error}") from error
 
     def _rewrite_file(self) -> bool:
         """Let Redis write its append-only file anew, without what is gone; false when it does not."""

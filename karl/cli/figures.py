@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, left_out, prompts_of, read_of
 from karl.cli.main import pass_settings
@@ -205,6 +206,9 @@ def difficulty(
     Example: karl difficulty --by project
     """
     if of_prompts:
+        given = click.get_current_context().get_parameter_source
+        if ParameterSource.COMMANDLINE in (given("by"), given("version")):
+            raise click.UsageError("--prompts has no --by and no --reward-version")
         from karl.cli.confidence import prompts  # noqa: PLC0415
 
         prompts(settings, limit, as_json=as_json, filters=filters)

@@ -8,7 +8,7 @@ import click
 
 from karl.cli.figures_asked import filtered
 from karl.cli.main import pass_settings
-from karl.cli.render import print_json
+from karl.cli.render import plain, print_json
 from karl.cli.routed_asked import ROUTER, head, predictions
 from karl.settings import Settings
 
@@ -98,6 +98,10 @@ def lift_sim(
 
     found = predictions(settings, filters, "live", router)
     made = simulated(found.asked, pairs)
+    seen = {(truth, picked) for truth, picked, _ in made.pairs}
+    for truth, picked in pairs or ():
+        if found.asked and (truth, picked) not in seen:
+            click.echo(f"karl: {plain(truth)} was never taken for {plain(picked)}", err=True)
     if as_json:
         print_json({**head(found), "warning": _OBSERVATIONAL, "simulated": made})
         return

@@ -99,8 +99,6 @@ def print_simulated(found: Chosen, made: Simulated, warning: str) -> None:
     if made.pairs:
         named = ", ".join(f"{skill(a)} > {skill(b)} {count:,}" for a, b, count in made.pairs[:NAMED])
         click.echo(f"errors made right: {named}")
-    else:
-        click.echo("no such error is known")
     for agent, one in made.reward.items():
         click.echo(
             f"{one_line(agent, NAME_WIDTH)}: mean reward, were the lift the routing's doing: {_within(one)}"

@@ -141,7 +141,7 @@ def _show_left_out(report: Report) -> None:
     if report.left_out:
         click.echo()
         parts = ", ".join(f"{count:,} {why}" for why, count in report.left_out.items())
-        click.echo(f"no evidence are: {parts}")
+        click.echo(f"left out as no evidence: {parts}")
 
 
 def _of(report: Report) -> dict[str, object]:

@@ -77,7 +77,7 @@ def predictions(
     from karl.figures.routing.chosen import choose  # noqa: PLC0415 - `--help` needs no database
 
     found = choose(shadows(settings, filters, [source]), source, router)
-    tell(found)
+    tell(found, narrowed=bool(router) or any(value is not None for value in filters.values()))
     return found
 
 
@@ -101,7 +101,7 @@ def _counted(rows: Iterable[ShadowRow]) -> Iterator[ShadowRow]:
                 say("at predictions", count)
 
 
-def tell(found: Chosen) -> None:
+def tell(found: Chosen, *, narrowed: bool = False) -> None:
     """Say on stderr which predictions are not in, and what to do where there is nothing to look at."""
     if found.influenced:
         click.echo(
@@ -129,8 +129,14 @@ def tell(found: Chosen) -> None:
             "`karl annotate TURN --skill NAME` does",
             err=True,
         )
+    elif found.influenced:
+        return  # that was said
+    elif narrowed:
+        click.echo(
+            f"karl: no {found.source} prediction fits these conditions; `karl shadow` shows all", err=True
+        )
     else:
-        click.echo(f"karl: no {found.source} prediction fits; {_TO_DO[found.source]}", err=True)
+        click.echo(f"karl: no {found.source} prediction is there; {_TO_DO[found.source]}", err=True)
 
 
 _TO_DO = {

@@ -70,7 +70,7 @@ def print_shadow(found: Chosen, made: Shadowed, right: Accuracy, limit: int) -> 
 def _print_right(found: Chosen, right: Accuracy) -> None:
     heading("where it is known what the prompt was for")
     if not (found.asked or found.none):
-        click.echo(f"of none yet; {found.waiting:,} turns have not closed")
+        click.echo(f"of none yet: of {found.waiting:,} nobody knows, or their turns have not closed")
         return
     click.echo(
         f"{len(found.asked):,} prompts asked for a skill, {len(found.none):,} for none, as far as anybody "

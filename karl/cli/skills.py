@@ -290,8 +290,8 @@ def _state(state: SkillState) -> dict[str, Any]:
 def _did(state: SkillState) -> str:
     what = _advised(state)
     return (
-        f"used in {state.activations:,} turns: {state.useful:,} useful, {state.suppressed:,} corrected; "
-        f"confidence {state.confidence:.2f}; last {moment(state.last_ms)}"
+        f"turns that used it: {state.activations:,} ({state.useful:,} useful, {state.suppressed:,} corrected)"
+        f"; confidence {state.confidence:.2f}; last {moment(state.last_ms)}"
         + (f"\nhot: {plain(', '.join(state.hot))}" if state.hot else "")
         + (f"\ncold: {plain(', '.join(state.cold))}" if state.cold else "")
         + (f"\nadvice: {_ADVICE[what]}" if what else "")

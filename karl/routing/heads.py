@@ -4,8 +4,8 @@
 - `lexical`: the same over tf-idf weighted grams alone; needs no encoder.
 - `hybrid`: both, for skills that are known by their descriptions alone (a cold start).
 - `logistic`: a softmax over vector and grams, where all skills have prompts.
-- `mixed`: where some have prompts and others do not: `hybrid` says how likely it is one of those that have,
-  and `logistic` which of these.
+- `mixed`: where some have prompts and others do not: `hybrid` over all, and `logistic` says which of those
+  that have some comes first, second and so on.
 
 Which head fits is a matter of which skills have prompts (`fitting`). What a head learns it learns from all
 exemplars at once and without chance, so the same exemplars make the same head.
@@ -38,8 +38,8 @@ GRAMS_WEIGHT = 0.5
 STRENGTH, SHARPNESS = 0.025, 20.0
 #: With few exemplars the penalty is this divided by their number, and this much of a cosine is added.
 STRENGTH_FEW, PULL_FEW = 0.25, 10.0
-#: Prompts by which half of what was seen of skills' habits is believed.
-_HABIT_HALF = 10.0
+#: The share of a skill's habit that is taken off, and prompts by which half of what was seen is believed.
+_HABIT_SHARE, _HABIT_HALF = 0.5, 10.0
 
 
 class Prompts(NamedTuple):
@@ -156,7 +156,7 @@ class Lexical(NamedTuple):
 class Hybrid(NamedTuple):
     """A mean of the two, weighted; `share` is that of the cosine.
 
-    `habit` (skills) is how near prompts of other skills are to each skill: a skill whose exemplars are
+    `habit` (skills) is half of how near prompts of other skills are to each skill: one whose exemplars are
     prompts is nearer to every prompt than one that has a description alone.
     """
 
@@ -218,11 +218,12 @@ class Mixed(NamedTuple):
         return "mixed"
 
     def log_chances(self, given: Prompts) -> Floats:
-        """Give log p (n, skills): the chance that it is one of the rich, shared among them."""
+        """Give log p (n, skills): the best of the rich keeps its place, others follow as logistic says."""
         logs = self.hybrid.log_chances(given)
-        theirs = softmax.log_sum(logs[:, self.rich])
-        logs[:, self.rich] = theirs + self.logistic.log_chances(given)
-        return logs
+        best = logs[:, self.rich].max(axis=1, keepdims=True)
+        theirs = self.logistic.log_chances(given)
+        logs[:, self.rich] = best + theirs - theirs.max(axis=1, keepdims=True)
+        return softmax.log_softmax(logs)
 
     def arrays(self) -> dict[str, Floats]:
         """Give what both have learned; the grams' rarity is the same for both."""
@@ -267,7 +268,7 @@ def _hybrid(learned: Lessons) -> Hybrid:
 
 
 def _habit(learned: Lessons, dense: Centroid) -> Floats:
-    """Give the mean cosine of each skill with prompts of other skills; less than they all have, or more."""
+    """Give the mean cosine of each skill with prompts of other skills, less what all have, halved."""
     each = learned.prompts_each
     others = each.sum() - each
     if not each.any():
@@ -277,7 +278,7 @@ def _habit(learned: Lessons, dense: Centroid) -> Floats:
     matrix = dense.matrix.astype(np.float64)
     near = sums.sum(axis=0) @ matrix - (sums * matrix.T).sum(axis=1)
     mean = near / np.maximum(others, 1)
-    believed = others / (others + _HABIT_HALF)
+    believed = _HABIT_SHARE * others / (others + _HABIT_HALF)
     return np.asarray(believed * (mean - mean[others > 0].mean()), dtype=np.float32)
 
 

@@ -106,12 +106,6 @@ def log_softmax(logits: Floats) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), dtype=np.float32)
 
 
-def log_sum(logs: Floats) -> Floats:
-    """Give the logarithm of the sum of each row's exponents, (n, 1)."""
-    most = logs.max(axis=1, keepdims=True)
-    return np.asarray(most + np.log(np.exp(logs - most).sum(axis=1, keepdims=True)), dtype=np.float32)
-
-
 def _lowest(loss: Callable[[Floats], tuple[float, Floats]], at: Floats) -> Floats:
     value, slope = loss(at)
     pairs: list[tuple[Floats, Floats]] = []

@@ -14,15 +14,16 @@ _WORD = re.compile(r"(?<![\w-])[a-z][a-z0-9_-]{2,39}(?![\w-])")
 _NO_WORD = re.compile(r"https?://\S+|['’][a-z]{1,2}\b")
 #: Words that stand in prompts about anything.
 _COMMON_WORDS = """
-able about above actually after again all also and any anything are back because been before being below
-bit but can check code could currently did didn does doesn doing don done dont each every everything file
-files find fine fix for from get getting give going good got great had has have help her here him his how
-into isn its ive just keep know let lets like look lot made make makes many may maybe me more most much
-must need needs new next not nothing now off okay one only other our out over own please put really right
-run same see set she should show since some someone something still such sure take tell than thank thanks
-that the their them then there these they thing things think this those through time too try two under
-use used using very via want was wasn way well were what when where whether which while who why will with
-without won work works would yes yet you your
+able about above actually after again all already also and another any anything are back because been
+before being below better bit both but can check code could currently did didn different does doesn doing
+don done dont each every everything file files find fine fix following for from get getting give given
+going good got great had happen happens has have help her here him his how instead into isn its ive just
+keep know least let lets like longer look lot made make makes many may maybe me more most much must need
+needs new next not nothing now off okay one only other our out over own please put really right run same
+see seem seems set she should show since some someone something still such sure take tell than thank
+thanks that the their them then there these they thing things think this those through time too try two
+under use used using very via want was wasn way well were what when where whether which while who why
+will with without won work works would yes yet you your
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
 

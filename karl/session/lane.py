@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from karl.schema.event import ANNOTATION, ASSISTANT_MESSAGE, IMPORT_END, Event, Payload
+from karl.schema.event import ANNOTATION, ASSISTANT_MESSAGE, IMPORT_END, SKILL_SUGGESTED, Event, Payload
 from karl.schema.trajectory import ClosedBy
 from karl.session.corrections import judge
 from karl.session.emissions import (
@@ -212,6 +212,13 @@ class Lane:
         self._opened = self._worked = True
         return self._keep(held, step)
 
+    def _suggested(self, held: Held, step: str) -> list[Emission]:
+        """What was picked for a prompt is told a moment after it; the turn may have ended by then."""
+        last = self.carry.last_trajectory
+        if last and not self.held:
+            return [self.leaving((held,), home_of(last))]
+        return self._keep(held, step)
+
     def _annotated(self, held: Held, _step: str) -> list[Emission]:
         """A caller's word is about the turn before, whatever is open."""
         last = self.carry.last_trajectory
@@ -368,6 +375,7 @@ class Lane:
         IMPORT_END: _ended,
         ANNOTATION: _annotated,
         ASSISTANT_MESSAGE: _spoke,
+        SKILL_SUGGESTED: _suggested,
     }
 
 

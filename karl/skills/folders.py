@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from karl.errors import Unreadable
 from karl.skills.entry import Of, entry
 from karl.skills.files import FILE_MAX, Folder, Walk, read_text
-from karl.skills.front_matter import read_front_matter
+from karl.skills.front_matter import FrontMatter, read_front_matter
 from karl.skills.told import Problem, Told
 
 _SKILL = "skill.md"
@@ -21,7 +22,7 @@ _PAPERS = frozenset({"readme.md", "changelog.md", "license.md", "agents.md", "cl
 def read_skill(path: Path, *, otherwise: str, of: Of, is_command: bool = False) -> Told:
     """Read a skill from its file; a command is called like its file, whatever it says. Raises Unreadable."""
     text = read_text(path)
-    front = read_front_matter(text.text)
+    front = _toml(text.text) if path.suffix.lower() == ".toml" else read_front_matter(text.text)
     fields = front.fields
     if is_command:
         fields = {name: value for name, value in fields.items() if name.lower() != "name"}
@@ -30,6 +31,16 @@ def read_skill(path: Path, *, otherwise: str, of: Of, is_command: bool = False) 
     if text.is_cut:
         why.append(f"the file has more than {FILE_MAX:,} bytes; its beginning was read")
     return told._replace(problems=(*(Problem(str(path), one) for one in why), *told.problems))
+
+
+def _toml(text: str) -> FrontMatter:
+    """Read a command that is TOML: what it asks for is its `prompt`. Raises Unreadable."""
+    try:
+        fields = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Unreadable(f"it is not TOML ({error})") from None
+    prompt = fields.pop("prompt", "")
+    return FrontMatter(fields, prompt if isinstance(prompt, str) else "")
 
 
 def skills_below(walk: Walk, of: Of) -> Iterator[Told]:
@@ -41,7 +52,7 @@ def skills_below(walk: Walk, of: Of) -> Iterator[Told]:
 
 
 def commands_below(walk: Walk, of: Of) -> Iterator[Told]:
-    """Read slash commands: each Markdown file is one, `sub:name` where it is in a folder `sub`.
+    """Read slash commands: each Markdown or TOML file is one, `sub:name` where it is in a folder `sub`.
 
     A folder with a `SKILL.md` is a skill of that name.
     """
@@ -51,7 +62,7 @@ def commands_below(walk: Walk, of: Of) -> Iterator[Told]:
             yield from _read(walk, folder.path / name, ":".join(above) or name_of(folder.path), of)
             continue
         for file in folder.files:
-            if file.lower().endswith(".md") and file.lower() not in _PAPERS:
+            if file.lower().endswith((".md", ".toml")) and file.lower() not in _PAPERS:
                 path = folder.path / file
                 yield from _read(walk, path, ":".join([*above, path.stem]), of, is_command=True)
 

@@ -44,9 +44,10 @@ def merge(bodies: Iterable[SkillsBody]) -> Merged:
     """
     kept: dict[tuple[str, str], Told] = {}
     hidden: list[Told] = []
-    rules: set[Rule] = set()
+    rules: dict[tuple[str, str, str, float], Rule] = {}
     for body in sorted(bodies, key=_nearness):
-        rules.update(body.rules)
+        for rule in body.rules:
+            rules.setdefault((rule.skill, rule.project, rule.pattern, rule.weight), rule)
         for skill in body.skills:
             told = Told(skill, body.place, body.node, body.origin)
             first = kept.setdefault((skill.name, skill.project), told)
@@ -55,9 +56,7 @@ def merge(bodies: Iterable[SkillsBody]) -> Merged:
     ordered = tuple(kept[key] for key in sorted(kept))
     catalogue = Catalogue(
         tuple(told.skill for told in ordered),
-        tuple(
-            sorted(rules, key=lambda rule: (rule.skill, rule.project, rule.pattern, rule.weight, rule.origin))
-        ),
+        tuple(rules[key] for key in sorted(rules)),
     )
     return Merged(catalogue, ordered, tuple(hidden))
 

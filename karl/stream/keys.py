@@ -32,6 +32,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
                                   prediction, never a prompt
     karl:parcel:{h}      string   bytes on their way from one machine to another, by their sha256; expires,
                                   but for the router that routes
+    karl:texts           stream   parcels of prompts that wait for an encoder, so that an erasure finds them;
+                                  a bounded one
     karl:vectors         stream   parcels of vectors that wait for who trains; a bounded one
     karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
 """
@@ -60,6 +62,7 @@ CALIBRATIONS = "karl:calibrations"
 ROUTING = "karl:routing"
 ROUTING_CLAIM = "karl:routing:claim"
 PROMPTS = "karl:prompts"
+TEXTS = "karl:texts"
 VECTORS = "karl:vectors"
 
 

@@ -148,7 +148,8 @@ class RoutingRow(msgspec.Struct, frozen=True):
 class SuggestionRow(msgspec.Struct, frozen=True):
     """That a prompt was one for which a router would tell the agent of a skill; `told` whether it did.
 
-    Which sessions are told is drawn by their id, so that the two can be compared.
+    Which sessions are told is drawn by their id, so that the two can be compared. `chance` is 0 where the
+    rules picked.
     """
 
     event: str

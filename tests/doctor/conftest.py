@@ -23,8 +23,8 @@ from tests.cli.running import karl
 from tests.conftest import wait_until
 from workers.processes import LINE
 
-#: The processes of a line, each with the words that start it.
-PROCESSES = {process.name: process.words for process in LINE}
+#: The processes that every line has, each with the words that start it.
+PROCESSES = {process.name: process.words for process in LINE if not process.only_if}
 
 
 class Visit:

@@ -20,7 +20,7 @@ from karl.errors import Unreadable
 from karl.jobs import batches, gate, keys
 from karl.settings import Settings, read_settings
 from karl.stream import parcels
-from karl.stream.keys import VECTORS, parcel_key
+from karl.stream.keys import TEXTS, VECTORS, parcel_key
 from tests.cli.running import karl
 from tests.conftest import wait_until
 from tests.encoders.conftest import Service
@@ -133,6 +133,21 @@ def test_a_parcel_that_is_gone_or_harmed_is_left_out_and_told(
     assert lacking(settings) > 0
     assert len(asked_for(settings, redis)) == 2  # what was lost is asked for anew
     elsewhere(workers, 2)
+    embedding.collect(settings, redis)
+    assert lacking(settings) == 0
+
+
+def test_an_erasure_takes_all_texts_that_wait_out_of_redis_and_they_can_be_asked_for_again(
+    settings: Settings, redis: Redis, workers: Workers
+) -> None:
+    jobs = asked_for(settings, redis)
+    assert embedding.forget(redis) == len(jobs)
+    assert list(redis.scan_iter("karl:parcel:*")) == []
+    assert (redis.exists(TEXTS), embedding.forget(redis)) == (0, 0)
+    elsewhere(workers)
+    assert state(redis, jobs[0].job) == "failed"
+    asked_for(settings, redis)
+    elsewhere(workers, 4)
     embedding.collect(settings, redis)
     assert lacking(settings) == 0
 

@@ -199,6 +199,20 @@ def test_killed_in_the_middle_it_is_either_not_decided_or_published_later(
     assert len([one for one in scene.line.records("routing") if one["action"] == "promote"]) == 1
 
 
+def test_what_another_kind_of_router_has_not_earned_is_not_routed_by_it(scene: Scene) -> None:
+    earned(scene)
+    promotion.automatic(scene.doors)
+    scene.catch_up()
+    assert policy_of(scene).ready == ("review",)
+    scene.router("c" * 64, why="refine", parent=ROUTER)
+    scene.use("c" * 64)
+    assert policy_of(scene).ready == ("review",)
+    done = promotion.automatic(scene.doors)
+    scene.catch_up()
+    assert (done.action, done.says) == ("hybrid", "not any more: review")
+    assert (policy_of(scene).mode, policy_of(scene).ready) == ("active", ())
+
+
 def test_what_does_harm_is_taken_back_by_itself(scene: Scene) -> None:
     scene.router()
     scene.use()

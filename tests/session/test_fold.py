@@ -626,3 +626,20 @@ def test_repeats_and_deaths_change_nothing_that_leaves(
     calm = [one for one in _run(script, limits, hard=False).out if not isinstance(one, Duplicate)]
     hard = [one for one in _run(script, limits, hard=True).out if not isinstance(one, Duplicate)]
     assert hard == calm
+
+
+def test_what_was_picked_for_a_prompt_belongs_to_its_turn_also_when_that_has_ended() -> None:
+    s = Script()
+    s.say("SkillSuggested", skill="pdf", told=True)  # before the first prompt of all: there is no other turn
+    s.prompt()
+    s.stop()
+    s.say("SkillSuggested", skill="pdf", told=True)
+    s.prompt()
+    s.say("SkillSuggested", skill="pdf", told=True)
+    s.stop()
+    assert [kinds(turn) for turn in s.turns] == [
+        ["SkillSuggested", "UserPromptSubmit", "Stop"],
+        ["UserPromptSubmit", "SkillSuggested", "Stop"],
+    ]
+    (late,) = [one for one in s.out if isinstance(one, Strays)]
+    assert (kinds(late), late.of) == (["SkillSuggested"], s.turns[0].id)

@@ -139,20 +139,29 @@ def test_a_server_that_takes_no_prompts_does_not_hold_up_the_line(
 
 
 @pytest.mark.usefixtures("on")
+@pytest.mark.parametrize("has_arrived", [True, False])
 def test_a_connection_that_breaks_costs_no_prompt(
-    redis: Redis, line: Line, feed: Callable[..., Feed]
+    redis: Redis, line: Line, feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch, *, has_arrived: bool
 ) -> None:
     one = feed()
     asked = one.prompt("Deploy it")
     one.stop()
     line.drain(worker := line.sessions())
     assert waiting(redis) == []
-    redis.client_kill_filter(_type="normal", skipme=False)
+    read = worker._partitions.read
+
+    def broken(*given: Any) -> None:
+        if has_arrived:
+            read(*given)
+        raise RedisConnectionError("no answer came")
+
+    monkeypatch.setattr(worker._partitions, "read", broken)
     with pytest.raises(RedisConnectionError):
         worker.run_once(line.stop)
+    monkeypatch.setattr(worker._partitions, "read", read)
     worker.forget()
     fold(line, worker)
-    assert [prompt.event for prompt in waiting(redis)] == [asked.id]
+    assert [prompt.event for prompt in waiting(redis)] == [asked.id] * (1 + has_arrived)
     assert len(line.records("trajectory")) == 1
 
 

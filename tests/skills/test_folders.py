@@ -167,6 +167,19 @@ def test_commands_are_skills_too(tmp_path: Path) -> None:
     }
 
 
+def test_commands_in_toml_are_read_and_broken_ones_told(tmp_path: Path) -> None:
+    commands = tmp_path / "commands"
+    skill(commands, "git", 'description = "Commits."\nprompt = """\nCommit all.\n"""\n', "commit.toml")
+    skill(commands, ".", 'prompt = "Explains a file."\n', "explain.toml")
+    skill(commands, ".", "prompt = [", "broken.toml")
+    told = read(commands)
+    assert {one.name: one.description for one in told.skills} == {
+        "git:commit": "Commits.",
+        "explain": "Explains a file.",
+    }
+    assert "not TOML" in whys(tuple(problem for problem in told.problems if problem.lost))
+
+
 def test_a_users_places_are_those_named_and_what_stands_beside(tmp_path: Path) -> None:
     skill(tmp_path, ".claude/skills/one", fields(name="one"))
     skill(tmp_path, ".agents/skills/two", fields(name="two"))

@@ -196,6 +196,16 @@ def test_the_nearest_then_the_latest_of_a_name_counts_and_the_others_are_told() 
     ]
     assert {one.skill.description for one in found.hidden} == {"of a user", "of a file"}
     assert found.catalogue.names == {"a", "b"}
+    assert [(rule.skill, rule.origin) for rule in found.catalogue.rules] == [("a", "user"), ("b", "user")]
+
+
+def test_a_rule_of_two_places_is_one_of_the_nearest() -> None:
+    rule = Rule("a", "x")
+    near = SkillsBody("", "~/r", "user", (), "n", 0, (rule, Rule("a", "x", weight=2)))
+    far = SkillsBody(
+        "", "f", "file", (), "n", 0, (Rule("a", "x", origin="file"), Rule("a", "x", project="p"))
+    )
+    assert merged([far, near]).rules == (rule, Rule("a", "x", weight=2), Rule("a", "x", project="p"))
 
 
 _BODIES = st.lists(

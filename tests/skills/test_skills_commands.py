@@ -147,7 +147,7 @@ def test_states_say_how_skills_do_and_what_might_be_done(
     state = said(run("skills", "states", "--json"))[0]
     assert (state["skill"], state["activations"]) == ("pdf", 1)
     assert "pdf" in run("skills", "states").stdout
-    assert "used in 1 turns" in run("skills", "show", "pdf").stdout
+    assert "turns that used it: 1 (0 useful, 0 corrected)" in run("skills", "show", "pdf").stdout
 
 
 DAY_MS = 86_400_000

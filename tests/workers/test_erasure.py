@@ -12,14 +12,17 @@ from karl.errors import LineDown, NotFound, Refused
 from karl.ledger.erase import Wanted, unfinished
 from karl.ledger.verify import verify
 from karl.reward.score import DEFAULT_VERSION
+from karl.schema.routing import ExemplarBody, ShadowBody
 from karl.settings import Settings
 from karl.stream import dead_letters, keys
 from karl.views.detail import detail
 from karl.views.queries import Filter, Views
 from karl.views.rebuild import compare
+from karl.views.routing import Routed
 from tests.workers.conftest import Feed, Line
 from workers import erasure
 from workers.erasure import Eraser, ErasureReport
+from workers.records import Outgoing, send
 from workers.sessions import SessionsWorker
 from workers.views import ViewsWorker
 
@@ -98,6 +101,30 @@ def test_a_session_is_gone_from_ledger_streams_and_views_and_the_others_are_whol
     (record,) = moving.line.records("erasure")
     assert (record["by"], record["reason"], record["sessions"]) == ("me@here", "law", ["mine"])
     assert redis.get(keys.session_key(keys.partition_of("mine"), "mine")) is None
+
+
+def test_predictions_and_exemplars_made_of_a_sessions_prompts_go_with_it(
+    moving: Moving, feed: MakeFeed, redis: Redis, tmp_path: Path
+) -> None:
+    fill(moving, feed)
+    with Views(moving.settings.views) as views:
+        turns = {row.session: row.id for row in views.walk()}
+    made = [
+        ShadowBody("ev1", "mine", "f", "n1", "claude-code", "p", 1, 2, "live", regex=SECRET),
+        ExemplarBody("ex1", "ship", SECRET, "ann", 1, of=turns["mine"]),
+        ExemplarBody("ex2", "ship", "get it out", "ann", 1, of=turns["yours"]),
+    ]
+    kinds = {ShadowBody: "shadow", ExemplarBody: "exemplar"}
+    send(redis, [Outgoing(kinds[type(body)], "routing", body) for body in made], moving.step)
+    moving.step()
+    moving.step()
+    assert len(moving.line.records("exemplar")) == 2
+    moving.eraser("mine").run()
+    assert SECRET.encode() not in everything(tmp_path, redis)
+    with Routed(moving.settings.views) as views:
+        assert [row.id for row in views.exemplars()] == ["ex2"]
+        assert list(views.shadows()) == []
+    assert compare(moving.settings.views, moving.settings.ledger, DEFAULT_VERSION).equal
 
 
 def test_an_open_turn_is_closed_and_erased_too(

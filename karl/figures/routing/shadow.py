@@ -41,11 +41,11 @@ class Counts(msgspec.Struct, frozen=True):
 class Shadowed(msgspec.Struct, frozen=True):
     """All predictions that fit. Times are Unix time (ms); null where there are none.
 
-    `known` are those whose turns have closed. `vector` and `regex` are the shares of prompts for which either
-    takes a skill, of those that it saw; `agree` how often both take the same, of those for which both take
-    one. `delay` is from a prompt to its prediction, by two machines' clocks (`ahead` prompts seem to come
-    after theirs, and are not in it); `took` is both routers' and the encoder's time for a prompt, in a batch
-    the batch's share.
+    `known` are those whose truth is known by now. `vector` and `regex` are the shares of prompts for which
+    either takes a skill, of those that it saw; `agree` how often both take the same, of those for which both
+    take one. `delay` is from a prompt to its prediction, by two machines' clocks (`ahead` prompts seem to
+    come after theirs, and are not in it); `took` is both routers' and the encoder's time for a prompt, in a
+    batch the batch's share.
     """
 
     prompts: int

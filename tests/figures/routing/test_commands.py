@@ -15,13 +15,10 @@ from karl.cli.table import COMMANDS
 from karl.ledger.writer import Draft
 from karl.routing import model
 from karl.routing.router import Exemplar, train
-from karl.schema.event import SKILL_SUGGESTED
-from karl.schema.record import TrajectoryBody
 from karl.schema.routing import RankedSkill, RouterBody, RoutingBody, ShadowBody, ShadowSource
-from karl.schema.trajectory import Outcome, ToolCall
 from karl.views.rebuild import rebuild
 from tests.cli.running import karl
-from tests.views import ledgers
+from tests.views import ledgers, routed
 
 HOUR_MS = 3_600_000
 START_MS = 1_790_000_000_000
@@ -48,34 +45,11 @@ FIGURES = (
 
 
 def turn(number: int, skill: str | None, *, told: bool | None = None, **facts: Any) -> Draft:
-    """A closed turn of a person's prompt whose event is `p{number}`, which called a skill, or none."""
-    calls = ledgers.calls("Read")
-    if skill:
-        calls.append(ToolCall(tool_name="Skill", key_params={"skill": skill}, success=True, call_id="c9"))
-    reading = ledgers.reading(
-        calls,
-        prompt=facts.pop("prompt", f"please do the thing number {number}"),
-        outcome=Outcome(completed=facts.pop("completed", True)),
-    )
-    reading.context.human_prompt = True
+    """A closed turn of a person's prompt, which called a skill, or none; two turns a session."""
     session = f"s{number // 2}"
-    draft = ledgers.trajectory(
-        session, number % 2, id_=f"traj_{number:04}", reading=reading,
-        time_ms=START_MS + number * HOUR_MS, **facts,
-    )  # fmt: skip
-    body = msgspec.json.decode(draft.body, type=TrajectoryBody)
-    events = [ledgers.event(f"p{number}", session, "UserPromptSubmit")]
-    if told is not None:
-        payload = {
-            "hook_event_name": SKILL_SUGGESTED,
-            "skill": skill,
-            "chance": 0.9,
-            "policy": "x",
-            "told": told,
-        }
-        event = {"id": f"g{number}", "kind": SKILL_SUGGESTED, "session": session, "payload": payload}
-        events.append(msgspec.Raw(msgspec.json.encode(event)))
-    return Draft("trajectory", msgspec.json.encode(msgspec.structs.replace(body, events=events)))
+    more = [] if told is None else [routed.suggestion(f"g{number}", session, skill or "", told=told)]
+    known = {"prompt": f"please do the thing number {number}", **facts}
+    return routed.turn(session, number % 2, *([skill] if skill else []), more=more, **known)
 
 
 def said(
@@ -90,7 +64,7 @@ def said(
     """What both routers said of the prompt of a turn."""
     chances = (0.5 + number % 40 / 100, 0.3, 0.1)
     body = ShadowBody(
-        event=f"p{number}", session=f"s{number // 2}", fleet="default", node="n1", agent=agent, project="shop",
+        event=f"ev-s{number // 2}-{number % 2}", session=f"s{number // 2}", fleet="default", node="n1", agent=agent, project="shop",
         time_ms=START_MS + number * HOUR_MS, made_ms=START_MS + number * HOUR_MS + 20, source=source, rules="r",
         router=router, encoder="made", regex=regex, takes=number % 10 != 0, fit=float(number % 7), picked=regex,
         ranked=tuple(RankedSkill(*one) for one in zip(ranked, chances, strict=False)), took_us=900,
@@ -184,6 +158,8 @@ def test_a_time_and_a_group_narrow_what_is_looked_at(told: Path) -> None:
         "unused",
     ]
     assert shown(told, "accuracy", "--router", "abc")["asked"] == 0
+    assert "fits these conditions" in karl(told, "accuracy", "--router", "abc").stderr
+    assert "fits these conditions" in karl(told, "confusion", "--project", "nowhere").stderr
 
 
 def test_sources_stand_by_themselves(told: Path) -> None:
@@ -260,6 +236,7 @@ def test_a_simulation_names_what_it_fixes(told: Path) -> None:
     assert shown(told, "lift-sim", "--fix-pairs", "docx:pdf")["simulated"]["then"]["hits"] == 80
     assert shown(told, "lift-sim", "--fix-pairs", "a:b>c, docx>pdf")["simulated"]["fixed"]["hits"] == 7
     assert karl(told, "lift-sim", "--fix-pairs", "docx").exit_code == 2
+    assert "pdf was never taken for xlsx" in karl(told, "lift-sim", "--fix-pairs", "pdf:xlsx").stderr
 
 
 def test_organic_status_counts_live_ones_alone(told: Path) -> None:
@@ -296,12 +273,13 @@ def test_every_figure_is_shown_to_a_person_too(told: Path) -> None:
     assert "too few" in karl(told, "accuracy", "--until", "2026-09-21T20:00:00+00:00").stdout
     for more in (("--prompts",), ("--prompts", "--json")):
         assert karl(told, "difficulty", *more).exit_code == 0
+    assert karl(told, "difficulty", "--prompts", "--by", "skill").exit_code == 2
 
 
 def test_without_a_prediction_router_or_truth_it_is_said_what_to_do(tmp_path: Path) -> None:
     bare = made(tmp_path / "bare", [turn(1, "pdf")])
     waiting = made(tmp_path / "waiting", [said(1, ("pdf",))])
-    silent = made(tmp_path / "silent", [said(1, ("pdf",)), turn(1, None, completed=False)])
+    silent = made(tmp_path / "silent", [said(1, ("pdf",)), turn(1, None, ended=False)])
     none = made(tmp_path / "none", [said(1, ("pdf",)), turn(1, None)])
     cases = (
         (bare, "karl bootstrap"),
