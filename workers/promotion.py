@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 #: Who decides where nobody did.
 AUTOMATIC = "auto-promote"
+_IS_OFF = "routing is off; `karl routing on` has prompts predicted again"
 #: Decisions that are looked back at.
 _BACK = 10_000
 
@@ -132,6 +133,8 @@ def promote(doors: Doors, *, person: str, apply: bool) -> Done:
     policy, judged = report.policy, report.judgement
     if policy.mode == "active":
         return Done("none", "routing is live already; `karl ab-monitor` says how it does", report)
+    if policy.mode == "off":
+        return Done("none", _IS_OFF, report)
     missing = [check.name for check in judged.checks if not check.passed]
     if missing:
         return Done("none", f"not reached: {', '.join(missing)}", report)
@@ -152,6 +155,8 @@ def force(doors: Doors, *, person: str, reason: str) -> Done:
     policy = report.policy
     if policy.mode == "active":
         raise Refused("routing is live already; `karl routing-override SKILL vector` routes another skill")
+    if policy.mode == "off":
+        raise Refused(_IS_OFF)
     if not policy.router:
         raise Refused("there is no router that could route; `karl bootstrap` trains one")
     with Routed(doors.settings.views) as views:

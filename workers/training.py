@@ -18,7 +18,7 @@ import numpy as np
 from karl.errors import NotFound, Refused
 from karl.routing import model, versions
 from karl.routing.described import spelled
-from karl.routing.exemplars import CONTRAST, Chosen, Piece, held_out, normal
+from karl.routing.exemplars import Chosen, Piece, held_out, normal
 from karl.routing.router import Exemplar, Router, train
 from karl.schema.routing import RouterBody
 from karl.views.routing import body_at
@@ -121,12 +121,7 @@ def trained(chosen: Chosen, rows: Rows, how: Recipe = DEFAULT) -> Trained:
             "there is nothing to train with: `karl skills scan` reads skills, `karl import` reads past "
             "sessions, `karl add-exemplar` takes prompts"
         )
-    texts = spelled(
-        [
-            Exemplar(one.skill, one.text, one.kind, CONTRAST if one.kind == "contrast" else 1.0)
-            for one in chosen.pieces
-        ]
-    )
+    texts = spelled([Exemplar(one.skill, one.text, one.kind) for one in chosen.pieces])
     strange = [piece.text for piece in chosen.strangers]
     router = train(
         texts,

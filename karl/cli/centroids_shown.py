@@ -98,21 +98,19 @@ def _show_measured(measured: Mapping[str, float]) -> None:
     if not measured.get("held_out"):
         click.echo("not measured: no skill has three prompts, of which one could be held out")
         return
-    low, high = 100 * measured["accuracy_low"], 100 * measured["accuracy_high"]
-    click.echo(
-        f"over {measured['held_out']:,.0f} held-out prompts: accuracy {100 * measured['accuracy']:.1f} % "
-        f"({low:.1f} to {high:.1f}), top 3 {100 * measured['top3']:.1f} %, MRR {measured['mrr']:.3f}; takes "
-        f"{100 * measured['taken']:.1f} %" + _right(measured)
-    )
+    first, three = _percent(measured, "accuracy"), _percent(measured, "top3")
+    n = f"{measured['held_out']:,.0f} held-out prompts"
+    click.echo(f"over {n}: accuracy {first}, top 3 {three}, MRR {measured['mrr']:.3f}")
+    right = f", of these {_percent(measured, 'right')} right" if "right" in measured else ""
+    click.echo(f"it would take a skill for {_percent(measured, 'taken')} of them{right}")
     if "strangers" in measured:
-        click.echo(
-            f"of {measured['strangers']:,.0f} prompts that asked for none it would take a skill for "
-            f"{100 * measured['strangers_taken']:.1f} %"
-        )
+        strangers = f"{measured['strangers']:,.0f} prompts that asked for none"
+        click.echo(f"and for {_percent(measured, 'strangers_taken')} of {strangers}")
 
 
-def _right(measured: Mapping[str, float]) -> str:
-    return f", of these {100 * measured['right']:.1f} % right" if "right" in measured else ""
+def _percent(measured: Mapping[str, float], name: str) -> str:
+    share, low, high = (100 * measured[f"{name}{bound}"] for bound in ("", "_low", "_high"))
+    return f"{share:.1f} % ({low:.0f} to {high:.0f})"
 
 
 def _share(measured: Mapping[str, float]) -> str:

@@ -41,8 +41,12 @@ def rq(settings: Settings, *, port: int, writable: bool, hosts: tuple[str, ...],
     with asking(url, "karl-dashboard") as redis:
         redis.ping()
         app = dashboard.app(redis, dashboard.Shown(password, dashboard.HOSTS | set(hosts), writable))
-        with dashboard.server(app, "127.0.0.1", port) as server, leaving_in_order():
-            click.echo(f"http://127.0.0.1:{server.server_port}/  user {dashboard.USER}")
+        try:
+            made = dashboard.server(app, "127.0.0.1", port)
+        except OSError as error:
+            raise Refused(f"port {port} can not be had: {error.strerror}; --port 0 takes any") from error
+        with made as server, leaving_in_order():
+            click.echo(f"http://127.0.0.1:{server.port}/  user {dashboard.USER}")
             click.echo(f"password {password}" if first else f"password as in {_where(settings)}")
             click.echo("jobs may be changed there" if writable else "jobs are only shown (--writable)")
             server.serve_forever()

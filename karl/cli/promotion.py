@@ -246,6 +246,53 @@ def rollback(settings: Settings, *, reason: str, as_json: bool) -> None:
     show_done(done, as_json=as_json)
 
 
+@click.command()
+@click.option("--reason", default="", metavar="TEXT", help="Why; it stays in the ledger.")
+@_JSON
+@pass_settings
+def switch_off(settings: Settings, *, reason: str, as_json: bool) -> None:
+    """Switch routing off, everywhere: no prompt is predicted any more, and no agent is told of a skill.
+
+    What was predicted, learned and decided stays as it is; `karl routing on` goes on with it. Machines hear
+    of it within half a minute.
+    """
+    from workers.switch import switch_off as run  # noqa: PLC0415
+
+    only_people()
+    with _doors(settings) as doors:
+        done = run(doors, _person(settings), _clean(reason))
+    if as_json:
+        print_json(done)
+    else:
+        click.echo("Routing is off." if done.changed else "Routing is off already.")
+
+
+@click.command()
+@click.option("--reason", default="", metavar="TEXT", help="Why; it stays in the ledger.")
+@_JSON
+@pass_settings
+def switch_on(settings: Settings, *, reason: str, as_json: bool) -> None:
+    """Switch routing on again, in shadow, and publish what routes: policy, skills, rules and router.
+
+    Where it is on already, it is published again: so after Redis has lost what it held. Exit code 1 where
+    the router is not on this machine and can not be published.
+    """
+    from workers.switch import switch_on as run  # noqa: PLC0415
+
+    only_people()
+    with _doors(settings) as doors:
+        done = run(doors, _person(settings), _clean(reason))
+    if as_json:
+        print_json(done)
+    else:
+        state = "Routing is on, in shadow" if done.changed else f"Routing is on already ({done.policy.mode})"
+        router = done.policy.router[:12] or "none"
+        click.echo(f"{state}; published: {done.skills} skills, router {router}.")
+    if done.problem:
+        click.echo(f"karl: the router could not be published: {plain(done.problem)}", err=True)
+    sys.exit(1 if done.problem else 0)
+
+
 @contextmanager
 def _doors(settings: Settings, *, connects: bool = True) -> Iterator[Doors]:
     from karl.stream.connect import connect  # noqa: PLC0415 - Redis and SQLite load when needed

@@ -126,6 +126,8 @@ COMMANDS = (
     Row("lift-analysis", "routing", True, "karl.cli.lift:lift_analysis", "Compare rewards of turns routed rightly with the others'."),
     Row("lift-sim", "routing", True, "karl.cli.lift:lift_sim", "Say what accuracy would be if some errors were right."),
     Row("routing embed", "routing", False, "karl.cli.embedding:embed", "Have prompts encoded by all machines that work on it."),
+    Row("routing on", "promotion", False, "karl.cli.promotion:switch_on", "Have prompts predicted, and publish what routes anew."),
+    Row("routing off", "promotion", False, "karl.cli.promotion:switch_off", "Have no prompt predicted and no agent told."),
     Row("promote", "promotion", False, "karl.cli.promotion:promote", "Say whether routing has earned to go live, and have it do so."),
     Row("auto-promote", "promotion", False, "karl.cli.promotion:auto_promote", "Do what is due: have routing go live, or take it back."),
     Row("force-promote", "promotion", False, "karl.cli.promotion:force_promote", "Have routing go live whatever it has earned."),

@@ -19,6 +19,7 @@ import hmac
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,8 +83,9 @@ def app(redis: Redis, shown: Shown) -> Flask:
 
 
 def server(made: Flask, host: str, port: int) -> BaseWSGIServer:
-    """Listen; the caller lets it serve. Raises OSError, and SystemExit where the port is taken."""
-    return make_server(host, port, made, threaded=True, request_handler=_Quiet)
+    """Listen; the caller lets it serve. Raises OSError."""
+    with socket.create_server((host, port)) as taken:  # by itself it ends the process where that fails
+        return make_server(host, port, made, threaded=True, request_handler=_Quiet, fd=taken.fileno())
 
 
 class _Quiet(WSGIRequestHandler):

@@ -128,8 +128,8 @@ def _alive(redis: Redis, workers: list[bytes]) -> dict[bytes, list[str]]:
     pipe = redis.pipeline(transaction=False)
     for worker in workers:
         pipe.hmget(worker, ["birth", "also"])
-    return {
-        worker: (also or b"").decode("utf-8", "replace").split(",")
-        for worker, (birth, also) in zip(workers, pipe.execute(), strict=True)
-        if birth is not None
-    }
+    found: dict[bytes, list[str]] = {}
+    for worker, told in zip(workers, pipe.execute(raise_on_error=False), strict=True):
+        if isinstance(told, list) and told[0] is not None:  # else it is gone, or was never one of ours
+            found[worker] = (told[1] or b"").decode("utf-8", "replace").split(",")
+    return found

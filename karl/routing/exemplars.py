@@ -26,8 +26,6 @@ from karl.schema.routing import SkillEntry
 
 #: Exemplars of a skill that are taken of its prompts, and how many times as many are looked at.
 EACH, LOOKED_AT = 50, 4
-#: What a prompt that tells two skills apart counts, and any other one 1.
-CONTRAST = 2.0
 #: Prompts that asked for no skill.
 STRANGERS_MAX = 300
 #: Bytes of UTF-8 below which a prompt says too little to be of any skill.

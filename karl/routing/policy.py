@@ -6,11 +6,11 @@ The rules' pick and the vector router's choice go into `decide`; what comes out 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from karl.schema.routing import Rule, SkillEntry, Way
+from karl.schema.routing import Mode, Rule, SkillEntry, Way
 
 if TYPE_CHECKING:
     from karl.routing.router import Choice
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which router counts: `ready` are the skills that the vector router has earned, `overrides` win.
 
-    In the mode `shadow` nobody is told of a pick. `share` of the sessions are, in the mode `active`; the
-    others are compared with. `since_ms` is when that mode began. `id` is the decision's.
+    In the mode `shadow` nobody is told of a pick, in `off` none is made. In `active`, `share` of the sessions
+    are told; the others are compared with. `since_ms` is when that mode began. `id` is the decision's.
     """
 
-    mode: Literal["shadow", "active"] = "shadow"
+    mode: Mode = "shadow"
     router: str = ""
     overrides: dict[str, Way] = {}
     ready: tuple[str, ...] = ()

@@ -3,9 +3,9 @@
     prompts -- cross-validated --> errors --> proposals -- tried inside, one by one --> those that help
                                               together, over prompts that nothing has seen --> kept, or not
 
-Two kinds of change: a prompt that looks mislabelled is dropped (confident learning: Northcutt, Jiang and
-Chuang 2021, Journal of Artificial Intelligence Research 70); prompts at the border of two skills that are
-taken for each other are marked as contrast, and further ones of both are added.
+Two kinds of change: prompts that look mislabelled are dropped (confident learning: Northcutt, Jiang and
+Chuang 2021, Journal of Artificial Intelligence Research 70); of two skills that are taken for each other,
+further prompts are added, as contrast.
 
 Pure: training and asking are given.
 """
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """A change: prompts that look mislabelled are dropped, or prompts of two skills become contrast.
+    """A change: prompts that look mislabelled are dropped, or further ones of two skills are added.
 
     What is dropped is of many skills, so `skill` and `other` are empty: a wrong label does little alone.
     """
@@ -107,14 +107,11 @@ def crossed(chosen: Chosen, learn: Learn, of: Sequence[Piece] | None = None) -> 
 def proposals(said: Sequence[Said], more: Mapping[str, Sequence[Piece]]) -> list[Proposal]:
     """Propose changes, the most promising first; `more` are further prompts of skills, the newest first."""
     dropped = suspects(said)
-    gone = {piece.source for piece in dropped}
     found = []
-    for (skill, other), errors in confused(said).items():
-        border = [piece for piece in errors if piece.source not in gone]
-        border += [one for side in (skill, other) for one in more.get(side, ())[:CONTRAST_EACH]]
-        if len(border) >= PAIR_MIN:
-            found.append(Proposal("contrast", skill, other, tuple(border)))
-    found.sort(key=lambda one: (-len(one.pieces), one.skill, one.other))
+    for skill, other in confused(said):
+        added = [one for side in (skill, other) for one in more.get(side, ())[:CONTRAST_EACH]]
+        if added:
+            found.append(Proposal("contrast", skill, other, tuple(added)))
     drop = [Proposal("drop", "", "", tuple(dropped))] if dropped else []
     return [*drop, *found][:PROPOSALS_MAX]
 

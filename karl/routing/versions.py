@@ -49,27 +49,30 @@ def seen(router: Router, pieces: Sequence[Piece], vectors: Floats) -> list[Seen]
 def figures(inside: Sequence[Seen], strangers: Sequence[Seen] = ()) -> dict[str, float]:
     """Give the figures of a router over held-out prompts, as RouterBody has them; shares from 0 to 1.
 
-    accuracy with its interval, top3, mrr over `held_out` prompts; taken: the share that it would take a skill
-    for, right: of these the share that is right; strangers_taken: of prompts that asked for none.
+    accuracy, top3 and mrr over `held_out` prompts; taken: the share that it would take a skill for, right: of
+    these the share that is right; strangers_taken: of `strangers` that asked for none. Shares have an
+    interval, NAME_low and NAME_high.
     """
     told: dict[str, float] = {"held_out": len(inside)}
+    taken = [one for one in inside if one.takes]
+    told |= _share("accuracy", [(one, one.rank == 1) for one in inside])
+    told |= _share("top3", [(one, 1 <= one.rank <= 3) for one in inside])
     if inside:
-        right = share_of((one.session, int(one.rank == 1), 1) for one in inside)
-        taken = [one for one in inside if one.takes]
-        told |= {
-            "accuracy": right.share or 0.0,
-            "accuracy_low": right.low or 0.0,
-            "accuracy_high": right.high or 0.0,
-            "top3": sum(1 <= one.rank <= 3 for one in inside) / len(inside),
-            "mrr": sum(1 / one.rank for one in inside if one.rank) / len(inside),
-            "taken": len(taken) / len(inside),
-        }
-        if taken:
-            told["right"] = sum(one.rank == 1 for one in taken) / len(taken)
+        told["mrr"] = sum(1 / one.rank for one in inside if one.rank) / len(inside)
+    told |= _share("taken", [(one, one.takes) for one in inside])
+    told |= _share("right", [(one, one.rank == 1) for one in taken])
     if strangers:
         told["strangers"] = len(strangers)
-        told["strangers_taken"] = sum(one.takes for one in strangers) / len(strangers)
+        told |= _share("strangers_taken", [(one, one.takes) for one in strangers])
     return {name: round(value, 6) for name, value in told.items()}
+
+
+def _share(name: str, seen: Sequence[tuple[Seen, bool]]) -> dict[str, float]:
+    """Give a share with its interval, sessions being alike; nothing of none."""
+    found = share_of((one.session, int(hit), 1) for one, hit in seen)
+    if found.share is None or found.low is None or found.high is None:
+        return {}
+    return {name: found.share, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def compared(new: Iterable[Seen], old: Iterable[Seen], tail: float = 0.025) -> Paired:

@@ -17,7 +17,11 @@ ShadowSource = Literal["live", "replayed", "synthetic"]
 #: What made a router.
 RouterWhy = Literal["bootstrap", "centroids", "rebuild", "refresh", "refine", "snapshot"]
 #: What was decided about routing.
-RoutingAction = Literal["use", "rollback", "promote", "force-promote", "demote", "override", "hybrid"]
+RoutingAction = Literal[
+    "use", "rollback", "promote", "force-promote", "demote", "override", "hybrid", "off", "on"
+]
+#: `off`: no prompt is predicted; `shadow`: nobody is told of a pick; `active`: agents are.
+Mode = Literal["off", "shadow", "active"]
 #: Which router decides about a skill.
 Way = Literal["vector", "regex"]
 
@@ -122,7 +126,7 @@ class RoutingBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     action: RoutingAction
-    mode: Literal["shadow", "active"]
+    mode: Mode
     router: str
     person: str
     node: str

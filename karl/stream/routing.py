@@ -6,7 +6,7 @@ Invariants:
 - The ledger is the truth and this a copy, which whoever changes something publishes once the record was sent,
   and which can be published again from the views.
 - The router's bytes are there before anybody reads its id, and never expire while it is the one.
-- Without the key routing is off, and nobody does anything for it.
+- Without the key, or with the field `off`, routing is off, and nobody does anything for it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _POLICY, _CATALOGUE, _RULES, _ROUTER = "policy", "catalogue", "rules", "router"
+_OFF = "off"
+
+#: What says whether routing is on.
+_SAYS = (_POLICY, _ROUTER, _RULES, _OFF)
 
 T = TypeVar("T")
 
@@ -38,8 +42,11 @@ class Published(NamedTuple):
 
 
 def is_on(redis: Redis) -> bool:
-    """Say whether anything was published, so that prompts are to be routed. Raises the client's error."""
-    return bool(redis.exists(keys.ROUTING))
+    """Say whether anything was published, and not switched off, so that prompts are to be routed.
+
+    Raises the client's error.
+    """
+    return _is_on(command(redis, "HMGET", keys.ROUTING, *_SAYS))
 
 
 def read(redis: Redis, known: Published | None = None) -> Published | None:
@@ -47,9 +54,10 @@ def read(redis: Redis, known: Published | None = None) -> Published | None:
 
     Raises Unreadable for what another version has published, and the client's error.
     """
-    policy, router, rules = command(redis, "HMGET", keys.ROUTING, _POLICY, _ROUTER, _RULES)
-    if policy is None and router is None and rules is None:
+    found = command(redis, "HMGET", keys.ROUTING, *_SAYS)
+    if not _is_on(found):
         return None
+    policy, router, rules, _ = found
     digest = (rules or b"").decode("utf-8", "replace")
     if known is not None and known.rules == digest:
         catalogue = known.catalogue
@@ -65,8 +73,14 @@ def read(redis: Redis, known: Published | None = None) -> Published | None:
 
 
 def publish_policy(redis: Redis, policy: Policy) -> None:
-    """Have all who route follow a policy. Raises the client's error."""
-    redis.hset(keys.ROUTING, _POLICY, msgspec.json.encode(policy))
+    """Have all who route follow a policy, or none where it says so. Raises the client's error."""
+    pipe = redis.pipeline()
+    pipe.hset(keys.ROUTING, _POLICY, msgspec.json.encode(policy))
+    if policy.mode == "off":
+        pipe.hset(keys.ROUTING, _OFF, 1)
+    else:
+        pipe.hdel(keys.ROUTING, _OFF)
+    pipe.execute()
 
 
 def publish_catalogue(redis: Redis, catalogue: Catalogue) -> None:
@@ -96,10 +110,15 @@ def router_bytes(redis: Redis, router: str) -> bytes:
 def waiting(redis: Redis) -> int:
     """Count the prompts that wait for a prediction; 0 where routing is off. Raises the client's error."""
     pipe = redis.pipeline(transaction=False)
-    pipe.exists(keys.ROUTING)
+    pipe.hmget(keys.ROUTING, _SAYS)
     pipe.xlen(keys.PROMPTS)
-    on, prompts = pipe.execute()
-    return int(prompts) if on else 0
+    found, prompts = pipe.execute()
+    return int(prompts) if _is_on(found) else 0
+
+
+def _is_on(found: list[bytes | None]) -> bool:
+    *there, off = found
+    return off is None and any(field is not None for field in there)
 
 
 def _decoded(what: str, data: bytes, type_: type[T]) -> T:

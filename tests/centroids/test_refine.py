@@ -112,15 +112,15 @@ def test_nothing_is_proposed_where_nothing_is_confused() -> None:
     assert found.kept == ()
 
 
-def test_a_pair_that_is_confused_is_given_prompts_of_both_sides_as_contrast() -> None:
+def test_a_pair_that_is_confused_is_given_further_prompts_of_both_sides_as_contrast() -> None:
     said = [Said(piece(at, "cut", f"x {at}"), {"join": 0.6, "cut": 0.4}) for at in range(3)]
     said += [Said(piece(10 + at, "join", f"y {at}"), {"join": 0.9, "cut": 0.1}) for at in range(3)]
     more = {"cut": clean((("cut", "further"),), 5, 700), "join": clean((("join", "other"),), 5, 800)}
     (found,) = [one for one in proposals(said, more) if one.what == "contrast"]
     assert (found.skill, found.other) == ("cut", "join")
-    assert Counter(one.skill for one in found.pieces) == {"cut": 6, "join": 3}
+    assert Counter(one.skill for one in found.pieces) == {"cut": 3, "join": 3}
     after = found.to(Chosen(tuple(one.piece for one in said), ()))
-    assert {one.kind for one in after.pieces if one.skill == "cut"} == {"contrast"}
+    assert {one.text for one in after.pieces if one.kind == "contrast"} == {one.text for one in found.pieces}
 
 
 def _quiet(_done: int, _total: int) -> None:

@@ -113,6 +113,10 @@ def test_a_real_worker_of_default_has_workers_of_the_others(
     wait_until(lambda: next(one for one in listing.facts(redis) if one.queue == "embed").served, "it says so")
     told = karl(workers.data_dir, "jobs", "run", "probe", "--queue", "embed", KARL_REDIS_URL=redis_url)
     assert "nobody works" not in told.output
+    assert (
+        "when needed"
+        in karl(workers.data_dir, "jobs", "list", "--queue", "route", KARL_REDIS_URL=redis_url).output
+    )
     until_state(redis, ask("probe", "embed", note="a"), "finished")
     (child,) = [
         one for one in processes_of(worker.pid) if b"jobs" in Path(f"/proc/{one}/cmdline").read_bytes()
@@ -174,3 +178,9 @@ def test_prompts_that_wait_ask_for_one_job_whoever_looks(redis: Redis) -> None:
     for one in looking:
         one.look()
     assert redis.llen(keys.queue_key("route")) == 0
+
+
+def test_what_is_no_worker_is_not_taken_for_one(redis: Redis) -> None:
+    redis.set("rq:worker:odd", "no hash")
+    redis.sadd(keys.workers_key("embed"), "rq:worker:odd", "rq:worker:gone")
+    assert not next(one for one in listing.facts(redis) if one.queue == "embed").served

@@ -43,17 +43,17 @@ def watched(line: Line, redis: Redis) -> Watched:
     return Watched(line, redis)
 
 
-def used(feed: Feed, text: str, *skills: str, told: str = "", before: bool = False) -> str:
+def used(feed: Feed, text: str, *skills: str, told: str = "", late: bool = False) -> str:
     """Play a turn that calls skills; gives the id of the prompt's event."""
     suggestion = {"skill": told, "chance": 0.9, "policy": "d1", "told": True}
-    if told and before:
-        feed.event("SkillSuggested", **suggestion)
     prompt = feed.prompt(text)
-    if told and not before:
+    if told and not late:
         feed.event("SkillSuggested", **suggestion)
     for name in skills:
         feed.call("Skill", skill=name)
     feed.stop()
+    if told and late:
+        feed.event("SkillSuggested", **suggestion)
     return prompt.id
 
 
@@ -79,13 +79,13 @@ def test_a_prediction_of_a_live_prompt_is_held_against_what_the_agent_used(
     assert (row.trajectory, row.organic) == (truth.trajectory, True)
 
 
-@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("late", [False, True])
 def test_a_prompt_of_which_the_agent_was_told_is_no_evidence(
-    before: bool, watched: Watched, feed: Callable[..., Feed]
+    late: bool, watched: Watched, feed: Callable[..., Feed]
 ) -> None:
     one = feed("s-one")
     used(one, "what is this?")
-    event = used(one, "get it out", "ship", told="ship", before=before)
+    event = used(one, "get it out", "ship", told="ship", late=late)
     watched.predict(one, event, "ship")
     with watched.routed() as views:
         (row,) = views.shadows()
