@@ -35,13 +35,14 @@ class Prompts:
 
     Invariants:
     - A prompt that was handed on before is not put up again: what its turn was for is known by now.
-    - A server that takes no prompts costs a warning at each look, and nothing else.
+    - A server that takes no prompts costs a warning, and nothing else.
     """
 
     def __init__(self) -> None:
         self._on = False
         self._commands: deque[Sequence[Any]] = deque()  # filled by one thread, emptied by another
         self._again: set[tuple[str | bytes, str]] = set()  # of the present batch
+        self._complaint = ""
 
     def look(self, redis: Redis) -> None:
         """See whether routing is on. Raises the client's error."""
@@ -63,14 +64,36 @@ class Prompts:
 
         What is not known to have arrived is put up again: one event's prompts count once.
         """
-        commands = [self._commands[at] for at in range(len(self._commands))]
+        commands = self._gathered()
         entries = partitions.read(count, block_ms, commands)
+        self._went(commands, partitions.refused)
+        return entries
+
+    def put_up(self, redis: Redis) -> None:
+        """Put up what has gathered, on its own: a turn that is about to leave may hold some of it.
+
+        Raises the client's error when no answer comes.
+        """
+        commands = self._gathered()
+        if not commands:
+            return
+        pipe = redis.pipeline(transaction=False)
+        for one in commands:
+            pipe.execute_command(*one)  # type: ignore[no-untyped-call]
+        replies = pipe.execute(raise_on_error=False)
+        self._went(commands, [reply for reply in replies if isinstance(reply, Exception)])
+
+    def _gathered(self) -> list[Sequence[Any]]:
+        return [self._commands[at] for at in range(len(self._commands))]
+
+    def _went(self, commands: Sequence[Sequence[Any]], refused: Sequence[Exception]) -> None:
         for _ in commands:
             self._commands.popleft()
-        if partitions.refused and self._on:
+        if refused and self._on:
             self._on = False
-            _log.warning("sessions: prompts are not routed: %s", partitions.refused[0])
-        return entries
+            if str(refused[0]) != self._complaint:
+                self._complaint = str(refused[0])
+                _log.warning("sessions: prompts are not routed: %s", refused[0])
 
 
 def prompts_of(

@@ -7,7 +7,8 @@ Invariants:
   that left already are known by their ids, stored in that same step, and left out.
 - An entry that can not be understood goes to the dead letters with its reason, in that same step.
 - An entry holds one event, or several; it is needed as long as one of them is.
-- Prompts are put up for routing, where it is on, with the next read; nothing of that holds up the line.
+- Prompts are put up for routing, where it is on, with the next read, and before their turn is handed on:
+  nobody who takes over would see them again. Nothing of that holds up the line.
 """
 
 from __future__ import annotations
@@ -204,6 +205,7 @@ class SessionsWorker:
             self._seen += seen
 
     def _hand_on(self, work: dict[int, HandOn]) -> list[int]:
+        self._prompts.put_up(self._redis)
         with metrics.HAND_ON_DURATION.timing():
             lost = self._partitions.hand_on(work)
         gone = [leaving for partition, leaving in work.items() if partition not in lost]
@@ -239,12 +241,12 @@ class SessionsWorker:
             _log.info("sessions: %d partitions gained, %d given up", len(gained), len(lost))
         for partition in lost:
             self._drop(partition)
+        self._prompts.look(self._redis)
         self._mind_the_ledger()
 
     def _learn(self) -> None:
         """Tell what was seen of agents' turns, and learn what all workers saw."""
         self._composer.bases = read_bases(self._redis)
-        self._prompts.look(self._redis)
         self._tell()
 
     def _tell(self) -> None:
