@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from karl.errors import LineDown, Unreadable
+from karl.errors import LineDown, Refused, Unreadable
 from karl.jobs import table
 from karl.jobs.table import Outcome
 from karl.routing import model, versions
@@ -252,9 +252,22 @@ def _apply(asked: table.Centroids, doors: Doors, policy: Policy, made: _Made) ->
         report.reason = f"what the one before was trained with was erased; {judged.why}"
     if judged.good or made.erased or asked.force:
         forced = not (judged.good or made.erased)
-        use(doors, policy, data, body, reason=report.reason, forced=forced)
+        use(doors, _still(doors, policy), data, body, reason=report.reason, forced=forced)
         report.used = True
         forget(doors, body.id)
+
+
+def _still(doors: Doors, policy: Policy) -> Policy:
+    """Give today's policy: training takes its time. Raises Refused where another router is in use by now."""
+    settled(doors.redis, doors.settings, doors.wait)
+    with Sources(doors.settings.views) as views:
+        now = views.policy()
+    if now.router != policy.router:
+        raise Refused(
+            f"the router {now.router[:12]} was put to use meanwhile, which this one was not compared with; "
+            "say it again"
+        )
+    return now
 
 
 def use(

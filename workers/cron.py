@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from karl.errors import KarlError
 from karl.jobs import asking, gate, keys, table
 from karl.jobs.schedule import Last, Schedule, due_ms, next_ms, schedules
 from karl.stream.routing import is_on
 from workers.loop import every
+from workers.put_back import put_back
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -85,6 +87,15 @@ class Cron:
             return
         for done in run_due(self._redis, self._line, self._settings, self._owner, self._now_ms()):
             _log.info("jobs: %s was due: %s %s", done.name, done.what, done.job)
+        self._put_back()
+
+    def _put_back(self) -> None:
+        """See to it that a Redis which lost what routes has it again: else no row of routing is ever due."""
+        try:
+            if done := put_back(self._line, self._settings):
+                _log.warning("jobs: Redis had lost what routes; published anew: %s", ", ".join(done))
+        except KarlError as error:
+            _log.warning("jobs: what routes can not be put back: %s", error)
 
     def ask_to_end(self) -> None:
         """Nothing runs here."""

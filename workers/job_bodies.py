@@ -54,18 +54,13 @@ def verify(arguments: table.Arguments, settings: Settings, progress: Progress) -
 
 def backfill(arguments: table.Backfill, settings: Settings, progress: Progress) -> Outcome:
     """Score anew, as `karl backfill` does; damaged records fail the job when all else is done."""
-    from karl.stream.connect import client_name, connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
     from karl.views.queries import Filter  # noqa: PLC0415
     from workers.backfill import backfill as score  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
 
     which = Filter(agent=arguments.agent, project=arguments.project, since_ms=arguments.since_ms)
-    name = client_name("karl-backfill", settings.node)
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name=name)
-    try:
+    with line(settings, "karl-backfill") as redis:
         report = score(redis, settings, which, progress, force=arguments.force)
-    finally:
-        redis.close()
     damaged = f"{report.damaged} trajectories have damaged records: `karl verify` says where"
     return Outcome(msgspec.to_builtins(report), damaged if report.damaged else None)
 

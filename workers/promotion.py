@@ -23,6 +23,7 @@ from karl.stream.judged import Judged, publish_judged
 from karl.views.filter import Filter
 from karl.views.routing import Routed, body_at
 from workers.evidence import Gathered, gather
+from workers.line import line
 from workers.policy import Decision, change, heal
 
 if TYPE_CHECKING:
@@ -214,16 +215,9 @@ def override(doors: Doors, skill: str, way: Way | None, *, person: str) -> Routi
 
 def job(_arguments: Arguments, settings: Settings, progress: Progress) -> Outcome:
     """Do what is due about promotion, as `karl auto-promote`."""
-    from karl.stream.connect import client_name, connect  # noqa: PLC0415 - what one job needs
-    from karl.stream.server import line_url  # noqa: PLC0415
-
     progress(0, 1, "looking at the evidence")
-    name = client_name("karl-promotion", settings.node)
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name=name)
-    try:
+    with line(settings, "karl-promotion") as redis:
         done = automatic(Doors(redis, settings, lambda: time.time_ns() // 1_000_000, time.sleep))
-    finally:
-        redis.close()
     checks = {check.name: check.says for check in done.report.judgement.checks}
     return Outcome({"action": done.action, "says": done.says, "checks": checks})
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,9 @@ from karl.replica.lines import has_line
 from karl.replica.protocol import Asked
 from karl.settings import Settings
 from karl.stream import keys
+from workers.line import line
 from workers.replication import Replicas, read_head
-from workers.start import ledger_token, ledger_worker, line_client
+from workers.start import ledger_token, ledger_worker
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -81,7 +81,7 @@ def status_of(settings: Settings) -> Status:
     sound = not notes
     replicas = None
     try:
-        with _connected(settings, "karl-status") as redis:
+        with line(settings, "karl-status") as redis:
             replicas = told_by_writer(redis)
     except LineDown as error:
         notes.append(f"what the writer says can not be read: {error}")
@@ -166,7 +166,7 @@ def promote(settings: Settings, *, force: bool, progress: Progress) -> Promoted:
         )
     try:
         report = verify(folder, progress=progress)
-        with _connected(settings, "karl-promote") as redis:
+        with line(settings, "karl-promote") as redis:
             lost = _what_is_lost(settings, redis, report)
             if lost and not force:
                 raise Refused(f"{'; '.join(lost)}. With --force it is done all the same, and that is lost")
@@ -210,20 +210,6 @@ def _take_over(settings: Settings, redis: Redis, report: Report, lost: list[str]
     finally:
         worker.forget()
     return Promoted(str(settings.ledger), report.seq, report.head, term, lost)
-
-
-@contextmanager
-def _connected(settings: Settings, process: str) -> Iterator[Redis]:
-    """Give a client, and its errors as LineDown."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
-
-    redis = line_client(settings, process)
-    try:
-        yield redis
-    except RedisError as error:
-        raise LineDown(f"Redis does not answer: {error}") from error
-    finally:
-        redis.close()
 
 
 def _get(redis: Redis, key: str) -> bytes | None:

@@ -13,7 +13,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -30,9 +30,11 @@ from karl.stream.routing import Published
 from karl.views.filter import ALL, Filter
 from karl.views.routing import Routed, body_at
 from workers import routers
+from workers.line import line
+from workers.opened import Opened, open_published
 from workers.prompts import prompt_of
 from workers.records import Outgoing, send
-from workers.shadow import BATCH, Way, bodies_of, way_of
+from workers.shadow import BATCH, bodies_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,29 +89,24 @@ def current(views: Routed, router: str = "") -> Published:
     return Published(policy, catalogue, found, catalogue.digest)
 
 
-@contextmanager
-def line(settings: Settings, published: Published, *, apply: bool) -> Iterator[Redis | None]:
+def line_if_needed(
+    settings: Settings, published: Published, *, apply: bool
+) -> AbstractContextManager[Redis | None]:
     """Open the line where it is needed: to send, or because the router's bytes are not on this machine.
 
     Raises LineDown.
     """
     if not apply and (not published.router or routers.kept(settings, published.router) is not None):
-        yield None
-        return
-    from karl.stream.connect import client_name, connect  # noqa: PLC0415 - Redis loads when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-
-    name = client_name("karl-reshadow", settings.node)
-    with closing(connect(line_url(settings.redis_url, settings.data_dir), name=name)) as redis:
-        yield redis
+        return nullcontext()
+    return line(settings, "karl-reshadow")
 
 
-def ready(settings: Settings, redis: Redis | None, published: Published) -> Way:
-    """Make ready what was published. Raises Refused where its router can not be used here."""
-    way = way_of(settings, redis, published)
-    if way.why:
-        raise Refused(f"the router {published.router[:12]} can not be used here: {way.why}")
-    return way
+def opened_whole(settings: Settings, redis: Redis | None, published: Published) -> Opened:
+    """Open what was published. Raises Refused where its router can not be used here."""
+    opened = open_published(settings, redis, published)
+    if opened.why:
+        raise Refused(f"the router {published.router[:12]} can not be used here: {opened.why}")
+    return opened
 
 
 def trained_with(views: Routed, ledger: Path, router: str) -> frozenset[str]:
@@ -134,19 +131,19 @@ def said(views: Routed, ledger: Path, which: Filter = ALL) -> Iterator[Said]:
 
 
 class Afterwards:
-    """Predicts what is known already, as `way` does now; `left_out` counts what its router was trained with.
+    """Predicts what is known already, as `opened` does now; `left_out` counts what its router was trained with.
 
     `now_ms` gives Unix time. What it gives raises LedgerDamaged, EncoderSilent and EncoderMissing.
     """
 
-    def __init__(self, views: Routed, ledger: Path, way: Way, now_ms: Callable[[], int]) -> None:
+    def __init__(self, views: Routed, ledger: Path, opened: Opened, now_ms: Callable[[], int]) -> None:
         """Look up what the router was trained with. Raises LedgerDamaged."""
         self._views = views
         self._ledger = ledger
-        self._way = way
+        self._opened = opened
         self._now_ms = now_ms
-        self._trained = trained_with(views, ledger, way.published.router)
-        self._exemplars = frozenset(way.router.exemplars) if way.router else frozenset()
+        self._trained = trained_with(views, ledger, opened.published.router)
+        self._exemplars = frozenset(opened.router.exemplars) if opened.router else frozenset()
         self.left_out = 0
 
     def replayed(self, which: Filter = ALL) -> Iterator[Pair]:
@@ -173,7 +170,7 @@ class Afterwards:
     def seeded(self, *, fleet: str, node: str) -> Iterator[ShadowBody]:
         """Predict what skills say of themselves, by name, but for what there is."""
         there = self._there("synthetic")
-        texts = _texts(self._way.published.catalogue, fleet, node, self._now_ms())
+        texts = _texts(self._opened.published.catalogue, fleet, node, self._now_ms())
         yield from self._predicted((one for one in texts if one.event not in there), "synthetic")
 
     def _new(self, which: Filter, wanted: Callable[[str], bool]) -> Iterator[Said]:
@@ -194,11 +191,11 @@ class Afterwards:
 
     def _predicted(self, prompts: Iterable[Prompt], source: ShadowSource) -> Iterator[ShadowBody]:
         for batch in _batches(prompts):
-            yield from bodies_of(self._way, batch, source, self._now_ms)
+            yield from bodies_of(self._opened, batch, source, self._now_ms)
 
     def _there(self, source: ShadowSource) -> frozenset[str]:
         """Name the prompts that this router and these rules have predicted already."""
-        by = self._way.published.router if self._way.encoder else "", self._way.published.rules
+        by = self._opened.published.router if self._opened.encoder else "", self._opened.published.rules
         rows = self._views.shadows(sources=(source,))
         return frozenset(row.event for row in rows if (row.router, row.rules) == by)
 

@@ -21,11 +21,11 @@ from karl.replica.serve import Served, Tls
 from karl.session.emissions import Limits
 from karl.settings import Settings
 from karl.stream.connect import client_name, connect
-from karl.stream.server import line_url
 from karl.tokens import token_of
 from workers import watch
 from workers.compose import Composer
 from workers.ledger import LedgerWorker
+from workers.line import jobs_url, line_client
 from workers.loop import Worker, run
 from workers.sessions import SessionsWorker
 from workers.views import ViewsWorker
@@ -169,8 +169,7 @@ def run_jobs(
     found, *others = (table.find_queue(name) for name in (queue, *also))
     for one in (found, *others):
         table.may_work(one, settings)
-    url = settings.rq_url or line_url(settings.redis_url, settings.data_dir)
-    redis = connect(url, name=client_name("karl-jobs", settings.node))
+    redis = connect(jobs_url(settings), name=client_name("karl-jobs", settings.node))
     owner = unique_name(settings.node)
     worker = JobsWorker(
         redis,
@@ -206,12 +205,6 @@ def _chores(
     if also:
         made.append(Others(redis, also, os.environ))
     return made
-
-
-def line_client(settings: Settings, process: str) -> Redis:
-    """Give a client of the line's server, by the process that it is for. Raises LineDown."""
-    url = line_url(settings.redis_url, settings.data_dir)
-    return connect(url, name=client_name(process, settings.node))
 
 
 def _run(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
-from karl.cli.figures_asked import PLOT
+from karl.cli.figures_asked import PLOT, lately
 from karl.cli.main import pass_settings
 from karl.cli.render import print_json
 from karl.cli.routed_asked import LIMIT, SOURCES, head, predictions, routed, shadows
 from karl.settings import Settings
 
-_DAY_MS = 86_400_000
 _DAYS = click.option(
     "--days", type=click.IntRange(1, 3660), help="Only the last days up to now (or --until), in UTC."
 )
@@ -64,7 +62,7 @@ def accuracy(
     from karl.figures.routing.accuracy import accuracy_of  # noqa: PLC0415 - `--help` needs no database
 
     if days:
-        _lately(filters, days)
+        lately(filters, days)
     found = predictions(settings, filters, source, router)
     rows = accuracy_of(found, by, weigh)
     if as_json:
@@ -94,7 +92,7 @@ def accuracy_trend(
     """
     from karl.figures.routing.accuracy import days_of  # noqa: PLC0415 - `--help` needs no database
 
-    _lately(filters, days)
+    lately(filters, days)
     found = predictions(settings, filters, source, router)
     made = days_of(found)
     if as_json:
@@ -189,10 +187,3 @@ def accuracy_forecast(
 
     if found.asked:
         print_forecast(found, made, limit)
-
-
-def _lately(filters: dict[str, Any], days: int) -> None:
-    """Put the beginning of the last days into the filters, unless one is given."""
-    end = filters["until_ms"] if filters["until_ms"] is not None else int(time.time() * 1000)
-    if filters["since_ms"] is None:
-        filters["since_ms"] = (end // _DAY_MS - days + 1) * _DAY_MS

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.people import only_people
+from karl.cli.moments import now_ms
+from karl.cli.people import only_people, user_at, without_secrets
 from karl.cli.render import plain, print_json
 from karl.errors import KarlError
 from karl.settings import Settings
@@ -44,11 +45,8 @@ def annotate(settings: Settings, id_: str, word: Any, *, skill: str | None, note
 
     Example: karl annotate traj_951345060aed --skill code-review
     """
-    from karl.cli.erase import user_at  # noqa: PLC0415 - Redis and SQLite load when needed
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from producers.redact import Redactor  # noqa: PLC0415
-    from workers.annotate import annotate as say  # noqa: PLC0415
+    from workers.annotate import annotate as say  # noqa: PLC0415 - Redis and SQLite load when needed
+    from workers.line import line  # noqa: PLC0415
 
     only_people()
     if len(note) > _NOTE_MAX:
@@ -57,21 +55,18 @@ def annotate(settings: Settings, id_: str, word: Any, *, skill: str | None, note
     if word is None and named is None:
         raise click.UsageError("say how the turn went (good, bad, ...), or which skill it was for (--skill)")
     turn = _turn(settings, id_)
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-annotate")
-    try:
+    with line(settings, "karl-annotate") as redis:
         done = say(
             redis,
             settings,
             turn,
             word,
-            note=Redactor().text(note)[0],
+            note=without_secrets(note),
             person=user_at(settings),
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=now_ms(),
             wait=time.sleep,
             skill=named,
         )
-    finally:
-        redis.close()
     if as_json:
         print_json(done.body)
         return

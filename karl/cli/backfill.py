@@ -39,18 +39,13 @@ def backfill(
 
     Run it where the views are, while the line runs.
     """
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis and SQLite load when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from karl.views.queries import Filter  # noqa: PLC0415
+    from karl.views.queries import Filter  # noqa: PLC0415 - Redis and SQLite load when needed
     from workers.backfill import backfill as run  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
 
     which = Filter(agent=agent, project=project, since_ms=since_ms)
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-backfill")
-    try:
-        with measuring("scoring") as progress:
-            report = run(redis, settings, which, progress, force=force, dry_run=dry_run)
-    finally:
-        redis.close()
+    with line(settings, "karl-backfill") as redis, measuring("scoring") as progress:
+        report = run(redis, settings, which, progress, force=force, dry_run=dry_run)
     if as_json:
         print_json(msgspec.to_builtins(report))
         sys.exit(1 if report.damaged else 0)

@@ -29,14 +29,11 @@ def import_hooks(settings: Settings, files: tuple[Path, ...], *, as_json: bool) 
     JSON arrays, one object a line, or objects one after another. They pass the same redaction as live
     events. Importing a file again changes nothing. What can not be read goes to the dead letters.
     """
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis and the rules load when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from producers.hook_files import import_hooks as read_in  # noqa: PLC0415
+    from producers.hook_files import import_hooks as read_in  # noqa: PLC0415 - the rules load when needed
+    from workers.line import line  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-import")
-    with counting("importing") as progress:
+    with line(settings, "karl-import") as redis, counting("importing") as progress:
         report = read_in(files, redis, settings, progress)
-    redis.close()
     if as_json:
         print_json(msgspec.to_builtins(report))
         return
@@ -70,21 +67,17 @@ def import_gateway(settings: Settings, folder: Path, *, follow: bool, every_s: f
     when one of them could not be read.
     """
     from karl.process import log_to_stderr, stop_on_signals  # noqa: PLC0415
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
     from producers.gateway import follow_gateway  # noqa: PLC0415
     from producers.gateway import import_gateway as read_in  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-gateway")
-    try:
+    with line(settings, "karl-gateway") as redis:
         if follow:
             log_to_stderr(settings.log_level)
             report = follow_gateway(folder, redis, settings, stop_on_signals(), every_s=every_s)
         else:
             with measuring("importing", in_bytes=True) as progress:
                 report = read_in(folder, redis, settings, progress)
-    finally:
-        redis.close()
     if as_json:
         print_json(msgspec.to_builtins(report))
     else:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from karl.cli.main import pass_settings
+from karl.cli.people import user_at
 from karl.cli.render import measuring, plain, print_json
 from karl.settings import Settings
 
@@ -105,8 +106,7 @@ def centroid_snapshot(settings: Settings, *, label: str, as_json: bool) -> None:
     """Give the router in use a name, to have it again by. Every router that was trained is kept anyway."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from karl.cli.erase import user_at  # noqa: PLC0415 - Redis and SQLite load when needed
-    from workers.rollback import snapshot  # noqa: PLC0415
+    from workers.rollback import snapshot  # noqa: PLC0415 - Redis and SQLite load when needed
 
     if len(label) > _LABEL_MAX:
         raise click.UsageError(f"a label has at most {_LABEL_MAX} characters")
@@ -148,7 +148,6 @@ def centroid_rollback(settings: Settings, *, version: str, reason: str, force: b
     bytes are the same. What was erased does not come back: such a version is refused.
     """
     from karl.cli.centroids_shown import show_rolled_back  # noqa: PLC0415 - SQLite loads when needed
-    from karl.cli.erase import user_at  # noqa: PLC0415
     from workers.rollback import rollback  # noqa: PLC0415
 
     with _doors(settings, "rolling back") as doors:
@@ -170,8 +169,9 @@ def _train(
 ) -> None:
     """Have the job done, and show what came of it; exit 1 where what was made is not used."""
     from karl.cli.centroids_shown import show_report  # noqa: PLC0415 - what one command needs
-    from karl.cli.erase import user_at  # noqa: PLC0415
-    from karl.cli.job_done import done  # noqa: PLC0415
+    from karl.cli.job_done import done, one_thread  # noqa: PLC0415
+
+    one_thread()
     from workers.centroids import Report  # noqa: PLC0415
 
     dry_run = how.pop("dry_run", False)
@@ -192,13 +192,8 @@ def _train(
 
 @contextmanager
 def _doors(settings: Settings, what: str) -> Iterator[Doors]:
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis loads when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from workers.centroids import Doors  # noqa: PLC0415
+    from workers.centroids import Doors  # noqa: PLC0415 - Redis loads when needed
+    from workers.line import line  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-centroids")
-    try:
-        with measuring(what) as progress:
-            yield Doors(settings, redis, progress or (lambda *_: None))
-    finally:
-        redis.close()
+    with line(settings, "karl-centroids") as redis, measuring(what) as progress:
+        yield Doors(settings, redis, progress or (lambda *_: None))

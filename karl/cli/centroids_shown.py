@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from karl.cli.moments import age
+from karl.cli.moments import age, now_ms
 from karl.cli.render import plain, print_table
 
 if TYPE_CHECKING:
@@ -57,13 +56,13 @@ def show_versions(found: Sequence[Version]) -> None:
     if not found:
         click.echo("no router was trained yet: `karl bootstrap` trains the first")
         return
-    now_s = time.time()
+    now = now_ms()
     print_table(
         ("id", "age", "why", "label", "skills", "exemplars", "head", "held out", "accuracy", "state"),
         [
             (
                 one.id[:12],
-                age(now_s - one.time_ms / 1000),
+                age((now - one.time_ms) / 1000),
                 one.why,
                 one.label,
                 one.skills,

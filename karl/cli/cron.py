@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import age
+from karl.cli.moments import age, now_ms
 from karl.cli.render import print_json, print_table
 from karl.settings import Settings
 
@@ -32,14 +31,12 @@ def cron(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
 
 @pass_settings
 def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
-    from karl.jobs.connection import asking  # noqa: PLC0415 - Redis loads when it is asked
-    from karl.process import unique_name  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
+    from karl.process import unique_name  # noqa: PLC0415 - Redis loads when it is asked
     from workers.cron import run_due  # noqa: PLC0415
+    from workers.line import jobs_server, line  # noqa: PLC0415
 
-    url = line_url(settings.redis_url, settings.data_dir)
-    with asking(url, "karl-cron") as line, asking(settings.rq_url or url, "karl-ask-jobs") as rq:
-        found = run_due(rq, line, settings, unique_name(settings.node), _now_ms(), dry_run=dry_run)
+    with line(settings, "karl-cron") as redis, jobs_server(settings, "karl-cron") as rq:
+        found = run_due(rq, redis, settings, unique_name(settings.node), now_ms(), dry_run=dry_run)
     if as_json:
         print_json(found)
         return
@@ -59,34 +56,28 @@ def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """List what runs by the clock: when next, when last, and what became of it."""
-    from karl.jobs.connection import asking  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
     from workers.cron import listed  # noqa: PLC0415
+    from workers.line import jobs_server  # noqa: PLC0415
 
-    now_ms = _now_ms()
-    with asking(settings.rq_url or line_url(settings.redis_url, settings.data_dir), "karl-ask-jobs") as redis:
-        rows = listed(redis, settings, now_ms)
+    now = now_ms()
+    with jobs_server(settings, "karl-cron") as redis:
+        rows = listed(redis, settings, now)
     if as_json:
         print_json(rows)
         return
     columns = ("name", "job", "every", "next", "last", "became", "help")
     cells = [
-        (row.name, row.job, row.every, _next(row, now_ms), _last(row, now_ms), row.status, row.help)
-        for row in rows
+        (row.name, row.job, row.every, _next(row, now), _last(row, now), row.status, row.help) for row in rows
     ]
     print_table(columns, cells)
 
 
-def _next(row: Row, now_ms: int) -> str:
+def _next(row: Row, now: int) -> str:
     if row.next_ms is None:
         return "off"
-    left_s = (row.next_ms - now_ms) // 1000
+    left_s = (row.next_ms - now) // 1000
     return "now" if left_s <= 0 else f"in {age(left_s)}"
 
 
-def _last(row: Row, now_ms: int) -> str:
-    return "" if row.last_ms is None else f"{age((now_ms - row.last_ms) / 1000)} ago"
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _last(row: Row, now: int) -> str:
+    return "" if row.last_ms is None else f"{age((now - row.last_ms) / 1000)} ago"

@@ -27,18 +27,16 @@ def rq(settings: Settings, *, port: int, writable: bool, hosts: tuple[str, ...],
         from karl.jobs import dashboard  # noqa: PLC0415 - Flask comes with an extra, for who looks
     except ModuleNotFoundError as error:
         raise Refused("the dashboard is not installed: pip install 'karl-ledger[dashboard]'") from error
-    from karl.jobs.connection import asking  # noqa: PLC0415
     from karl.process import leaving_in_order  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
     from karl.tokens import token_of  # noqa: PLC0415
+    from workers.line import jobs_server  # noqa: PLC0415
 
     kept = settings.data_dir / "dashboard.password"
     if new_password and not settings.dashboard_password:
         kept.unlink(missing_ok=True)
     first = not settings.dashboard_password and not kept.exists()
     password = token_of(settings.dashboard_password, "KARL_DASHBOARD_PASSWORD", kept)
-    url = settings.rq_url or line_url(settings.redis_url, settings.data_dir)
-    with asking(url, "karl-dashboard") as redis:
+    with jobs_server(settings, "karl-dashboard") as redis:
         redis.ping()
         app = dashboard.app(redis, dashboard.Shown(password, dashboard.HOSTS | set(hosts), writable))
         try:

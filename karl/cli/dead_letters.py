@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -160,16 +160,10 @@ def _matching(
             yield letter
 
 
-@contextmanager
-def _connected(settings: Settings) -> Iterator[Any]:
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis loads when it is asked
-    from karl.stream.server import line_url  # noqa: PLC0415
+def _connected(settings: Settings) -> AbstractContextManager[Any]:
+    from workers.line import line  # noqa: PLC0415 - Redis loads when it is asked
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-dead-letters")
-    try:
-        yield redis
-    finally:
-        redis.close()
+    return line(settings, "karl-dead-letters")
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

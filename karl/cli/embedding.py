@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -29,18 +30,14 @@ def embed(settings: Settings, *, since: str | None, encoder: str, wait: bool, as
     batch is never there twice. Without --wait at most 64 of them are put into the queue, and the vectors are
     taken in by whoever trains next. Only what the ledger has is sent: it was redacted before.
     """
-    import time  # noqa: PLC0415
-
-    from karl.jobs.connection import asking  # noqa: PLC0415 - Redis loads when it is asked
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from workers import embedding  # noqa: PLC0415
+    from workers import embedding  # noqa: PLC0415 - Redis loads when it is asked
     from workers.encoder import encoder_of  # noqa: PLC0415
+    from workers.line import jobs_server, line  # noqa: PLC0415
 
     since_ms = when(since) if since else None
     parts = embedding.kept_parts(settings, encoder)
-    url = line_url(settings.redis_url, settings.data_dir)
     reports = []
-    with asking(url, "karl-embed") as line, asking(settings.rq_url or url, "karl-ask-jobs") as rq:
+    with line(settings, "karl-embed") as redis, jobs_server(settings, "karl-embed") as rq:
         for part in parts:
             opened = encoder_of(settings, part)
             try:
@@ -48,7 +45,7 @@ def embed(settings: Settings, *, since: str | None, encoder: str, wait: bool, as
                     reports.append(
                         embedding.embed_all(
                             settings,
-                            line,
+                            redis,
                             rq,
                             opened,
                             since_ms,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ import msgspec
 
 from karl.cli.main import pass_settings
 from karl.cli.moments import moment, when
+from karl.cli.people import user_at
 from karl.cli.render import measuring, plain, print_json
-from karl.errors import KarlError
 from karl.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,24 +59,19 @@ def erase(
     if not really:
         _say_what_would_go(settings, wanted, resume=resume, as_json=as_json)
         return
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
     from workers.erasure import Eraser  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-erase")
-    try:
-        with measuring("erasing") as progress:
-            eraser = Eraser(
-                redis,
-                settings,
-                wanted,
-                by=user_at(settings),
-                reason=reason,
-                progress=without_place(progress),
-            )
-            report = eraser.resume() if resume else eraser.run()
-    finally:
-        redis.close()
+    with line(settings, "karl-erase") as redis, measuring("erasing") as progress:
+        eraser = Eraser(
+            redis,
+            settings,
+            wanted,
+            by=user_at(settings),
+            reason=reason,
+            progress=without_place(progress),
+        )
+        report = eraser.resume() if resume else eraser.run()
     left = left_behind(views=report.views, append_only_file=report.append_only_file)
     if as_json:
         print_json(msgspec.to_builtins(report))
@@ -142,11 +136,3 @@ def without_place(
 ) -> Callable[[int, int], object] | None:
     """Fit a bar that shows places to work that tells none."""
     return (lambda done, total: progress(done, total, "")) if progress else None
-
-
-def user_at(settings: Settings) -> str:
-    """Say who this is: the user's name and the node's. Raises KarlError."""
-    try:
-        return f"{getpass.getuser()}@{settings.node}"
-    except (KeyError, OSError) as error:  # a user that the system has no name for
-        raise KarlError(f"who are you? {error}; set USER") from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import age
+from karl.cli.moments import age, now_ms
+from karl.cli.people import user_at, without_secrets
 from karl.cli.render import one_line, plain, print_json, print_table
 from karl.settings import Settings
 
@@ -75,19 +76,18 @@ def add_exemplar(
     The next router is trained with it (`karl centroids`). Secrets are taken out, as of everything that is
     recorded. A prompt has at least 10 characters; of a longer one than 4,000 the beginning counts.
     """
-    from karl.cli.erase import user_at  # noqa: PLC0415 - Redis loads when needed
-    from producers.redact import Redactor  # noqa: PLC0415
-    from workers.exemplars import add  # noqa: PLC0415
+    from workers.exemplars import add  # noqa: PLC0415 - Redis loads when needed
+    from workers.line import line  # noqa: PLC0415
 
     _check_name(skill)
-    text = Redactor().text(" ".join(words)[:_TEXT_MAX])[0]
-    with _line(settings) as redis:
+    text = without_secrets(" ".join(words)[:_TEXT_MAX])
+    with line(settings, "karl-exemplars") as redis:
         body = add(
             redis,
             "" if skill == "none" else skill,
             text,
             person=user_at(settings),
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=now_ms(),
             wait=time.sleep,
             contrast=contrast,
         )
@@ -107,20 +107,20 @@ def remove_exemplar(settings: Settings, *, skill: str, wanted: str, as_json: boo
 
     Nothing is deleted: a turn's prompt stays in its turn, and `karl add-exemplar` says the opposite.
     """
-    from karl.cli.erase import user_at  # noqa: PLC0415 - Redis and SQLite load when needed
-    from karl.views.sources import Sources  # noqa: PLC0415
+    from karl.views.sources import Sources  # noqa: PLC0415 - Redis and SQLite load when needed
     from workers.exemplars import find, material, remove  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
 
     with Sources(settings.views) as views:
         piece = find(_pieces(material(views, settings.ledger), skill), wanted)
-        with _line(settings) as redis:
+        with line(settings, "karl-exemplars") as redis:
             body = remove(
                 redis,
                 settings.ledger,
                 views,
                 piece,
                 person=user_at(settings),
-                now_ms=time.time_ns() // 1_000_000,
+                now_ms=now_ms(),
                 wait=time.sleep,
             )
     if as_json:
@@ -173,14 +173,14 @@ def _show_pieces(skill: str, pieces: list[Piece], *, as_json: bool) -> None:
     if not pieces:
         click.echo(f"there is no exemplar of {plain(skill)}; `karl exemplars` lists skills that have some")
         return
-    now_s = time.time()
+    now = now_ms()
     print_table(
         ("", "from", "age", "id", "text"),
         [
             (
                 at,
                 one.how if one.how != "skill" else one.kind,
-                age(now_s - one.time_ms / 1000) if one.time_ms else "-",
+                age((now - one.time_ms) / 1000) if one.time_ms else "-",
                 name_of(one)[:16] if one.how != "skill" else "-",
                 one_line(one.text, _SHOWN),
             )
@@ -210,19 +210,3 @@ def _material(settings: Settings) -> Iterator[Material]:
 
     with Sources(settings.views) as views:
         yield material(views, settings.ledger)
-
-
-@contextmanager
-def _line(settings: Settings) -> Iterator[Any]:
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis loads when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-exemplars")
-    try:
-        yield redis
-    finally:
-        redis.close()
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

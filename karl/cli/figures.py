@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, left_out, prompts_of, read_of
+from karl.cli.figures_asked import (
+    BY,
+    CHECK,
+    PLOT,
+    asked,
+    chosen,
+    end_of,
+    lately,
+    left_out,
+    prompts_of,
+    read_of,
+)
 from karl.cli.main import pass_settings
+from karl.cli.moments import DAY_MS
 from karl.cli.render import print_json
 from karl.settings import Settings
-
-_DAY_MS = 86_400_000
 
 
 @click.command()
@@ -37,15 +46,13 @@ def trend(
     from karl.figures.days import days_of  # noqa: PLC0415 - `--help` needs no database
     from karl.views.figures import Figures  # noqa: PLC0415
 
-    end = filters["until_ms"] if filters["until_ms"] is not None else int(time.time() * 1000)
-    since = filters["since_ms"]
-    filters["since_ms"] = (end // _DAY_MS - days + 1) * _DAY_MS if since is None else since
+    lately(filters, days)
     with Figures(settings.views) as views:
         found = chosen(views, settings, version, filters)
         last = None if found.turns else next(iter(views.sessions(limit=1)), None)
     agents = days_of(found)
     if last is not None:
-        ago = end // _DAY_MS - last.last_ms // _DAY_MS + 1
+        ago = end_of(filters) // DAY_MS - last.last_ms // DAY_MS + 1
         click.echo(f"karl: the last turn closed {ago - 1} days ago; --days {ago} goes back to it", err=True)
     if as_json:
         print_json({"version": found.version, **left_out(found), "agents": agents})

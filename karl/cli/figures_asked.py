@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from karl.cli.moments import when
+from karl.cli.moments import DAY_MS, now_ms, when
 from karl.cli.render import measuring, plain
 from karl.settings import Settings
 
@@ -57,6 +57,18 @@ def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
 def asked(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of figures over rewards."""
     return filtered(_VERSION(command))
+
+
+def end_of(filters: Mapping[str, Any]) -> int:
+    """Give the moment (Unix time, ms) up to which a figure looks: what was asked for, else this one."""
+    until: int | None = filters["until_ms"]
+    return now_ms() if until is None else until
+
+
+def lately(filters: dict[str, Any], days: int) -> None:
+    """Put the beginning of the last days (UTC) into the filters, unless they have one."""
+    if filters["since_ms"] is None:
+        filters["since_ms"] = (end_of(filters) // DAY_MS - days + 1) * DAY_MS
 
 
 def chosen(views: Figures, settings: Settings, version: str | None, filters: Mapping[str, Any]) -> Chosen:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 import click
 
-from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, left_out
+from karl.cli.figures_asked import BY, CHECK, PLOT, asked, chosen, end_of, left_out
 from karl.cli.main import pass_settings
 from karl.cli.render import print_json
 from karl.cli.routed_asked import digest
@@ -41,7 +40,7 @@ def health_digest(
 
     with Figures(settings.views) as views:
         found = chosen(views, settings, version, filters)
-    lately = lately_of(found, days, _end(filters))
+    lately = lately_of(found, days, end_of(filters))
     findings = findings_of(found, lately, health_of(found, by), by)
     routing = digest(settings, filters)
     if as_json:
@@ -88,7 +87,7 @@ def report(
 
     with Figures(settings.views) as views:
         found = chosen(views, settings, version, filters)
-    made = report_of(found, days=days, by=by, now_ms=_end(filters))
+    made = report_of(found, days=days, by=by, now_ms=end_of(filters))
     made = replace(made, routing=digest(settings, filters))
     if as_json:
         print_json(made)
@@ -99,8 +98,3 @@ def report(
         print_routing(made.routing)
     if check and any(one.kind == "worse" for one in made.findings):
         sys.exit(1)
-
-
-def _end(filters: dict[str, Any]) -> int:
-    until: int | None = filters["until_ms"]
-    return int(time.time() * 1000) if until is None else until

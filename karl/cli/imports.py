@@ -67,20 +67,15 @@ def _command(name: str, where: str, what: str, default: str) -> click.Command:
 def _imported(
     fmt: Any, paths: tuple[Path, ...], settings: Settings, since: int | None, *, again: bool
 ) -> TranscriptReport:
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis and the rules load when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from producers.transcripts.importing import import_transcripts  # noqa: PLC0415
+    from producers.transcripts.importing import import_transcripts  # noqa: PLC0415 - loads when needed
+    from workers.line import line  # noqa: PLC0415
 
     if not paths:
         paths = (fmt.default(),)
         if not paths[0].exists():
             raise Refused(f"{paths[0]} does not exist; name the files or folders to import")
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-import")
-    try:
-        with measuring("importing", in_bytes=True) as progress:
-            return import_transcripts(fmt, paths, redis, settings, progress, since_ms=since, again=again)
-    finally:
-        redis.close()
+    with line(settings, "karl-import") as redis, measuring("importing", in_bytes=True) as progress:
+        return import_transcripts(fmt, paths, redis, settings, progress, since_ms=since, again=again)
 
 
 def _print(report: TranscriptReport) -> None:

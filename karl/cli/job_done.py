@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from karl.jobs import table
 
 if TYPE_CHECKING:
     from karl.jobs.gate import Asked, Told
+    from karl.jobs.listing import Given
     from karl.settings import Settings
 
-_ENDED = {"finished", "failed", "stopped", "canceled"}
+#: States of a job from which nothing more comes.
+ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
 #: Seconds between two looks at a job that is waited for.
 _LOOK_S = 0.2
 
@@ -42,44 +45,60 @@ def done(settings: Settings, name: str, arguments: Mapping[str, Any], *, here: b
     return found.result
 
 
-def _has_workers(settings: Settings, queue: str) -> bool:
-    from karl.jobs.connection import asking  # noqa: PLC0415 - Redis loads when it is asked
-    from karl.jobs.listing import facts  # noqa: PLC0415
+def one_thread() -> None:
+    """Have numpy add in one order, as in the jobs' processes: several threads make other last digits.
 
-    with asking(_url(settings), "karl-ask-jobs") as redis:
+    It is read when numpy loads, so this comes before whatever loads it.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _has_workers(settings: Settings, queue: str) -> bool:
+    from karl.jobs.listing import facts  # noqa: PLC0415 - Redis loads when it is asked
+    from workers.line import jobs_server  # noqa: PLC0415
+
+    with jobs_server(settings, "karl-ask-jobs") as redis:
         return any(one.workers or one.called for one in facts(redis) if one.queue == queue)
 
 
 def _by_worker(settings: Settings, asked: Asked) -> Any:
-    from karl.jobs import asking, listing  # noqa: PLC0415 - RQ loads when a job is asked for
-    from karl.jobs.connection import asking as connected  # noqa: PLC0415
+    from karl.jobs import asking  # noqa: PLC0415 - RQ loads when a job is asked for
+    from workers.line import jobs_server  # noqa: PLC0415
 
-    with connected(_url(settings), "karl-ask-jobs") as redis, measuring(asked.job.name) as progress:
+    with jobs_server(settings, "karl-ask-jobs") as redis:
         made = asking.enqueue(redis, asked)
-        if not progress:
-            click.echo(f"karl: the job {made.id} waits in the queue {asked.job.queue}", err=True)
+        says = f"karl: the job {made.id} waits in the queue {asked.job.queue}"
+        told, given = awaited(redis, made.id, asked.job.name, otherwise=says)
+    if told.status != "finished":
+        raise KarlError(given.failure or f"the job {made.id} was {told.status}")
+    return given.result
+
+
+def awaited(redis: Any, id_: str, name: str, *, otherwise: str = "") -> tuple[Told, Given]:
+    """Look at a job until it has ended; a terminal shows how far it is, elsewhere `otherwise` is said.
+
+    Raises NotFound, and the client's error.
+    """
+    from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
+
+    with measuring(name) as progress:
+        if not progress and otherwise:
+            click.echo(otherwise, err=True)
         while True:
-            told, given = listing.one(redis, made.id)
-            if told.status == "finished":
-                return given.result
-            if told.status in _ENDED:
-                raise KarlError(given.failure or f"the job {made.id} was {told.status}")
-            if progress and (far := _far(told)):
+            told, given = listing.one(redis, id_)
+            if told.status in ENDED:
+                return told, given
+            if progress and (far := how_far(told)):
                 progress(*far)
             time.sleep(_LOOK_S)
 
 
-def _far(told: Told) -> tuple[int, int, str] | None:
+def how_far(told: Told) -> tuple[int, int, str] | None:
+    """Give how far a job says that it is: done, of how much, and where; null where it says nothing."""
     far, total = told.meta.get("done"), told.meta.get("total")
     if isinstance(far, int) and isinstance(total, int):
         return far, total, str(told.meta.get("where", ""))
     return None
-
-
-def _url(settings: Settings) -> str:
-    from karl.stream.server import line_url  # noqa: PLC0415
-
-    return settings.rq_url or line_url(settings.redis_url, settings.data_dir)
 
 
 def _nothing(_done: int, _total: int, _where: object) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from karl.cli.job_done import ENDED, awaited, how_far
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
-from karl.cli.render import measuring, one_line, plain, print_json, print_table
+from karl.cli.render import one_line, plain, print_json, print_table
 from karl.errors import Refused
 from karl.jobs import table
 from karl.settings import Settings
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 _STATES = ("waiting", "running", "scheduled", "failed", "canceled", "finished")
 #: What is listed when no state is named: what somebody may want to do something about.
 _OPEN = ("running", "waiting", "scheduled", "failed")
-_ENDED = {"finished", "failed", "stopped", "canceled"}
-#: Seconds between two looks at a job that is waited for.
-_LOOK_S = 0.25
 
 
 @click.command(name="list")
@@ -116,7 +112,7 @@ def run(
         if not next(one.served for one in listing.facts(redis) if one.queue == where):
             click.echo(f"karl: nobody works on the queue {where} now: `karl worker jobs {where}`", err=True)
         if wait:
-            told, given = _awaited(lambda: listing.one(redis, made.id), name)
+            told, given = awaited(redis, made.id, name)
     if wait:
         _print_one(told, given, as_json=as_json)
         sys.exit(0 if told.status == "finished" else 1)
@@ -160,18 +156,6 @@ def cancel(settings: Settings, name: str, *, as_json: bool) -> None:
         )
 
 
-def _awaited(look: Callable[[], tuple[Told, Given]], name: str) -> tuple[Told, Given]:
-    """Look until a job has ended; its progress is shown on a terminal."""
-    with measuring(name) as progress:
-        while True:
-            told, given = look()
-            if told.status in _ENDED:
-                return told, given
-            if progress and (far := _far(told)):
-                progress(*far)
-            time.sleep(_LOOK_S)
-
-
 def _given(arguments: tuple[str, ...]) -> dict[str, Any]:
     """Read key=value words; `since` is a span or a date. Raises UsageError."""
     given: dict[str, Any] = {}
@@ -198,7 +182,7 @@ def _print_one(told: Told, given: Given, *, as_json: bool) -> None:
         ("began", told.started_at),
         ("ended", told.ended_at),
         ("worker", told.worker),
-        ("attempts", f"{told.retries_left} left" if told.status not in _ENDED else ""),
+        ("attempts", f"{told.retries_left} left" if told.status not in ENDED else ""),
     ):
         if value:
             click.echo(f"{label:<12} {one_line(value, 200)}")
@@ -212,30 +196,16 @@ def _as_json(told: Told, given: Given) -> dict[str, Any]:
     return {**told._asdict(), "result": given.result, "failure": given.failure}
 
 
-def _far(told: Told) -> tuple[int, int, str] | None:
-    """Give how far a job says that it is."""
-    done, total = told.meta.get("done"), told.meta.get("total")
-    if isinstance(done, int) and isinstance(total, int):
-        return done, total, str(told.meta.get("where", ""))
-    return None
-
-
 def _about(told: Told, given: Given) -> str:
     """Say what matters most of a job in its state."""
     if told.status == "started":
-        done, total = told.meta.get("done"), told.meta.get("total")
-        far = (
-            f"{done:,} of {total:,} {told.meta.get('where', '')}, "
-            if isinstance(done, int) and isinstance(total, int)
-            else ""
-        )
-        return f"{far}on {told.worker}"
+        far = how_far(told)
+        done = f"{far[0]:,} of {far[1]:,} {far[2]}, " if far else ""
+        return f"{done}on {told.worker}"
     return given.failure or told.enqueued_at
 
 
 def _connected(settings: Settings) -> AbstractContextManager[Any]:
-    from karl.jobs.connection import asking  # noqa: PLC0415 - Redis loads when it is asked
-    from karl.stream.server import line_url  # noqa: PLC0415
+    from workers.line import jobs_server  # noqa: PLC0415 - Redis loads when it is asked
 
-    url = settings.rq_url or line_url(settings.redis_url, settings.data_dir)
-    return asking(url, "karl-ask-jobs")
+    return jobs_server(settings, "karl-ask-jobs")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import when
+from karl.cli.moments import now_ms, when
 from karl.cli.render import print_json
 from karl.settings import Settings
 
@@ -80,7 +80,7 @@ def sessions(
     if as_json:
         print_json(rows)
     elif rows:
-        shown.print_sessions(rows, int(time.time() * 1000))
+        shown.print_sessions(rows, now_ms())
         if sort == "reward" and len({row.agent for row in rows}) > 1:
             click.echo("karl: rewards of different agents do not compare; --agent keeps to one", err=True)
     else:

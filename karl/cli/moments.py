@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 import click
 
 _SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w)")
+#: A day, in ms.
+DAY_MS = 86_400_000
+
 _UNITS_S = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -25,6 +28,11 @@ def when(value: str) -> int:
         raise click.BadParameter(
             f"{value!r} is neither a span such as 90m, 12h, 7d nor a date such as 2026-01-31"
         ) from None
+
+
+def now_ms() -> int:
+    """Give this moment as Unix time in ms."""
+    return time.time_ns() // 1_000_000
 
 
 def age(seconds: float) -> str:

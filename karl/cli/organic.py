@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import moment
+from karl.cli.moments import DAY_MS, moment, now_ms
 from karl.cli.render import one_line, print_json
 from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.figures.routing.organic import Organic
 
-_DAY_MS = 86_400_000
 _BAR = 40
 
 
@@ -37,11 +35,11 @@ def organic_status(settings: Settings, *, as_json: bool) -> None:
     from workers.evidence import gather  # noqa: PLC0415
     from workers.promotion import report_on  # noqa: PLC0415
 
-    now_ms = int(time.time() * 1000)
+    now = now_ms()
     with Routed(settings.views) as views:
         report = report_on(views, settings)
         found = gather(views, settings.ledger, report.policy, report.since_ms)
-    made = organic_of(found.evidence, found.left_out, settings.routing_min_records, now_ms)
+    made = organic_of(found.evidence, found.left_out, settings.routing_min_records, now)
     if not report.policy.router:
         click.echo(
             "karl: no router is in use, and nothing speaks for none; `karl bootstrap` trains one", err=True
@@ -49,10 +47,10 @@ def organic_status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json({"router": report.policy.router or None, "since_ms": report.since_ms, "organic": made})
     else:
-        _print(made, now_ms)
+        _print(made, now)
 
 
-def _print(made: Organic, now_ms: int) -> None:
+def _print(made: Organic, now: int) -> None:
     filled = _BAR if made.count >= made.needed else _BAR * made.count // made.needed
     bar = "#" * filled + "." * (_BAR - filled)
     click.echo(f"[{bar}] {made.count:,} of {made.needed:,} that promotion takes")
@@ -72,5 +70,5 @@ def _print(made: Organic, now_ms: int) -> None:
     if made.count >= made.needed:
         click.echo("enough; `karl promote` says what else promotion takes")
     elif made.days_left is not None:
-        best, so, worst = (moment(now_ms + int(days * _DAY_MS))[:10] for days in made.days_left)
+        best, so, worst = (moment(now + int(days * DAY_MS))[:10] for days in made.days_left)
         click.echo(f"{made.needed - made.count:,} are missing: at that rate until {so} ({best} to {worst})")

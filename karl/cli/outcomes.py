@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,21 +79,16 @@ def scan(
     Nothing is written into REPO, and nothing in it is run. Run it where the views are; with --apply, while
     the line runs.
     """
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis and SQLite load when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from producers.project import project_of  # noqa: PLC0415
+    from producers.project import project_of  # noqa: PLC0415 - Redis and SQLite load when needed
+    from workers.line import line  # noqa: PLC0415
     from workers.outcomes import Request  # noqa: PLC0415
     from workers.outcomes import scan as run  # noqa: PLC0415
 
     name = project or project_of(str(repo.resolve())).removesuffix(".git")
     asked = Request(repo, name, since_ms, days, ci)
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-outcomes") if apply else None
-    try:
-        with measuring("looking up") as progress:
-            report = run(redis, settings, asked, progress)
-    finally:
-        if redis is not None:
-            redis.close()
+    opened = line(settings, "karl-outcomes") if apply else nullcontext()
+    with opened as redis, measuring("looking up") as progress:
+        report = run(redis, settings, asked, progress)
     if as_json:
         print_json(report)
     else:

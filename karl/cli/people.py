@@ -1,10 +1,15 @@
-"""What only a person may say: an agent's word on its own work, or on who routes it, is no person's."""
+"""Who says something, by name. An agent's word on its own work, or on who routes it, is no person's."""
 
 from __future__ import annotations
 
+import getpass
 import os
+from typing import TYPE_CHECKING
 
-from karl.errors import Refused
+from karl.errors import KarlError, Refused
+
+if TYPE_CHECKING:
+    from karl.settings import Settings
 
 #: What agents set in the shells that they run.
 AGENTS_SHELLS = (
@@ -16,3 +21,18 @@ def only_people() -> None:
     """Raises Refused in a shell that an agent runs."""
     if agents := [name for name in AGENTS_SHELLS if os.environ.get(name)]:
         raise Refused(f"this is an agent's shell ({agents[0]} is set); say it from a terminal of your own")
+
+
+def user_at(settings: Settings) -> str:
+    """Say who this is: the user's name and the node's. Raises KarlError."""
+    try:
+        return f"{getpass.getuser()}@{settings.node}"
+    except (KeyError, OSError) as error:  # a user that the system has no name for
+        raise KarlError(f"who are you? {error}; set USER") from error
+
+
+def without_secrets(words: str) -> str:
+    """Give what a person wrote as it may be recorded: secrets are taken out, as of all that is."""
+    from producers.redact import Redactor  # noqa: PLC0415 - the rules load when needed
+
+    return Redactor().text(words)[0]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import moment
-from karl.cli.people import only_people
+from karl.cli.moments import moment, now_ms
+from karl.cli.people import only_people, user_at, without_secrets
 from karl.cli.render import one_line, plain, print_json, print_table
 from karl.settings import Settings
 
@@ -57,7 +57,7 @@ def promote(settings: Settings, *, apply: bool, as_json: bool) -> None:
     if apply:
         only_people()
     with _doors(settings, connects=apply) as doors:
-        done = run(doors, person=_person(settings), apply=apply)
+        done = run(doors, person=user_at(settings), apply=apply)
     show_done(done, as_json=as_json)
     live = done.report.policy.mode == "active"
     sys.exit(0 if done.decision or live or done.report.judgement.passed else 1)
@@ -97,7 +97,7 @@ def force_promote(settings: Settings, *, reason: str, as_json: bool) -> None:
 
     only_people()
     with _doors(settings) as doors:
-        done = force(doors, person=_person(settings), reason=_clean(reason))
+        done = force(doors, person=user_at(settings), reason=without_secrets(reason))
     show_done(done, as_json=as_json)
 
 
@@ -175,7 +175,7 @@ def routing_override(
     if skill and (way or remove):
         only_people()
         with _doors(settings) as doors:
-            body = override(doors, skill, way, person=_person(settings))
+            body = override(doors, skill, way, person=user_at(settings))
         if as_json:
             print_json(body)
         else:
@@ -242,7 +242,7 @@ def rollback(settings: Settings, *, reason: str, as_json: bool) -> None:
 
     only_people()
     with _doors(settings) as doors:
-        done = take_back(doors, person=_person(settings), reason=_clean(reason))
+        done = take_back(doors, person=user_at(settings), reason=without_secrets(reason))
     show_done(done, as_json=as_json)
 
 
@@ -260,7 +260,7 @@ def switch_off(settings: Settings, *, reason: str, as_json: bool) -> None:
 
     only_people()
     with _doors(settings) as doors:
-        done = run(doors, _person(settings), _clean(reason))
+        done = run(doors, user_at(settings), without_secrets(reason))
     if as_json:
         print_json(done)
     else:
@@ -281,7 +281,7 @@ def switch_on(settings: Settings, *, reason: str, as_json: bool) -> None:
 
     only_people()
     with _doors(settings) as doors:
-        done = run(doors, _person(settings), _clean(reason))
+        done = run(doors, user_at(settings), without_secrets(reason))
     if as_json:
         print_json(done)
     else:
@@ -295,30 +295,9 @@ def switch_on(settings: Settings, *, reason: str, as_json: bool) -> None:
 
 @contextmanager
 def _doors(settings: Settings, *, connects: bool = True) -> Iterator[Doors]:
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis and SQLite load when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415 - Redis and SQLite load when needed
     from workers.promotion import Doors  # noqa: PLC0415
 
-    def now_ms() -> int:
-        return time.time_ns() // 1_000_000
-
-    redis: Any = None
-    if connects:
-        redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-promotion")
-    try:
+    opened: AbstractContextManager[Any] = line(settings, "karl-promotion") if connects else nullcontext()
+    with opened as redis:
         yield Doors(redis, settings, now_ms, time.sleep)
-    finally:
-        if redis is not None:
-            redis.close()
-
-
-def _person(settings: Settings) -> str:
-    from karl.cli.erase import user_at  # noqa: PLC0415
-
-    return user_at(settings)
-
-
-def _clean(reason: str) -> str:
-    from producers.redact import Redactor  # noqa: PLC0415
-
-    return Redactor().text(reason)[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from karl.cli.main import pass_settings
+from karl.cli.people import user_at
 from karl.cli.render import measuring, one_line, plain, print_json
 from karl.settings import Settings
 
@@ -75,19 +75,13 @@ def auto_resolve(settings: Settings, *, apply: bool, top: int, encoder: str, as_
     cross-validation of the exemplars. With --apply the prompts become exemplars marked as contrast, which
     every later router is trained with; they are never counted as evidence.
     """
-    from karl.cli.erase import user_at  # noqa: PLC0415 - Redis and SQLite load when needed
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from workers.centroids import Doors  # noqa: PLC0415
+    from workers.centroids import Doors  # noqa: PLC0415 - Redis and SQLite load when needed
+    from workers.line import line  # noqa: PLC0415
     from workers.resolve import resolve  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-resolve")
-    try:
-        with measuring("looking") as progress:
-            doors = Doors(settings, redis, progress or (lambda *_: None), wait=time.sleep)
-            report = resolve(doors, top=top, apply=apply, person=user_at(settings), encoder=encoder)
-    finally:
-        redis.close()
+    with line(settings, "karl-resolve") as redis, measuring("looking") as progress:
+        doors = Doors(settings, redis, progress or (lambda *_: None))
+        report = resolve(doors, top=top, apply=apply, person=user_at(settings), encoder=encoder)
     if as_json:
         print_json(report)
     else:
@@ -97,8 +91,9 @@ def auto_resolve(settings: Settings, *, apply: bool, top: int, encoder: str, as_
 def _refine(
     settings: Settings, rounds: int, *, apply: bool, seed: int, encoder: str, here: bool, as_json: bool
 ) -> None:
-    from karl.cli.erase import user_at  # noqa: PLC0415 - what one command needs
-    from karl.cli.job_done import done  # noqa: PLC0415
+    from karl.cli.job_done import done, one_thread  # noqa: PLC0415
+
+    one_thread()
     from workers.refine import RefineReport  # noqa: PLC0415
 
     arguments = {

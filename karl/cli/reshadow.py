@@ -11,7 +11,7 @@ import click
 
 from karl.cli.figures_asked import watched
 from karl.cli.main import pass_settings
-from karl.cli.moments import when
+from karl.cli.moments import now_ms, when
 from karl.cli.render import print_json
 from karl.settings import Settings
 
@@ -59,9 +59,9 @@ def reshadow(
     which = Filter(agent=agent, project=project, since_ms=since_ms)
     with Routed(settings.views) as views:
         published = seeding.current(views, router)
-        with seeding.line(settings, published, apply=apply) as redis:
-            way = seeding.ready(settings, redis, published)
-            afterwards = seeding.Afterwards(views, settings.ledger, way, _now_ms)
+        with seeding.line_if_needed(settings, published, apply=apply) as redis:
+            opened = seeding.opened_whole(settings, redis, published)
+            afterwards = seeding.Afterwards(views, settings.ledger, opened, now_ms)
             made: Iterable[ShadowBody] = afterwards.reshadowed(which)
             if apply and redis:
                 made = seeding.apply(redis, settings, made, time.sleep)
@@ -87,9 +87,9 @@ def seed(settings: Settings, *, apply: bool, as_json: bool) -> None:
 
     with Routed(settings.views) as views:
         published = seeding.current(views)
-        with seeding.line(settings, published, apply=apply) as redis:
-            way = seeding.ready(settings, redis, published)
-            afterwards = seeding.Afterwards(views, settings.ledger, way, _now_ms)
+        with seeding.line_if_needed(settings, published, apply=apply) as redis:
+            opened = seeding.opened_whole(settings, redis, published)
+            afterwards = seeding.Afterwards(views, settings.ledger, opened, now_ms)
             made: Iterable[ShadowBody] = afterwards.seeded(fleet=settings.fleet, node=settings.node)
             if apply and redis:
                 made = seeding.apply(redis, settings, made, time.sleep)
@@ -106,9 +106,9 @@ def replay_routed(settings: Settings, which: Filter, router: str, *, as_json: bo
 
     with Routed(settings.views) as views:
         published = seeding.current(views, router)
-        with seeding.line(settings, published, apply=False) as redis:
-            way = seeding.ready(settings, redis, published)
-            afterwards = seeding.Afterwards(views, settings.ledger, way, _now_ms)
+        with seeding.line_if_needed(settings, published, apply=False) as redis:
+            opened = seeding.opened_whole(settings, redis, published)
+            afterwards = seeding.Afterwards(views, settings.ledger, opened, now_ms)
             anew = watched("routing anew", afterwards.replayed(which), views.fitting(which))
             pairs = [tuple(pair) for pair in anew]
     clean = [(before, after) for before, after in pairs if not before.influenced]
@@ -122,12 +122,8 @@ def replay_routed(settings: Settings, which: Filter, router: str, *, as_json: bo
         return
     from karl.cli.shadow_shown import print_again  # noqa: PLC0415
 
-    encoder = way.encoder.name if way.encoder else ""
+    encoder = opened.encoder.name if opened.encoder else ""
     print_again(found, router=published.router, encoder=encoder, left_out=afterwards.left_out)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _counted(bodies: Iterable[ShadowBody]) -> Counter[str]:

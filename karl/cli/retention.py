@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import click
 import msgspec
 
-from karl.cli.erase import left_behind, user_at, without_place
+from karl.cli.erase import left_behind, without_place
 from karl.cli.main import pass_settings
+from karl.cli.people import user_at
 from karl.cli.render import measuring, plain, print_json
 from karl.settings import Settings
 
@@ -126,18 +127,13 @@ def dedup(settings: Settings, *, alike: bool, really: bool, as_json: bool) -> No
 
 def _take_out(settings: Settings, lines: list[tuple[int, int]]) -> list[str]:
     from karl.ledger.erase import Wanted  # noqa: PLC0415 - the ledger and Redis load when needed
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
     from workers.erasure import Eraser  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-dedup")
-    try:
-        with measuring("taking out") as bar:
-            wanted = Wanted(lines=tuple(lines))
-            eraser = Eraser(
-                redis, settings, wanted, by=user_at(settings), reason="dedup", progress=without_place(bar)
-            )
-            report = eraser.run()
-    finally:
-        redis.close()
+    with line(settings, "karl-dedup") as redis, measuring("taking out") as bar:
+        wanted = Wanted(lines=tuple(lines))
+        eraser = Eraser(
+            redis, settings, wanted, by=user_at(settings), reason="dedup", progress=without_place(bar)
+        )
+        report = eraser.run()
     return left_behind(views=report.views, append_only_file=report.append_only_file)

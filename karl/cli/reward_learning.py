@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import when
+from karl.cli.moments import now_ms, when
 from karl.cli.render import measuring, print_json
 from karl.cli.reward import VERSION, finish, labelled
 from karl.settings import Settings
@@ -76,7 +76,7 @@ def calibrate(
         reports = learn(
             found.runs,
             version=chosen["version"] or settings.reward_version,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=now_ms(),
             known=None if paths else found.by,
             progress=progress,
         )
@@ -177,15 +177,11 @@ def _filter(chosen: dict[str, Any]) -> Filter:
 
 
 def _apply(settings: Settings, records: Sequence[CalibrationBody]) -> None:
-    from karl.stream.connect import connect  # noqa: PLC0415 - Redis loads when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-    from workers.calibration import apply  # noqa: PLC0415
+    from workers.calibration import apply  # noqa: PLC0415 - Redis loads when needed
+    from workers.line import line  # noqa: PLC0415
 
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-calibrate")
-    try:
+    with line(settings, "karl-calibrate") as redis:
         apply(redis, records, time.sleep)
-    finally:
-        redis.close()
 
 
 def _say_what_is_done(records: Sequence[CalibrationBody], file: Path | None, *, applied: bool) -> None:

@@ -219,18 +219,14 @@ def _id_of(views: Routed, name: str) -> str:
 def _load(settings: Settings, router: str) -> Any:
     """Load a router from this machine, else from the line."""
     from karl.errors import NotFound  # noqa: PLC0415
-    from karl.stream.connect import connect  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
+    from workers.line import line  # noqa: PLC0415
     from workers.routers import load  # noqa: PLC0415
 
     try:
         return load(settings, None, router)
     except NotFound:
-        redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-matrix")
-        try:
+        with line(settings, "karl-matrix") as redis:
             return load(settings, redis, router)
-        finally:
-            redis.close()
 
 
 def router_of(settings: Settings, found: Chosen) -> InUse | None:

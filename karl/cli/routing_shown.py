@@ -19,7 +19,9 @@ def show(report: SetReport) -> None:
     """Show one set: what it is, then a row for each number of exemplars, encoder and head."""
     click.echo(click.style(plain(report.set), bold=True))
     strange = f", {report.strange:,} out of scope" if report.strange else ""
-    click.echo(f"{report.labels:,} labels; {report.tested:,} prompts {_PARTS[report.part]}{strange}")
+    tested = [row.tested for row in report.rows]
+    prompts = " to ".join(f"{count:,}" for count in dict.fromkeys((min(tested), max(tested))))
+    click.echo(f"{report.labels:,} labels; {prompts} prompts {_PARTS[report.part]}{strange}")
     if report.described:
         click.echo(f"{report.described:,} skills have descriptions")
     if report.unknown:

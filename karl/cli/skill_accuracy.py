@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
-from karl.cli.figures_asked import PLOT
+from karl.cli.figures_asked import PLOT, lately
 from karl.cli.main import pass_settings
 from karl.cli.render import plain, print_json
 from karl.cli.routed_asked import LIMIT, head, predictions, routed
 from karl.settings import Settings
-
-_DAY_MS = 86_400_000
 
 
 @click.command("skill-breakdown")
@@ -99,6 +96,5 @@ def log_skill_evolution(ctx: click.Context, /, settings: Settings, **options: An
     """
     del settings
     click.echo("karl: nothing to log, `karl skill-evolution` is made from the ledger; today's", err=True)
-    if options["since_ms"] is None:
-        options["since_ms"] = int(time.time() * 1000) // _DAY_MS * _DAY_MS
+    lately(options, 1)
     ctx.invoke(skill_evolution, skill=None, every=1, plot=False, **options)

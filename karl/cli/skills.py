@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import age, moment
+from karl.cli.moments import age, moment, now_ms
 from karl.cli.render import counting, one_line, plain, print_json, print_table
 from karl.settings import Settings
 
@@ -63,17 +63,13 @@ def scan(
 
     asked = _asked(settings, paths, projects)
     with counting("reading") as progress:
-        found = look(settings, asked, time.time_ns() // 1_000_000, progress)
+        found = look(settings, asked, now_ms(), progress)
     _refuse_strangers(paths, found)
     if not dry_run:
-        from karl.stream.connect import connect  # noqa: PLC0415
-        from karl.stream.server import line_url  # noqa: PLC0415
+        from workers.line import line  # noqa: PLC0415
 
-        redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-skills")
-        try:
+        with line(settings, "karl-skills") as redis:
             tell(redis, settings, found.bodies, time.sleep)
-        finally:
-            redis.close()
     if as_json:
         print_json({"places": [_place(found, at) for at in range(len(found.places))], "written": not dry_run})
     else:
@@ -173,7 +169,7 @@ def states(settings: Settings, *, as_json: bool) -> None:
     if not found:
         click.echo("no turn has used a skill yet")
         return
-    now_ms = time.time_ns() // 1_000_000
+    now = now_ms()
     rows = [
         (
             state.skill,
@@ -181,7 +177,7 @@ def states(settings: Settings, *, as_json: bool) -> None:
             state.useful,
             state.suppressed,
             state.confidence,
-            age((now_ms - state.last_ms) / 1000),
+            age((now - state.last_ms) / 1000),
             _advised(state) or "",
             ", ".join(state.hot[:5]),
             ", ".join(state.cold[:5]),
@@ -277,7 +273,7 @@ def _advised(state: SkillState) -> str | None:
         useful=state.useful,
         confidence=state.confidence,
         last_ms=state.last_ms,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=now_ms(),
     )
 
 

@@ -6,11 +6,10 @@ import msgspec
 
 from karl.errors import LineDown
 from karl.settings import Settings
-from karl.stream.connect import connect
 from karl.stream.facts import Facts, facts
-from karl.stream.server import line_url
 from karl.views.overview import Overview, overview
 from producers.spool import Spool
+from workers.line import line
 
 
 class SpoolState(msgspec.Struct, frozen=True):
@@ -55,11 +54,8 @@ def state(settings: Settings, now_ns: int) -> State:
 
 
 def _stream(settings: Settings) -> Facts:
-    redis = connect(line_url(settings.redis_url, settings.data_dir), name="karl-status")
-    try:
+    with line(settings, "karl-status") as redis:
         return facts(redis)
-    finally:
-        redis.close()
 
 
 def _spool(settings: Settings, now_ns: int) -> SpoolState:

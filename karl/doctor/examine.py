@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from karl.doctor import hooks, jobs, latency, ledger, machine, replica, spool, streams, views
+from karl.doctor import hooks, jobs, latency, ledger, machine, replica, routing, spool, streams, views
 from karl.doctor import probe as trip
 from karl.doctor import server as redis
 from karl.doctor.check import HERE, TROUBLE, Check, Machine, looked
@@ -112,6 +112,7 @@ def _links(at: Machine, line: Asked, links: Collection[str] = ()) -> Iterator[Ch
         (replica.LINK, "copy", lambda: replica.check(at, line)),
         (views.LINK, "file", lambda: views.check(at)),
         (jobs.LINK, "queues", lambda: jobs.check(at, line)),
+        (routing.LINK, "published", lambda: routing.check(at, line)),
     ]
     for link, name, look in looks:
         beside = streams.SESSIONS if link == streams.STREAM else link
@@ -181,7 +182,7 @@ def _sent(at: Machine, line: Asked, checks: list[Check], timeout_s: float) -> Pr
 #: The links in the order of the line, but for the probe the ones that can be looked at by themselves.
 ORDER = (
     machine.LINK, hooks.LINK, spool.SPOOL, spool.SHIPPER, redis.LINK, streams.STREAM, streams.SESSIONS,
-    ledger.LINK, replica.LINK, views.LINK, jobs.LINK, trip.LINK,
+    ledger.LINK, replica.LINK, views.LINK, jobs.LINK, routing.LINK, trip.LINK,
 )  # fmt: skip
 
 

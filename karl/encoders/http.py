@@ -4,7 +4,8 @@
 - `openai`: POST {"input": [...], "model": ...} gives {"data": [{"index": 0, "embedding": [...]}]}.
 
 Invariants:
-- A vector of another dimension than was asked for, or with a number that is none, is never given.
+- A vector of another dimension than was asked for, of zeros, or with a number that is none, is never given.
+- An answer that comes piece by piece has the same time as one that comes at once.
 - After three failures in a row nothing is asked for half a minute, and then once: a service that is down
   costs its callers nothing but the first waits.
 """
@@ -63,7 +64,7 @@ class Http:
         if self._dialect not in DIALECTS:
             raise SettingsError(f"KARL_EMBED_API={dialect}: expected {' or '.join(DIALECTS)}")
         self._url, self._model, self._shown = url, model, f"{parts.scheme}://{parts.hostname}"
-        self._clock, self._wait = clock, wait
+        self._clock, self._wait, self._timeout_s = clock, wait, timeout_s
         self._failures, self._open_until = 0, 0.0
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {token}"} if token else {},
@@ -135,8 +136,11 @@ class Http:
     def _post(self, body: dict[str, Any]) -> tuple[int, bytes]:
         with self._http.stream("POST", self._url, json=body) as answer:
             data = bytearray()
+            until = self._clock() + self._timeout_s  # the client's own limit is one between two pieces
             for piece in answer.iter_bytes():
                 data += piece
+                if self._clock() > until:
+                    raise httpx.ReadTimeout("the answer comes too slowly")
                 if len(data) > _ANSWER_MAX:
                     raise EncoderSilent(f"{self._shown} gave an answer of more than {_ANSWER_MAX >> 20} MiB")
         return answer.status_code, bytes(data)
@@ -159,6 +163,8 @@ class Http:
             raise EncoderSilent(f"{self._shown} does not answer as `{self._dialect}` does") from None
         if rows.ndim != 2 or not 0 < rows.shape[1] <= _DIM_MAX or not np.isfinite(rows).all():
             raise EncoderSilent(f"{self._shown} gave what are no vectors")
+        if not rows.any(axis=1).all():
+            raise EncoderSilent(f"{self._shown} gave a vector of zeros, which says nothing of its text")
         if self.dim and rows.shape[1] != self.dim:
             raise EncoderSilent(f"{self._shown} gave {rows.shape[1]} numbers a text instead of {self.dim}")
         largest = np.abs(rows).max(

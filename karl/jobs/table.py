@@ -188,6 +188,7 @@ JOBS = (
         "Train a router from the ledger, measure it, and use it if it is not worse.",
         timeout_s=3 * 3600,
         waits=(10, 120),
+        threads=1,
     ),
     Job(
         "refine",
@@ -196,6 +197,7 @@ JOBS = (
         Refine,
         "Look for changes of exemplars that held-out prompts prove right.",
         timeout_s=6 * 3600,
+        threads=1,
     ),
     Job(
         "promotion",

@@ -5,8 +5,7 @@
 Invariants:
 - Asking is computing: Redis is not asked while an agent waits.
 - What was read last counts while Redis is away, and for no longer than STALE_S.
-- A router is asked only with vectors of the encoder that it was trained with; where that is not here, the
-  rules route alone.
+- Where the router or its encoder is not to be had, the rules route alone (workers.opened).
 """
 
 from __future__ import annotations
@@ -17,19 +16,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from karl.errors import KarlError
+from karl.errors import EncoderMissing, EncoderSilent
 from karl.live.answer import Answer, answer
-from karl.routing.policy import Policy
-from karl.routing.predict import Asked, Predictor
-from karl.routing.router import Router
+from karl.routing.predict import Asked
 from karl.routing.text import asked
 from karl.schema.event import Payload
 from karl.schema.routing import SkillEntry
 from karl.session.prompts import prompt_kind
-from karl.stream.routing import Published
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from karl.encoders.encoder import Encoder
+    from workers.opened import Opened
 
 #: Seconds for which what was read last counts.
 STALE_S = 900.0
@@ -39,47 +39,35 @@ _payload = msgspec.json.Decoder(Payload).decode
 
 
 class _Live(NamedTuple):
-    policy: Policy
+    opened: Opened
     skills: Mapping[str, SkillEntry]
-    predictor: Predictor
-    encoder: Encoder | None
     until: float
 
 
 class Routes:
-    """`read` asks Redis, given what it gave last; `load` fetches a router by its id, `encoder` opens one."""
+    """`now` gives what predicts now, null where routing is not live (workers.opened.Latest)."""
 
-    def __init__(
-        self,
-        read: Callable[[Published | None], Published | None],
-        load: Callable[[str], Router],
-        encoder: Callable[[str], Encoder],
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._read = read
-        self._load = load
-        self._encoder = encoder
+    def __init__(self, now: Callable[[], Opened | None], monotonic: Callable[[], float]) -> None:
+        self._now = now
         self._monotonic = monotonic
         self._live: _Live | None = None
-        self._seen: Published | None = None
         self._complaint = ""
 
     def refresh(self) -> None:
-        """Read what is published; what can not be had is logged once. Raises the client's error."""
-        published = self._read(self._seen)
-        if published is None or published.policy.mode != "active":
-            self._live = self._seen = None
+        """Read what is published; what can not be had is logged once. Raises as `now` does."""
+        opened = self._now()
+        if opened is None:
+            self._live = None
             return
         until = self._monotonic() + STALE_S
-        if self._live is not None and published == self._seen:
+        if self._live is not None and opened is self._live.opened:
             self._live = self._live._replace(until=until)
             return
-        router, encoder = self._opened(published)
-        skills = {skill.name: skill for skill in published.catalogue.skills}
-        predictor = Predictor(published.catalogue, published.policy, router)
-        self._live = _Live(published.policy, skills, predictor, encoder, until)
-        self._seen = published
-        _log.info("routing: live, policy %s, router %s", published.policy.id[:12], published.router[:12])
+        self._complain(opened.why)
+        self._vectors(opened.encoder, ".")  # the first text costs more than the others
+        policy, catalogue, router, _ = opened.published
+        self._live = _Live(opened, {skill.name: skill for skill in catalogue.skills}, until)
+        _log.info("routing: live, policy %s, router %s", policy.id[:12], router[:12])
 
     def ask(self, body: bytes, project: Callable[[str], str]) -> Answer | None:
         """Say what to answer a hook's payload; null for nothing.
@@ -97,27 +85,22 @@ class Routes:
         # Whoever types /name has said which skill he wants.
         if not text or prompt.lstrip().startswith("/") or prompt_kind(prompt, payload) != "human":
             return None
-        vectors = live.encoder.encode([text]) if live.encoder else None
         where = project(payload.cwd) if isinstance(payload.cwd, str) else ""
-        (prediction,) = live.predictor.predict([Asked(text, where)], vectors)
-        return answer(payload, prediction, live.policy, live.skills)
+        vectors = self._vectors(live.opened.encoder, text)
+        (prediction,) = live.opened.predictor.predict([Asked(text, where)], vectors)
+        return answer(payload, prediction, live.opened.published.policy, live.skills)
 
-    def _opened(self, published: Published) -> tuple[Router | None, Encoder | None]:
-        if not published.router:
-            return None, None
+    def _vectors(self, encoder: Encoder | None, text: str) -> NDArray[np.float32] | None:
+        """Encode a text; null without an encoder, or with one that does not answer."""
+        if encoder is None:
+            return None
         try:
-            router = self._load(published.router)
-            encoder = self._encoder(router.encoder)
-            encoder.encode(["."])  # the first text costs more than the others
-        except (KarlError, OSError) as error:
-            self._complain(f"the router {published.router[:12]} can not be had: {error}")
-            return None, None
-        if encoder.version != router.encoder_version:
-            self._complain(f"the encoder {router.encoder} here is another version than the router's")
-            return None, None
-        return router, encoder
+            return encoder.encode([text])
+        except (EncoderSilent, EncoderMissing, OSError) as error:
+            self._complain(str(error))
+            return None
 
     def _complain(self, what: str) -> None:
-        if what != self._complaint:
+        if what and what != self._complaint:
             _log.warning("routing: %s; the rules route alone", what)
         self._complaint = what

@@ -23,15 +23,13 @@ from karl.live.endpoint import Endpoint
 from karl.live.routes import Routes
 from karl.process import log_to_stderr, stop_on_signals, stop_without_parent
 from karl.settings import Settings
-from karl.stream import routing
-from karl.stream.connect import client_name, connect
-from karl.stream.server import is_heard, line_url, require_private
+from karl.stream.server import is_heard, require_private
 from producers.hook_line import socket_of
 from producers.project import project_of
 from producers.spool_writer import leave
-from workers import routers
-from workers.encoder import encoder_of
+from workers.line import line_client
 from workers.loop import every
+from workers.opened import Latest
 
 #: Seconds between two looks at what is published, and for which an event waits for the prompt's to be first.
 REFRESH_S, BEHIND_S = 2.0, 1.0
@@ -67,15 +65,9 @@ def run_routing(settings: Settings, *, supervised: bool = False) -> int:
     if supervised:
         stop_without_parent(stop)
     path = _free(socket_of(settings.data_dir))
-    redis = connect(
-        line_url(settings.redis_url, settings.data_dir), name=client_name("karl-routing", settings.node)
-    )
-    routes = Routes(
-        lambda known: routing.read(redis, known),
-        lambda router: routers.load(settings, redis, router),
-        lambda name: encoder_of(settings, name),
-        time.monotonic,
-    )
+    redis = line_client(settings, "karl-routing")
+    latest = Latest(redis, settings, is_wanted=lambda one: one.policy.mode == "active")
+    routes = Routes(latest.now, time.monotonic)
     left = Suggestions(settings.spool)
 
     def ask(agent: str, body: bytes) -> bytes:

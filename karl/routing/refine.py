@@ -44,6 +44,11 @@ class Said(NamedTuple):
         """Whether that is the prompt's."""
         return self.first == self.piece.skill
 
+    @property
+    def mistaken(self) -> bool:
+        """Whether it was taken for another skill's by who knows its own."""
+        return not self.right and self.piece.skill in self.chances
+
 
 class Proposal(NamedTuple):
     """A change: prompts that look mislabelled are dropped, or further ones of two skills are added.
@@ -129,7 +134,7 @@ def suspects(said: Sequence[Said]) -> list[Piece]:
     return [
         one.piece
         for one in said
-        if not one.right and is_evidence(one.piece) and one.chances[one.first] >= usual.get(one.first, 2.0)
+        if one.mistaken and is_evidence(one.piece) and one.chances[one.first] >= usual.get(one.first, 2.0)
     ]
 
 
@@ -137,7 +142,7 @@ def confused(said: Sequence[Said]) -> dict[tuple[str, str], list[Piece]]:
     """Give the prompts that were taken for another skill's, by both skills, the most frequent pair first."""
     found: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
     for one in said:
-        if not one.right:
+        if one.mistaken:
             found[one.piece.skill, one.first].append(one.piece)
     order = sorted(found, key=lambda pair: (-len(found[pair]), pair))
     return {pair: found[pair] for pair in order if len(found[pair]) >= PAIR_MIN}

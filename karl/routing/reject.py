@@ -6,7 +6,8 @@ log p alone is sure of the nearest of skills however far it is; the cosine alone
 two. So a skill is taken where the fit and the skill's log p both reach a threshold of their own, and both are
 learned from exemplars that a head has not seen: the first lets 95 % of them through, the second is the lowest
 above which at most 5 % of the rest go to the wrong skill. Prompts that are known to ask for no skill teach
-the weight; without them it is what was best for other sets.
+the weight, and raise the first threshold to where it parts them from exemplars best; without them the weight
+is what was best for other sets.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from karl.routing.heads import Floats, Places, Prompts
 WEIGHT, WEIGHTS = 8.0, (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0)
 #: The share of exemplars that must fit, and of those that are answered the share that may be wrong.
 KEPT, ERROR_MAX = 0.95, 0.05
+#: Where strangers are known, so many exemplars must fit in any case; looks at strangers that say enough.
+KEPT_LEAST, _STRANGERS_MIN = 0.8, 20
 #: Of a skill's exemplars a fifth is held out at a time, and this many at most; of all, enough to learn from.
 _SHARE, _PER_SKILL_MAX = 5, 4
 _ENOUGH, _ROUNDS_MAX = 300, 4
@@ -73,8 +76,8 @@ def calibrate(head: str, learned: heads.Lessons, *, seed: int, strangers: Prompt
     if not held:
         return Rejection()
     inside = _together(held)
-    weight = _weight(inside, _together(unknown)) if unknown else WEIGHT
-    return _thresholds(inside, weight)
+    outside = _together(unknown) if unknown else None
+    return _thresholds(inside, outside, WEIGHT if outside is None else _weight(inside, outside))
 
 
 def _rounds(learned: heads.Lessons, random: np.random.Generator) -> list[Places]:
@@ -116,15 +119,29 @@ def _weight(held: _HeldOut, unknown: _HeldOut) -> float:
     return max(ranked)[1]
 
 
-def _thresholds(held: _HeldOut, weight: float) -> Rejection:
+def _thresholds(held: _HeldOut, unknown: _HeldOut | None, weight: float) -> Rejection:
     right = held.logs.argmax(axis=1) == held.labels
     scores = fits(held.logs, held.cosines, weight)
     fit_min = float(np.quantile(scores, 1 - KEPT, method="lower"))
+    if unknown is not None and len(unknown.logs) >= _STRANGERS_MIN:
+        fit_min = max(fit_min, _apart(scores, fits(unknown.logs, unknown.cosines, weight)))
     fitting = scores >= fit_min
     chance_min = _threshold(held.logs.max(axis=1)[fitting], right[fitting])
     found = Rejection(weight, fit_min, chance_min, len(scores))
     taken = found.takes(held.logs, scores)
     return found._replace(kept=float(taken.mean()), right=float(right[taken].mean()))
+
+
+def _apart(inside: Floats, outside: Floats) -> float:
+    """Give the fit from which on most of the exemplars and least of the strangers are, as shares.
+
+    At least KEPT_LEAST of the exemplars stay. (Youden 1950.)
+    """
+    ordered, others = np.sort(inside), np.sort(outside)
+    ordered = ordered[: max(1, round(len(ordered) * (1 - KEPT_LEAST)))]
+    kept = 1 - np.searchsorted(np.sort(inside), ordered, "left") / len(inside)
+    strange = 1 - np.searchsorted(others, ordered, "left") / len(others)
+    return float(ordered[np.argmax(kept - strange)])
 
 
 def _threshold(scores: Floats, right: NDArray[np.bool_]) -> float:

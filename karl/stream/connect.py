@@ -16,12 +16,15 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from karl.errors import LineDown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from redis import Redis
 
 #: Seconds to wait for a connection.
@@ -86,6 +89,23 @@ def connect(url: str, *, name: str = "karl") -> Redis:
     for command in ("XREADGROUP", "XREAD", "XRANGE"):
         client.response_callbacks.pop(command, None)
     return client
+
+
+@contextmanager
+def asking(url: str, name: str) -> Iterator[Redis]:
+    """Give a client for who asks something and goes, and close it.
+
+    Raises LineDown as `connect` does, and for what the client raises meanwhile.
+    """
+    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
+
+    redis = connect(url, name=name)
+    try:
+        yield redis
+    except RedisError as error:
+        raise LineDown(f"Redis does not answer, or refuses: {error}") from error
+    finally:
+        redis.close()
 
 
 #: The library shows what it takes for a port or a host, which may be a piece of the password.

@@ -36,6 +36,22 @@ def test_a_typed_name_is_taken_off_its_prompt(scene: Scene) -> None:
     assert (piece.text, piece.how) == ("the shop to the new servers", "typed")
 
 
+def test_a_prompt_whose_agent_was_told_of_a_skill_teaches_nothing(scene: Scene) -> None:
+    scene.skills()
+    for session, informed in (("s-told", True), ("s-control", False)):
+        one = scene.session(session)
+        prompt = one.prompt(f"bring the {session} shop onto the servers")
+        one.event(
+            "SkillSuggested", skill="deploy", chance=0.9, policy="p", told=informed, prompt_event=prompt.id
+        )  # fmt: skip
+        one.call("Skill", skill="deploy")
+        one.stop()
+    scene.settle()
+    found = scene.material().found
+    assert [one.text for one in found.by_skill["deploy"]] == ["bring the s-control shop onto the servers"]
+    assert found.left_out == {"told of a skill by a router": 1}
+
+
 def test_an_exemplar_that_was_added_counts_until_it_is_removed(scene: Scene) -> None:
     scene.skills()
     body = add(

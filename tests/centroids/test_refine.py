@@ -21,7 +21,8 @@ def votes(chosen: Chosen, of: Sequence[Piece]) -> list[Said]:
     for one in of:
         told = Counter(other.skill for other in chosen.pieces if other.text.split()[0] == one.text.split()[0])
         total = told.total() or 1
-        said.append(Said(one, {skill: count / total for skill, count in told.items()}))
+        known = {other.skill for other in chosen.pieces}
+        said.append(Said(one, {skill: told[skill] / total for skill in known}))
     return said
 
 
@@ -45,12 +46,12 @@ def things(chosen: Chosen, of: Sequence[Piece]) -> list[Said]:
     for one in of:
         own, thing, *rest = one.text.split()
         misled = rest[:1] == ["near"] and thing in spoilt
-        said.append(Said(one, {"join": 0.4, "cut": 0.3} if misled else {own: 1.0}))
+        said.append(Said(one, {"join": 0.4, "cut": 0.3} if misled else {"cut": 0.0, "join": 0.0, own: 1.0}))
     return said
 
 
 def test_a_prompt_is_judged_without_its_own_session() -> None:
-    alone = [piece(1, "cut", "rare one", "same"), piece(2, "cut", "rare two", "same")]
+    alone = [piece(1, "join", "rare one", "same"), piece(2, "join", "rare two", "same")]
     said = crossed(Chosen(tuple(alone + clean(TWO, 8)), ()), votes)
     assert {one.piece.text: one.right for one in said if "rare" in one.piece.text} == {
         "rare one": False,
@@ -70,6 +71,14 @@ def test_a_mislabelled_prompt_is_suspected_and_a_given_one_is_not() -> None:
     given = piece(901, "join", "cut the sound")._replace(source="exemplar:x", how="manual")
     said = crossed(Chosen((*clean(TWO, 10), wrong, given), ()), votes)
     assert suspects(said) == [wrong]
+
+
+def test_the_only_prompts_of_a_skill_are_no_mistake_of_whoever_has_not_seen_them() -> None:
+    alone = [piece(900 + at, "paste", f"cut rare {at}", "one session") for at in range(3)]
+    said = crossed(Chosen((*clean(TWO, 10), *alone), ()), votes)
+    assert not [one for one in said if one.piece in alone and one.right]
+    assert not suspects(said)
+    assert not confused(said)
 
 
 def test_one_error_is_no_pair() -> None:

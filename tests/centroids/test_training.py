@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from msgspec.structs import replace
 
 from karl.errors import LineDown, NotFound, Refused
 from karl.routing.exemplars import HELD_OUT_FROM
@@ -17,6 +18,7 @@ from workers import routers
 from workers.annotate import annotate
 from workers.encoder import encoder_of
 from workers.exemplars import add
+from workers.policy import Decision, change
 from workers.rollback import rollback, snapshot
 from workers.versions import versions
 
@@ -293,6 +295,55 @@ def test_training_that_was_broken_off_before_it_was_put_to_use_is_made_good_by_t
     assert trained.in_use == first
     report = trained.train(force=True)
     assert trained.in_use == report.router != first
+
+
+def test_a_decision_of_somebody_else_during_the_training_stays(
+    trained: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = trained.in_use
+    trained.turn("s-new", "move the release candidate to the blue servers", "deploy")
+    trained.settle()
+
+    def meanwhile(*_: object) -> None:
+        with Sources(trained.settings.views) as views:
+            policy = views.policy()
+        decided = Decision(action="override", policy=replace(policy, overrides={"deploy": "vector"}))
+        change(
+            trained.redis, trained.settings, decision=decided, upon=policy.id, now_ms=trained.now_ms + 1,
+            wait=trained.move,
+        )  # fmt: skip
+        trained.move()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.centroids.collect", meanwhile)
+        report = trained.train(force=True)
+    assert report.used
+    with Sources(trained.settings.views) as views:
+        policy = views.policy()
+    assert (policy.router, policy.overrides) == (report.router, {"deploy": "vector"})
+    assert policy.router != first
+
+
+def test_another_router_that_was_put_to_use_during_the_training_stays(
+    trained: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = trained.in_use
+    trained.turn("s-new", "move the release candidate to the blue servers", "deploy")
+    trained.settle()
+    second = trained.train(force=True).router
+    trained.turn("s-newer", "take the beta to the green servers", "deploy")
+    trained.settle()
+
+    def meanwhile(*_: object) -> None:
+        rollback(trained.doors(), first, person="a")
+        trained.move()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.centroids.collect", meanwhile)
+        with pytest.raises(Refused, match="meanwhile"):
+            trained.train(force=True)
+    trained.move()
+    assert trained.in_use == first != second
 
 
 def test_versions_say_what_is_in_use_and_what_can_be_had(trained: Scene) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -70,6 +72,7 @@ def test_the_openai_dialect_sends_texts_together_and_puts_answers_in_order(
         {"embedding": "words"},
         {"embedding": [float("nan"), 1.0]},
         {"embedding": [[1.0, 2.0]]},
+        {"embedding": [0.0, 0.0]},
         {"vector": [1.0, 2.0]},
         [1.0, 2.0],
         b"<html>",
@@ -124,6 +127,25 @@ def test_after_three_failures_nothing_is_asked_for_a_while_and_then_once(
     clock.now += 31
     service.answer = lambda body: (200, {"embedding": [1.0, 0.0]})
     assert encoder.encode(["text"]).shape == (1, 2)
+    encoder.close()
+
+
+def test_an_answer_that_comes_piece_by_piece_has_no_more_time_than_another(
+    service: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = httpx.Response.iter_bytes
+
+    def slowly(response: httpx.Response) -> Iterator[bytes]:
+        for piece in pieces(response):
+            for at in range(len(piece)):
+                clock.wait(1.0)
+                yield piece[at : at + 1]
+
+    monkeypatch.setattr(httpx.Response, "iter_bytes", slowly)
+    encoder = made(service, clock, dim=2, timeout_s=5.0)
+    with pytest.raises(EncoderSilent, match="ReadTimeout"):
+        encoder.encode(["one"])
+    assert clock.now < 25
     encoder.close()
 
 

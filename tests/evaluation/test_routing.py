@@ -181,6 +181,7 @@ def test_with_descriptions_prompts_are_routed_from_no_exemplar_on() -> None:
     chosen = {row.per_class: row for row in report.rows if row.chosen}
     assert {count: row.head for count, row in chosen.items()} == {0: "hybrid", 3: "mixed"}
     assert chosen[0].exemplars == 0
+    assert (chosen[0].tested, chosen[3].tested) == (24, 12)
     assert chosen[0].measured.accuracy.value > 0.5
     assert chosen[3].measured.accuracy.value > 0.75
     assert chosen[3].over_centroid is not None

@@ -23,6 +23,7 @@ from karl.live.routes import STALE_S, Routes
 from karl.routing.experiment import told
 from karl.routing.model import dumps
 from karl.routing.policy import Catalogue, Policy
+from karl.routing.predict import Predictor
 from karl.routing.router import Exemplar, train
 from karl.schema.routing import Rule, SkillEntry
 from karl.stream import routing
@@ -30,6 +31,7 @@ from karl.stream.routing import Published
 from producers.hook import Asked, hook_command
 from producers.hook_line import find_program, socket_of
 from tests.conftest import wait_until
+from workers.opened import Opened
 
 ACTIVE = Policy(mode="active", share=1.0, id="p1", since_ms=1)
 SKILLS = (SkillEntry("pdf"), SkillEntry("deploy", model_invocable=False), SkillEntry("`rm`\nnow"))
@@ -236,8 +238,8 @@ def test_requests_that_are_none_are_refused_and_the_socket_is_its_owners_alone(l
 
 def test_what_was_read_last_counts_while_redis_is_away_and_not_for_ever() -> None:
     clock = [0.0]
-    published = [Published(ACTIVE, CATALOGUE, "", CATALOGUE.digest)]
-    routes = Routes(lambda _known: published[0], _never, _never, lambda: clock[0])
+    opened = Opened(Published(ACTIVE, CATALOGUE, "", CATALOGUE.digest), Predictor(CATALOGUE, ACTIVE))
+    routes = Routes(lambda: opened, lambda: clock[0])
     ask: Callable[[], object] = lambda: routes.ask(prompt("this pdf"), lambda _cwd: "")  # noqa: E731
     assert ask() is None
     routes.refresh()
@@ -247,10 +249,6 @@ def test_what_was_read_last_counts_while_redis_is_away_and_not_for_ever() -> Non
     assert ask() is None
     routes.refresh()
     assert ask()
-
-
-def _never(name: str) -> object:
-    raise AssertionError(name)
 
 
 def test_a_skill_that_the_vector_router_has_earned_is_told_by_meaning(live: Live) -> None:

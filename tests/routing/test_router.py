@@ -89,6 +89,25 @@ def test_known_strangers_teach_the_weight() -> None:
     assert router.rejection.exemplars == made(of).rejection.exemplars
 
 
+def test_known_strangers_raise_the_first_threshold_and_most_exemplars_still_fit() -> None:
+    chance = random.Random(4)
+    # Strangers that have half of a skill's words, so that a threshold from exemplars alone lets many through.
+    near = [
+        f"{' '.join(text(skill, chance).split()[:3])} {word}" for skill in range(5) for word in STRANGE[:12]
+    ]
+    known, new = near[::2], near[1::2]
+    of = exemplars(5, 20)
+    without, with_them = made(of), made(of, strangers=(known, vectors(known)))
+    assert with_them.rejection.fit_min >= without.rejection.fit_min or (
+        with_them.rejection.weight != without.rejection.weight
+    )
+    assert with_them.rejection.kept >= reject.KEPT_LEAST * reject.KEPT
+    taken = [
+        sum(choice.takes for choice in router.route(new, vectors(new))) for router in (without, with_them)
+    ]
+    assert taken[1] <= taken[0]
+
+
 def test_order_and_repetition_of_exemplars_change_nothing() -> None:
     of = exemplars(4, 8)
     shuffled = [*of, *of[:5]]

@@ -140,29 +140,51 @@ def test_a_server_that_takes_no_prompts_does_not_hold_up_the_line(
 
 @pytest.mark.usefixtures("on")
 @pytest.mark.parametrize("has_arrived", [True, False])
+@pytest.mark.parametrize("is_closed", [True, False])
 def test_a_connection_that_breaks_costs_no_prompt(
-    redis: Redis, line: Line, feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch, *, has_arrived: bool
+    redis: Redis,
+    line: Line,
+    feed: Callable[..., Feed],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_arrived: bool,
+    is_closed: bool,
+) -> None:
+    one = feed()
+    asked = one.prompt("Deploy it")
+    if is_closed:
+        one.stop()
+    worker = line.sessions()
+    place, name = (worker._prompts, "put_up") if is_closed else (worker._partitions, "read")
+    if not is_closed:
+        worker.run_once(line.stop)
+    sends = getattr(place, name)
+
+    def broken(*given: Any) -> None:
+        if has_arrived:
+            sends(*given)
+        raise RedisConnectionError("no answer came")
+
+    monkeypatch.setattr(place, name, broken)
+    with pytest.raises(RedisConnectionError):
+        worker.run_once(line.stop)
+    monkeypatch.setattr(place, name, sends)
+    worker.forget()
+    fold(line, worker)
+    assert {prompt.event for prompt in waiting(redis)} == {asked.id}
+    assert len(line.records("trajectory")) == is_closed
+
+
+@pytest.mark.usefixtures("on")
+def test_a_worker_that_is_killed_once_a_turn_was_handed_on_has_put_its_prompt_up(
+    redis: Redis, line: Line, feed: Callable[..., Feed]
 ) -> None:
     one = feed()
     asked = one.prompt("Deploy it")
     one.stop()
-    line.drain(worker := line.sessions())
-    assert waiting(redis) == []
-    read = worker._partitions.read
-
-    def broken(*given: Any) -> None:
-        if has_arrived:
-            read(*given)
-        raise RedisConnectionError("no answer came")
-
-    monkeypatch.setattr(worker._partitions, "read", broken)
-    with pytest.raises(RedisConnectionError):
-        worker.run_once(line.stop)
-    monkeypatch.setattr(worker._partitions, "read", read)
-    worker.forget()
-    fold(line, worker)
-    assert [prompt.event for prompt in waiting(redis)] == [asked.id] * (1 + has_arrived)
+    line.drain(line.sessions(lease_ttl_s=0.2))  # it never reads again
     assert len(line.records("trajectory")) == 1
+    assert [prompt.event for prompt in waiting(redis)] == [asked.id]
 
 
 @pytest.mark.usefixtures("on")

@@ -52,6 +52,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     head: str
     per_class: int
     exemplars: int
+    #: Prompts that are reported; with more exemplars from the same part, fewer are left.
+    tested: int
     measured: Measured
     #: Whether it is the one that is trained where none is named.
     chosen: bool = False
@@ -248,6 +250,7 @@ def _row(encoder: str, head: str, one: _Asked, seen: _Seen) -> Row:
         head=head,
         per_class=one.per_class,
         exemplars=len(one.split.exemplars),
+        tested=len(one.labels),
         measured=measure(seen.logs, one.labels, seen.fits, seen.strange, one.draws),
         threshold=_threshold(one, seen),
     )

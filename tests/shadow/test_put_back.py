@@ -1,0 +1,93 @@
+"""A Redis that lost what routes has it again: by itself, and by the doctor's hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from redis import Redis
+
+from karl.settings import Settings
+from karl.stream import keys, routing
+from karl.stream.keys import ROUTING_CLAIM
+from karl.views.rebuild import rebuild
+from tests.cli.running import karl
+from tests.views import routed
+from tests.views.ledgers import write
+from workers import routers
+from workers.cron import Cron
+from workers.put_back import missing, put_back
+
+
+@pytest.fixture
+def known(settings: Settings) -> str:
+    """A ledger that tells of skills, and of a router in use; gives the router's id."""
+    router = routers.keep(settings, b"a router's bytes")
+    told = [
+        routed.place("~/skills", "deploy"),
+        routed.router(router),
+        routed.decision("d1", router=router),
+    ]
+    write(settings.ledger, told)
+    rebuild(settings.views, settings.ledger, settings.reward_version)
+    return router
+
+
+def test_all_that_redis_lost_is_published_again_and_nothing_else(
+    redis: Redis, settings: Settings, known: str
+) -> None:
+    assert put_back(redis, settings) == ["policy", "router", "catalogue"]
+    published = routing.read(redis)
+    assert published is not None
+    assert (published.policy.id, published.router) == ("d1", known)
+    assert [skill.name for skill in published.catalogue.skills] == ["deploy"]
+    assert routing.router_bytes(redis, known) == b"a router's bytes"
+    assert put_back(redis, settings) == missing(redis) == []
+    redis.hdel(keys.ROUTING, "catalogue", "rules")
+    redis.hset(keys.ROUTING, "policy", "another's word")
+    assert put_back(redis, settings) == ["catalogue"]
+    assert redis.hget(keys.ROUTING, "policy") == b"another's word"
+
+
+def test_nothing_is_put_back_while_somebody_decides_nor_where_nothing_is_known(
+    redis: Redis, settings: Settings
+) -> None:
+    assert put_back(redis, settings) == []
+    write(settings.ledger, [routed.place("~/skills", "deploy")])
+    rebuild(settings.views, settings.ledger, settings.reward_version)
+    redis.set(ROUTING_CLAIM, "somebody")
+    assert put_back(redis, settings) == []
+    redis.delete(ROUTING_CLAIM)
+    assert put_back(redis, settings) == ["catalogue"]
+    assert routing.is_on(redis)
+
+
+def test_what_is_off_stays_off(redis: Redis, settings: Settings) -> None:
+    write(settings.ledger, [routed.place("~/skills", "deploy"), routed.decision("d1", "off", mode="off")])
+    rebuild(settings.views, settings.ledger, settings.reward_version)
+    assert "policy" in put_back(redis, settings)
+    assert not routing.is_on(redis)
+
+
+@pytest.mark.usefixtures("known")
+def test_a_worker_of_default_puts_it_back_as_it_looks_at_the_clock(
+    redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    Cron(redis, redis, settings, "me").look()
+    assert routing.is_on(redis)
+    assert "Redis had lost what routes" in caplog.text
+
+
+def test_the_doctor_says_what_is_lost_and_mends_it(redis: Redis, settings: Settings, known: str) -> None:
+    def visit(*words: str) -> dict[str, dict[str, str]]:
+        url = settings.redis_url
+        said = json.loads(karl(settings.data_dir, "doctor", "--json", *words, KARL_REDIS_URL=url).stdout)
+        return {one["name"]: one for one in said["checks"] if one["link"] == "routing"}
+
+    lost = visit("--only", "routing")
+    assert lost["published"]["verdict"] == "fail"
+    assert "the policy and the router and the catalogue" in lost["published"]["seen"]
+    mended = visit("--fix", "--no-probe")
+    assert mended["published"]["verdict"] == "ok"
+    assert known[:12] in mended["published"]["seen"]
+    assert visit("--only", "routing")["prompts waiting"]["verdict"] == "ok"

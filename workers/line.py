@@ -1,0 +1,43 @@
+"""Clients of the servers that settings name: the line's, and that of the jobs.
+
+`line` and `jobs_server` are for who asks something and goes: a command, a job. What runs for long has a
+client of its own (`line_client`), and knows itself what to do while the server is away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from karl.stream.connect import asking, client_name, connect
+from karl.stream.server import line_url
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from redis import Redis
+
+    from karl.settings import Settings
+
+
+def line_client(settings: Settings, process: str) -> Redis:
+    """Give a client of the line's server, by the process that it is for. Raises LineDown."""
+    return connect(_line_url(settings), name=client_name(process, settings.node))
+
+
+def line(settings: Settings, process: str) -> AbstractContextManager[Redis]:
+    """Give a client of the line's server, and close it. Raises LineDown, for what it raises meanwhile too."""
+    return asking(_line_url(settings), client_name(process, settings.node))
+
+
+def jobs_server(settings: Settings, process: str) -> AbstractContextManager[Redis]:
+    """Give a client of the server that the jobs are in, as `line` does."""
+    return asking(jobs_url(settings), client_name(process, settings.node))
+
+
+def jobs_url(settings: Settings) -> str:
+    """Give the URL of the server that the jobs are in: the line's where no other is named."""
+    return settings.rq_url or _line_url(settings)
+
+
+def _line_url(settings: Settings) -> str:
+    return line_url(settings.redis_url, settings.data_dir)
