@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from karl.acts import plan, scripts
+from karl.acts.looked import looked_at
 from karl.acts.reader import Given, Reader
 
 _GOAL_US = 50
@@ -81,17 +82,17 @@ def measure(commands: Iterable[str] = COMMANDS, rounds: int = 40) -> dict[str, o
     results: dict[str, object] = {
         "commands": len(commands),
         "shlex": _shares(_each(shlex.split, commands, rounds)),
-        "taken_apart": _shares(_each(plan.fresh_plan, commands, rounds)),
+        "taken_apart": _shares(_each(plan.plan_of, commands, rounds)),
         "call": _shares(_each(_call, commands, rounds)),
-        "heredoc_5kb": {"bytes": len(long), **_shares(_each(plan.fresh_plan, [long], rounds))},
+        "heredoc_5kb": {"bytes": len(long), **_shares(_each(plan.plan_of, [long], rounds))},
         "heredoc_5kb_shlex": _shares(_each(shlex.split, [long], rounds)),
     }
     began = time.perf_counter_ns()
     for _ in range(rounds):
         for command in commands:
-            plan.plan_of(command)
+            looked_at(command)
     results["again_us"] = round((time.perf_counter_ns() - began) / 1000 / rounds / len(commands), 1)
-    worst = _each(plan.fresh_plan, [(piece * 65_536)[:65_536] for piece in _HOSTILE], 3)
+    worst = _each(plan.plan_of, [(piece * 65_536)[:65_536] for piece in _HOSTILE], 3)
     results["hostile_64kb_ms"] = round(max(worst) / 1000, 1)
     results["goal"] = f"median at most {_GOAL_US} us a command"
     return results

@@ -82,6 +82,30 @@ class Listener(ThreadingMixIn, TCPServer):
         self._waker.close()
 
 
+class BoundedListener(Listener):
+    """The same for so many clients at one time: further ones are turned away."""
+
+    def __init__(
+        self, address: tuple[str, int] | str, handler: type[BaseHTTPRequestHandler], what: str, most: int
+    ) -> None:
+        self._clients = threading.BoundedSemaphore(most)
+        super().__init__(address, handler, what)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, unless too many are connected."""
+        if not self._clients.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._clients.release()
+
+
 class Handler(BaseHTTPRequestHandler):
     """A client's requests, of which nothing is said."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -29,9 +28,10 @@ from karl.stream import parcels
 from karl.stream.routing import publish_router
 from karl.stream.routing import read as read_published
 from karl.views.sources import Sources
-from workers.exemplars import OF, Material, material
+from workers.exemplars import Material, material
+from workers.line import line
 from workers.policy import Decision, change, heal
-from workers.records import Outgoing, send, settled
+from workers.records import ROUTING, Outgoing, send, settled
 from workers.routers import keep, kept
 from workers.training import (
     InUse,
@@ -98,11 +98,7 @@ class Doors(NamedTuple):
 
 def job(arguments: table.Centroids, settings: Settings, progress: Progress) -> Outcome:
     """Train, measure, and put to use what is not worse; as a job."""
-    from karl.stream.connect import client_name, connect  # noqa: PLC0415 - the client loads when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-
-    name = client_name("karl-centroids", settings.node)
-    with closing(connect(line_url(settings.redis_url, settings.data_dir), name=name)) as redis:
+    with line(settings, "karl-centroids") as redis:
         return Outcome(msgspec.to_builtins(centroids(arguments, Doors(settings, redis, progress))))
 
 
@@ -240,7 +236,7 @@ def _apply(asked: table.Centroids, doors: Doors, policy: Policy, made: _Made) ->
     """Keep, record, and put to use."""
     (_, data, _), body, report, _ = made
     keep(doors.settings, data)
-    send(doors.redis, [Outgoing("router", OF, body)], doors.wait)
+    send(doors.redis, [Outgoing("router", ROUTING, body)], doors.wait)
     report.recorded = True
     judged = versions.not_worse(body.measured)
     report.reason = judged.why

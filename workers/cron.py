@@ -90,10 +90,10 @@ class Cron:
         self._put_back()
 
     def _put_back(self) -> None:
-        """See to it that a Redis which lost what routes has it again: else no row of routing is ever due."""
+        """Have Redis tell what the ledger does: where it lost what routes, no row of routing is ever due."""
         try:
             if done := put_back(self._line, self._settings):
-                _log.warning("jobs: Redis had lost what routes; published anew: %s", ", ".join(done))
+                _log.info("jobs: Redis did not tell what routes; published anew: %s", ", ".join(done))
         except KarlError as error:
             _log.warning("jobs: what routes can not be put back: %s", error)
 

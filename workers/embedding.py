@@ -26,7 +26,8 @@ from karl.errors import LedgerDamaged, LedgerRewound, NotFound, Refused, Unreada
 from karl.jobs import table
 from karl.jobs.table import Outcome, Progress
 from karl.stream import keys, parcels
-from karl.stream.connect import client_name, command
+from karl.stream.connect import command
+from workers.line import line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,11 +105,8 @@ _told = msgspec.json.Decoder(_Told).decode
 def embed(arguments: table.Embed, settings: Settings, progress: Progress) -> Outcome:
     """Make the vectors of a batch, put them into Redis and announce them."""
     from karl.jobs import batches  # noqa: PLC0415 - numpy loads with the job that needs it
-    from karl.jobs.connection import asking  # noqa: PLC0415
-    from karl.stream.server import line_url  # noqa: PLC0415
 
-    name = client_name("karl-embed", settings.node)
-    with asking(line_url(settings.redis_url, settings.data_dir), name) as redis:
+    with line(settings, "karl-embed") as redis:
         texts = batches.read_texts(parcels.get(redis, arguments.parcel))
         if not texts:
             raise Refused("a batch without texts")

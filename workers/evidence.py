@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from karl.routing.evidence import SURE, Evidence, Lineage, Maker, lineage_of
 from karl.routing.experiment import told
 from karl.routing.policy import Policy
+from karl.routing.text import normal
 from karl.schema.routing import RouterBody
 from karl.views.filter import Filter
 from karl.views.routing import Routed, body_at
@@ -39,7 +40,8 @@ def gather(views: Routed, ledger: Path, policy: Policy, since_ms: int = 0) -> Ga
     """Collect the evidence for a policy's router from predictions of prompts since a time."""
     makers = makers_of(views, ledger)
     lineage = lineage_of(policy.router, makers)
-    rows = views.shadows(Filter(since_ms=since_ms or None))
+    # A prompt has the time of its agent's machine, whose clock may be ahead.
+    rows = (row for row in views.shadows(Filter(since_ms=since_ms or None)) if row.made_ms >= since_ms)
     evidence, left_out = sift(rows, lineage, makers, policy)
     return Gathered(lineage, evidence, dict(left_out.most_common()))
 
@@ -73,7 +75,7 @@ def admitted(  # noqa: C901 - one rule a line
         return "made afterwards"
     if row.truth_source is None or row.trajectory is None:
         return "no truth yet"
-    if row.influenced or (told(row.session, policy) and row.time_ms >= policy.since_ms):
+    if row.influenced or (told(row.session, policy) and row.made_ms >= policy.since_ms):
         return "a router spoke"
     if row.truth_source == "typed":
         return "name typed"
@@ -95,7 +97,7 @@ def admitted(  # noqa: C901 - one rule a line
         event=row.event,
         session=row.session,
         agent=row.agent,
-        words=" ".join((row.prompt or row.event).casefold().split()),
+        words=normal(row.prompt or row.event),
         time_ms=row.time_ms,
         router=row.router,
         vector=row.vector if row.takes else None,

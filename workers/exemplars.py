@@ -28,11 +28,12 @@ from karl.routing.exemplars import (
     chosen,
     usable,
 )
+from karl.routing.sources import parse
 from karl.routing.text import asked
 from karl.schema.event import event_id
 from karl.schema.routing import ExemplarBody, SkillEntry
 from karl.views.routing import Routed, body_at
-from workers.records import Outgoing, send
+from workers.records import ROUTING, Outgoing, send
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from karl.views.routing_rows import ExemplarRow, TruthRow
     from karl.views.rows import Place
 
-#: Every record about routing goes through one partition, so that they keep their order.
-OF = "routing"
 #: Prompts of a skill that are read: those that are looked at, the held-out ones, and some that fall out.
 _READ = 2 * LOOKED_AT * EACH
 
@@ -126,7 +125,7 @@ def add(
     Said again it is the same exemplar. Raises Refused where it says too little, and LineDown.
     """
     body = exemplar(skill, text, person=person, now_ms=now_ms, contrast=contrast, of=of)
-    send(redis, [Outgoing("exemplar", OF, body)], wait)
+    send(redis, [Outgoing("exemplar", ROUTING, body)], wait)
     return body
 
 
@@ -153,24 +152,23 @@ def remove(
     Raises Refused for what a skill says of itself, NotFound, LineDown, LedgerDamaged.
     """
     body = taken_back(views, ledger, piece, person=person, now_ms=now_ms)
-    send(redis, [Outgoing("exemplar", OF, body)], wait)
+    send(redis, [Outgoing("exemplar", ROUTING, body)], wait)
     return body
 
 
 def taken_back(views: Routed, ledger: Path, piece: Piece, *, person: str, now_ms: int) -> ExemplarBody:
     """Make the body that takes an exemplar back. Raises as `remove` does, but for LineDown."""
-    kind, _, rest = piece.source.partition(":")
-    if kind == "skill":
+    source = parse(piece.source)
+    if source.kind == "skill":
         raise Refused(f"{piece.skill} says this of itself: change its SKILL.md, then `karl skills scan`")
-    if kind == "trajectory":
-        of = rest.partition(":")[0]
-        name = event_id("taken back", of)
+    if source.kind == "trajectory":
+        name = event_id("taken back", source.name)
         # Without its text: the turn's own record has it, and goes with its session when that is erased.
-        return ExemplarBody(name, piece.skill, "", person, now_ms, removed=True, of=of)
+        return ExemplarBody(name, piece.skill, "", person, now_ms, removed=True, of=source.name)
     for row in views.exemplars():
-        if row.id == rest and (body := exemplar_body(ledger, row)):
+        if row.id == source.name and (body := exemplar_body(ledger, row)):
             return msgspec.structs.replace(body, removed=True, person=person, time_ms=now_ms)
-    raise NotFound(f"there is no exemplar {rest}")
+    raise NotFound(f"there is no exemplar {source.name}")
 
 
 def find(pieces: Sequence[Piece], wanted: str) -> Piece:
@@ -189,12 +187,7 @@ def find(pieces: Sequence[Piece], wanted: str) -> Piece:
 
 def name_of(piece: Piece) -> str:
     """Give what a piece's source is called by: a turn's id, an exemplar's, a skill's name."""
-    kind, _, rest = piece.source.partition(":")
-    return rest if kind == "exemplar" else rest.rpartition(":")[0] if kind == "skill" else _turn_of(rest)
-
-
-def _turn_of(rest: str) -> str:
-    return rest.partition(":")[0]
+    return parse(piece.source).name
 
 
 def _prompts(views: Routed, ledger: Path) -> Iterator[Prompted]:

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import msgspec
 
-from karl.errors import EncoderSilent, KarlError, LineDown
+from karl.errors import EncoderMissing, EncoderSilent, KarlError, LineDown, SettingsError
 from karl.jobs import table
 from karl.process import log_to_stderr
 from karl.settings import read_settings
@@ -101,6 +101,8 @@ def _done(order: Order, teller: _Teller) -> Line:
             found = table.function(job)(arguments, settings, teller.progress)
         except (LineDown, EncoderSilent, OSError) as error:
             return Line(failed=f"{type(error).__name__}: {error}", again=True, last=True)
+        except (EncoderMissing, SettingsError) as error:  # another machine of the queue may have it
+            return Line(failed=str(error), again=_anywhere(order.job), last=True)
         except KarlError as error:
             return Line(failed=str(error), last=True)
         return Line(result=found.result, reason=found.reason, last=True)
@@ -110,6 +112,11 @@ def _done(order: Order, teller: _Teller) -> Line:
         text = "".join(traceback.format_exception(done))
         return Line(failed=text[-_TRACEBACK_MAX:], again=True, last=True)
     return done
+
+
+def _anywhere(name: str) -> bool:
+    places = {queue.name: queue.where for queue in table.QUEUES}
+    return places[table.find(name).queue] == table.ANYWHERE
 
 
 def _end_with_worker() -> NoReturn:

@@ -23,7 +23,7 @@ from karl.schema.routing import RoutingAction, RoutingBody
 from karl.stream import keys
 from karl.stream.routing import publish_policy, read
 from karl.views.routing import Routed
-from workers.records import Outgoing, send, settled
+from workers.records import ROUTING, Outgoing, send, settled
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 #: For how long nobody else decides: longer than the line is waited for.
 CLAIM_MS = 60_000
-#: All decisions go through one partition, so that they stay in their order.
-_PARTITION_OF = "routing"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +72,7 @@ def change(
             )
         if redis.get(keys.ROUTING_CLAIM) != body.id.encode():
             raise Refused("the line took too long, and somebody else may decide now; say it again")
-        send(redis, [Outgoing("routing", _PARTITION_OF, body)], wait)
+        send(redis, [Outgoing("routing", ROUTING, body)], wait)
         publish_policy(redis, policy_of(body))
     return body
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -17,11 +17,12 @@ from karl.jobs.table import Arguments, Outcome, Progress
 from karl.routing.checks import Bar
 from karl.routing.experiment import Experiment, Suggested, compare
 from karl.routing.policy import Policy
-from karl.routing.promotion import Judgement, Mixture, judge, mixture
+from karl.routing.promotion import Judgement, Mixture, judge, mixture, ways
 from karl.schema.routing import RouterBody, RoutingAction, RoutingBody, Way
 from karl.stream.judged import Judged, publish_judged
 from karl.views.filter import Filter
 from karl.views.routing import Routed, body_at
+from karl.views.routing_rows import RoutingRow
 from workers.evidence import Gathered, gather
 from workers.line import line
 from workers.policy import Decision, change, heal
@@ -94,7 +95,7 @@ def _report(views: Routed, settings: Settings) -> tuple[Report, Gathered]:
     policy = views.policy()
     back = views.decisions(_BACK)
     demoted = next((row for row in back if row.action == "demote"), None)
-    since_ms = demoted.time_ms if demoted else 0
+    since_ms = _ended_ms(back)
     live = next((row for row in back if row.action in {"promote", "force-promote"}), None)
     found = gather(views, settings.ledger, policy, since_ms)
     report = Report(
@@ -109,6 +110,21 @@ def _report(views: Routed, settings: Settings) -> tuple[Report, Gathered]:
     return report, found
 
 
+def _ended_ms(decisions: Sequence[RoutingRow]) -> int:
+    """Give when routing was live last, or taken back last; 0 where it never was. The newest come first.
+
+    While it was live, of sessions that were told only those prompts are without a word of which the router
+    knew nothing: whatever ended it, they are no evidence afterwards.
+    """
+    before = [*(row.mode for row in decisions[1:]), "shadow"]
+    ends = (
+        row.time_ms
+        for row, was in zip(decisions, before, strict=True)
+        if row.action == "demote" or (was == "active" and row.mode != "active")
+    )
+    return next(ends, 0)
+
+
 def experiment_of(views: Routed, policy: Policy) -> Experiment:
     """Compare sessions that are told with the others, since routing is live."""
     rows = views.suggestions(Filter(since_ms=policy.since_ms))
@@ -119,11 +135,10 @@ def simulate(views: Routed, settings: Settings) -> Simulated:
     """Say what a promotion would do by now."""
     report, found = _report(views, settings)
     policy, judged = report.policy, report.judgement
-    would = msgspec.structs.replace(policy, ready=judged.ready)
     skills = sorted({one.skill for one in judged.skills} | set(policy.overrides))
     return Simulated(
         report,
-        {skill: would.way(skill) for skill in skills},
+        ways(skills, policy, judged.ready),
         mixture(found.evidence, policy, bar_of(settings)),
     )
 

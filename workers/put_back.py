@@ -1,7 +1,8 @@
 """What routes, put back into a Redis that lost it: from the views, and from this machine's routers.
 
 Invariants:
-- Only what Redis has nothing of is put back; what somebody published stays as it is.
+- Of policy and router only what Redis has nothing of is put back; what somebody published stays as it is.
+- Skills and rules are those of the views: a machine without views can not know that a place has lost some.
 - While somebody decides about routing nothing is put back: who decides publishes.
 """
 
@@ -44,13 +45,13 @@ def recorded(settings: Settings) -> tuple[Catalogue, Policy]:
 
 
 def put_back(redis: Redis, settings: Settings) -> list[str]:
-    """Put back what is missing and known here; names it.
+    """Put back what is missing and known here, and the skills where others are published; names it.
 
     Raises the client's error, KarlError where the views or the router can not be read, OSError.
     """
-    lost = missing(redis)
-    if not lost or redis.get(keys.ROUTING_CLAIM) is not None:
+    if redis.get(keys.ROUTING_CLAIM) is not None:
         return []
+    lost = missing(redis)
     catalogue, policy = recorded(settings)
     done = []
     if "policy" in lost and policy.id:
@@ -59,7 +60,12 @@ def put_back(redis: Redis, settings: Settings) -> list[str]:
     if "router" in lost and (data := kept(settings, policy.router) if policy.router else None):
         publish_router(redis, data)
         done.append("router")
-    if "catalogue" in lost and (catalogue.skills or catalogue.rules):
+    if (catalogue.skills or catalogue.rules) and _rules(redis) != catalogue.digest:
         publish_catalogue(redis, catalogue)
         done.append("catalogue")
     return done
+
+
+def _rules(redis: Redis) -> str:
+    """Give the digest of the catalogue that is published."""
+    return (command(redis, "HGET", keys.ROUTING, "rules") or b"").decode("utf-8", "replace")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from karl.schema.record import RecordKind
     from karl.settings import Settings
 
+#: Every record about routing goes through one partition, so that they keep their order.
+ROUTING = "routing"
 #: Records that go out in one pipeline.
 BATCH = 256
 #: Records waiting for the ledger above which no more are sent.
@@ -34,7 +36,7 @@ PATIENCE_S = 30.0
 
 
 class Outgoing(NamedTuple):
-    """A record with the session, or the agent, whose partition it goes through."""
+    """A record, and what its partition follows from: a session, an agent, or ROUTING."""
 
     kind: RecordKind
     of: str

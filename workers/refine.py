@@ -9,7 +9,6 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -17,13 +16,16 @@ import msgspec
 from karl.jobs import table
 from karl.jobs.table import Outcome
 from karl.routing import refine as pure
-from karl.routing.exemplars import Chosen, Piece, held_out, normal
+from karl.routing.exemplars import Chosen, Piece, held_out
 from karl.routing.refine import Proposal, Round, Said
+from karl.routing.sources import parse
+from karl.routing.text import normal
 from karl.schema.routing import ExemplarBody
 from karl.views.sources import Sources
 from workers.centroids import Doors, Report, centroids
-from workers.exemplars import OF, Material, exemplar, material, taken_back
-from workers.records import Outgoing, send, settled
+from workers.exemplars import Material, exemplar, material, taken_back
+from workers.line import line
+from workers.records import ROUTING, Outgoing, send, settled
 from workers.training import Recipe, Rows, opened_encoder, trained, without
 
 if TYPE_CHECKING:
@@ -78,11 +80,7 @@ class _Ground(NamedTuple):
 
 def job(arguments: table.Refine, settings: Settings, progress: Progress) -> Outcome:
     """Refine, as a job."""
-    from karl.stream.connect import client_name, connect  # noqa: PLC0415 - the client loads when needed
-    from karl.stream.server import line_url  # noqa: PLC0415
-
-    name = client_name("karl-refine", settings.node)
-    with closing(connect(line_url(settings.redis_url, settings.data_dir), name=name)) as redis:
+    with line(settings, "karl-refine") as redis:
         return Outcome(msgspec.to_builtins(refine(arguments, Doors(settings, redis, progress))))
 
 
@@ -185,7 +183,7 @@ def _send(kept: Sequence[Proposal], doors: Doors, person: str) -> int:
     """Send what was kept, as records of exemplars; gives their number."""
     with Sources(doors.settings.views) as views:
         bodies = [body for proposal in kept for body in _bodies(proposal, views, doors, person)]
-    send(doors.redis, [Outgoing("exemplar", OF, body) for body in bodies], doors.wait)
+    send(doors.redis, [Outgoing("exemplar", ROUTING, body) for body in bodies], doors.wait)
     return len(bodies)
 
 
@@ -201,6 +199,6 @@ def _bodies(proposal: Proposal, views: Sources, doors: Doors, person: str) -> It
 
 def contrast(piece: Piece, other: str, *, person: str, now_ms: int) -> ExemplarBody:
     """Make the record that marks a prompt as one that tells its skill from another."""
-    kind, _, rest = piece.source.partition(":")
-    of = rest.partition(":")[0] if kind == "trajectory" else ""
+    source = parse(piece.source)
+    of = source.name if source.kind == "trajectory" else ""
     return exemplar(piece.skill, piece.text, person=person, now_ms=now_ms, contrast=other, of=of)

@@ -13,9 +13,10 @@ import msgspec
 
 from karl.routing.exemplars import Piece, alike
 from karl.routing.refine import PAIR_MIN, confused, crossed
+from karl.routing.sources import of_turn
 from karl.views.sources import Sources
-from workers.exemplars import OF, Material, material, name_of
-from workers.records import Outgoing, send, settled
+from workers.exemplars import Material, material, name_of
+from workers.records import ROUTING, Outgoing, send, settled
 from workers.refine import contrast, said_of
 from workers.training import DEFAULT, Rows, opened_encoder
 
@@ -112,8 +113,8 @@ def _send(pairs: Sequence[Resolution], found: Material, doors: Doors, person: st
     bodies = {}
     for one in (one for pair in pairs for one in pair.prompts):
         if (one.trajectory, one.skill, one.contrast) not in known:
-            piece = Piece(f"trajectory:{one.trajectory}:{one.skill}", one.skill, one.text, "prompt", "", 0)
+            piece = Piece(of_turn(one.trajectory, one.skill), one.skill, one.text, "prompt", "", 0)
             body = contrast(piece, one.contrast, person=person, now_ms=now_ms)
             bodies[body.id] = body
-    send(doors.redis, [Outgoing("exemplar", OF, body) for body in bodies.values()], doors.wait)
+    send(doors.redis, [Outgoing("exemplar", ROUTING, body) for body in bodies.values()], doors.wait)
     return len(bodies)

@@ -11,8 +11,7 @@ from karl.schema.routing import RouterBody
 from karl.views.routing import body_at
 from karl.views.sources import Sources
 from workers.centroids import Doors, publish, use
-from workers.exemplars import OF
-from workers.records import Outgoing, send, settled
+from workers.records import ROUTING, Outgoing, send, settled
 from workers.routers import data_of, keep
 from workers.training import Recipe, Rows, opened_encoder, trained
 from workers.versions import Resolved, gone_of, resolved, there_now
@@ -69,7 +68,7 @@ def rollback(doors: Doors, version: str, *, person: str, reason: str = "", force
     keep(settings, data)
     made = _body(doors, body, router, len(data), person)
     if not done.same:
-        send(doors.redis, [Outgoing("router", OF, made)], doors.wait)
+        send(doors.redis, [Outgoing("router", ROUTING, made)], doors.wait)
     if done.changed:
         use(doors, policy, data, made, reason=reason or f"back to {version}", rollback=True)
     else:
@@ -91,7 +90,7 @@ def snapshot(doors: Doors, label: str, *, person: str) -> RouterBody:
     told = msgspec.structs.replace(
         body, why="snapshot", label=label, time_ms=doors.now_ms(), person=person, node=settings.node
     )
-    send(doors.redis, [Outgoing("router", OF, told)], doors.wait)
+    send(doors.redis, [Outgoing("router", ROUTING, told)], doors.wait)
     return told
 
 

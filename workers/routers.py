@@ -73,10 +73,10 @@ def _fetched(redis: Redis, router: str) -> bytes | None:
     """Give the bytes that the line has; null where it has none. Raises LineDown, Unreadable."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
 
-    from karl.stream import parcels  # noqa: PLC0415
+    from karl.stream.routing import router_bytes  # noqa: PLC0415 - so does this
 
     try:
-        return parcels.get(redis, router)
+        return router_bytes(redis, router)
     except NotFound:
         return None
     except RedisError as error:

@@ -22,6 +22,7 @@ import msgspec
 from karl.errors import LedgerRewound, NotFound, Refused, Unreadable
 from karl.ledger.reader import read_at
 from karl.routing.router import Exemplar, hash_of
+from karl.routing.sources import turns_of
 from karl.routing.text import asked
 from karl.schema.event import decode_event, event_id
 from karl.schema.routing import RouterBody, ShadowBody, ShadowSource
@@ -114,11 +115,9 @@ def trained_with(views: Routed, ledger: Path, router: str) -> frozenset[str]:
     if not router:
         return frozenset()
     try:
-        body = body_at(ledger, views.router(router).place, RouterBody)
+        return turns_of(body_at(ledger, views.router(router).place, RouterBody).sources)
     except (NotFound, LedgerRewound):  # the record was erased, or is on its way
         return frozenset()
-    named = (source.split(":", 2) for source in body.sources)
-    return frozenset(parts[1] for parts in named if parts[0] == "trajectory" and len(parts) > 1)
 
 
 def said(views: Routed, ledger: Path, which: Filter = ALL) -> Iterator[Said]:
@@ -131,7 +130,7 @@ def said(views: Routed, ledger: Path, which: Filter = ALL) -> Iterator[Said]:
 
 
 class Afterwards:
-    """Predicts what is known already, as `opened` does now; `left_out` counts what its router was trained with.
+    """Predicts what is known already, by what is opened; `left_out` counts what its router was trained with.
 
     `now_ms` gives Unix time. What it gives raises LedgerDamaged, EncoderSilent and EncoderMissing.
     """

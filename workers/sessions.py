@@ -7,8 +7,7 @@ Invariants:
   that left already are known by their ids, stored in that same step, and left out.
 - An entry that can not be understood goes to the dead letters with its reason, in that same step.
 - An entry holds one event, or several; it is needed as long as one of them is.
-- Prompts are put up for routing, where it is on, with the next read, and before their turn is handed on:
-  nobody who takes over would see them again. Nothing of that holds up the line.
+- Prompts are put up for routing, where it is on, before their turn is handed on, and hold up nothing.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,15 +23,15 @@ from karl.skills.merge import merged
 from karl.skills.read import read_place
 from karl.skills.told import Place, PlaceTold, Problem
 from karl.views.routing import Routed
-from workers.records import Outgoing, send, settled
+from workers.records import ROUTING, Outgoing, send, settled
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from karl.settings import Settings
 
-#: Every record about routing goes through one partition, so that they keep their order.
-PARTITION = "routing"
+#: The file of what a machine without views has told.
+_TOLD = "skills.told"
 
 #: Takes secrets out of a text; gives it with the number of them by rule (producers.redact.Redactor.text).
 Redact = Callable[[str], tuple[str, dict[str, int]]]
@@ -73,8 +74,8 @@ def look(
 ) -> Scan:
     """Read places, and hold them against what the views say was told of them; nothing is written.
 
-    Where there are no views on this machine, every place that is there counts as changed. `progress` is told
-    of each place, with the number of skills so far.
+    Where there are no views on this machine, what it told itself is remembered here. `progress` is told of
+    each place, with the number of skills so far.
     """
     before = known(settings)
     others = tuple(place.path for place in asked.places)
@@ -99,12 +100,12 @@ def look(
 
 
 def known(settings: Settings) -> dict[tuple[str, str], SkillsBody]:
-    """Give what was told last of each place, by node and name; nothing where there are no views."""
+    """Give what was told last of each place, by node and name; where there are no views, from here alone."""
     try:
         with Routed(settings.views) as views:
             return {(body.node, body.place): body for body in views.told()}
     except NotFound:
-        return {}
+        return _remembered(settings)
 
 
 def tell(
@@ -113,8 +114,8 @@ def tell(
     """Send records to the ledger, then publish all that is known; gives what was published.
 
     Where the views are, they say what is known; elsewhere it is what was published before, with what these
-    records say added. Raises LineDown when Redis does not answer, Refused where the line does not move; said
-    again, it goes on from there.
+    records say added, until whoever has the views publishes (workers/put_back.py). Raises LineDown when Redis
+    does not answer, Refused where the line does not move, OSError; said again, it goes on from there.
     """
     from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
 
@@ -123,15 +124,14 @@ def tell(
     try:
         published = routing.read(redis)
         before = published.catalogue if published else Catalogue()
-        has_views = settings.views.exists()
-        new = bodies if has_views else [body for body in bodies if not _is_in(body, before)]
-        send(redis, [Outgoing("skills", PARTITION, body) for body in new], wait)
-        if has_views:
+        send(redis, [Outgoing("skills", ROUTING, body) for body in bodies], wait)
+        if settings.views.exists():
             settled(redis, settings, wait)
             with Routed(settings.views) as views:
                 now = views.catalogue()
         else:
-            now = _added(before, new)
+            told = _remember(settings, bodies)
+            now = _added(before, bodies if published else told)
         if now != before:
             routing.publish_catalogue(redis, now)
     except RedisError as error:
@@ -139,9 +139,25 @@ def tell(
     return now
 
 
-def _is_in(body: SkillsBody, catalogue: Catalogue) -> bool:
-    """Say whether a catalogue has all that a record says."""
-    return set(body.skills) <= set(catalogue.skills) and set(body.rules) <= set(catalogue.rules)
+def _remembered(settings: Settings) -> dict[tuple[str, str], SkillsBody]:
+    """Give what this machine told, by node and name; nothing where that is not known any more."""
+    try:
+        told = msgspec.json.decode((settings.data_dir / _TOLD).read_bytes(), type=list[SkillsBody])
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    return {(body.node, body.place): body for body in told}
+
+
+def _remember(settings: Settings, bodies: Sequence[SkillsBody]) -> list[SkillsBody]:
+    """Keep what was told now beside what was told before; gives all of it. Raises OSError."""
+    told = {**_remembered(settings), **{(body.node, body.place): body for body in bodies}}
+    file = settings.data_dir / _TOLD
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = file.with_name(f".{_TOLD}.{secrets.token_hex(4)}")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(msgspec.json.encode(list(told.values())))
+    temporary.replace(file)
+    return list(told.values())
 
 
 def _added(before: Catalogue, bodies: Sequence[SkillsBody]) -> Catalogue:

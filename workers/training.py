@@ -18,8 +18,9 @@ import numpy as np
 from karl.errors import NotFound, Refused
 from karl.routing import model, versions
 from karl.routing.described import spelled
-from karl.routing.exemplars import Chosen, Piece, held_out, normal
+from karl.routing.exemplars import Chosen, Piece, held_out
 from karl.routing.router import Exemplar, Router, train
+from karl.routing.text import normal
 from karl.schema.routing import RouterBody
 from karl.views.routing import body_at
 from workers.encoder import encoder_of

@@ -21,6 +21,7 @@ from karl.routing.exemplars import (
     entry_digest,
     said_by,
 )
+from karl.routing.sources import Source, parse
 from karl.schema.routing import RouterBody, SkillEntry, SkillsBody
 from karl.views.routing import body_at
 from karl.views.sources import Sources
@@ -65,23 +66,6 @@ class Version(msgspec.Struct, frozen=True):
     parent: str = ""
 
 
-class Parsed(NamedTuple):
-    """A source of a router: what it is, its id or name, and the skill (`trajectory`) or digest (`skill`)."""
-
-    kind: str
-    name: str
-    more: str
-
-    @classmethod
-    def of(cls, source: str) -> Parsed:
-        """Take a source apart."""
-        kind, _, rest = source.partition(":")
-        if kind == "exemplar":
-            return cls(kind, rest, "")
-        name, _, more = rest.rpartition(":") if kind == "skill" else rest.partition(":")
-        return cls(kind, name, more)
-
-
 def versions(settings: Settings, limit: int = 50) -> list[Version]:
     """List the routers that were trained, the newest first. Raises NotFound without views, LedgerDamaged."""
     with Sources(settings.views) as views:
@@ -97,7 +81,7 @@ def versions(settings: Settings, limit: int = 50) -> list[Version]:
 
 def there_now(views: Sources, bodies: Iterable[RouterBody]) -> set[tuple[str, str]]:
     """Give the turns and exemplars among the sources of routers that are there, as (kind, id)."""
-    told = [Parsed.of(source) for body in bodies for source in body.sources]
+    told = [parse(source) for body in bodies for source in body.sources]
     turns = views.turns_there(one.name for one in told if one.kind == "trajectory")
     return {("trajectory", name) for name in turns} | {
         ("exemplar", row.id) for row in views.exemplars(removed=True)
@@ -106,7 +90,7 @@ def there_now(views: Sources, bodies: Iterable[RouterBody]) -> set[tuple[str, st
 
 def gone_of(sources: Sequence[str], there: set[tuple[str, str]]) -> int:
     """Count the turns and exemplars that are not there; what a skill said of itself is not looked for."""
-    told = (Parsed.of(source) for source in sources)
+    told = (parse(source) for source in sources)
     return sum(one.kind != "skill" and (one.kind, one.name) not in there for one in told)
 
 
@@ -114,7 +98,7 @@ def resolved(
     views: Sources, ledger: Path, sources: Iterable[str], progress: Progress | None = None
 ) -> Resolved:
     """Read what sources say: out of the ledger, each at its place. Raises LedgerDamaged."""
-    told = {source: Parsed.of(source) for source in sorted(set(sources))}
+    told = {source: parse(source) for source in sorted(set(sources))}
     found: dict[str, list[Piece]] = {}
     found |= _turns(views, ledger, {s: one for s, one in told.items() if one.kind == "trajectory"})
     given = {one.id: one for one in given_by_people(views, ledger)}
@@ -125,7 +109,7 @@ def resolved(
     return Resolved(chosen, tuple(source for source in told if source not in there))
 
 
-def _turns(views: Sources, ledger: Path, told: Mapping[str, Parsed]) -> dict[str, list[Piece]]:
+def _turns(views: Sources, ledger: Path, told: Mapping[str, Source]) -> dict[str, list[Piece]]:
     places = views.turns_at(one.name for one in told.values())
     found = {}
     for source, one in told.items():
@@ -135,7 +119,7 @@ def _turns(views: Sources, ledger: Path, told: Mapping[str, Parsed]) -> dict[str
     return found
 
 
-def _given(told: Mapping[str, Parsed], given: Mapping[str, Given]) -> dict[str, Given]:
+def _given(told: Mapping[str, Source], given: Mapping[str, Given]) -> dict[str, Given]:
     """Find exemplars, also those that count no more: they did then."""
     return {
         source: given[one.name]._replace(removed=False)
@@ -145,7 +129,7 @@ def _given(told: Mapping[str, Parsed], given: Mapping[str, Given]) -> dict[str, 
 
 
 def _said(
-    views: Sources, ledger: Path, told: Mapping[str, Parsed], progress: Progress | None
+    views: Sources, ledger: Path, told: Mapping[str, Source], progress: Progress | None
 ) -> dict[str, list[Piece]]:
     """Find what skills said of themselves then: today's catalogue has it, else an older record."""
     missing = {(one.name, one.more): source for source, one in told.items()}

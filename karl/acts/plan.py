@@ -1,4 +1,4 @@
-"""A plan: what a shell command would do if it ran, read from its text alone, and kept by its text.
+"""A plan: what a shell command would do if it ran, read from its text alone.
 
 It walks the tree of `karl.acts.shell`, follows `cd` and simple variables, looks through programs that run
 others, and asks `karl.acts.commands` what each command does. What depends on the turn (folders, scripts that
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from karl.acts import commands
 from karl.acts.paths import joined
@@ -23,7 +22,6 @@ from karl.acts.walk import ASSIGNMENT, DEPTH_MAX, SAYS, Lists, Place
 from karl.acts.words import add_touched
 from karl.acts.wrappers import WRAPPERS, inner_of
 
-_CACHED_MAX = 2048
 _WORDS_MAX = 400
 _WRAPPED_MAX = 8
 _VARIABLES_MAX = 200
@@ -44,17 +42,9 @@ _NOTHING = frozenset({"$null", "nul"})
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-"})
 
 
-def fresh_plan(text: str) -> Plan:
-    """Give the plan of a command's text, read anew."""
-    return _Walk().plan(text)
-
-
-_cached = lru_cache(maxsize=1024)(fresh_plan)
-
-
 def plan_of(text: str) -> Plan:
-    """Give the plan of a command's text; of a short one that was read before, the same one again."""
-    return _cached(text) if len(text) <= _CACHED_MAX else fresh_plan(text)
+    """Give the plan of a command's text."""
+    return _Walk().plan(text)
 
 
 def script_plan(body: str, args: tuple[str, ...], script: str) -> Plan:

@@ -12,13 +12,9 @@ from __future__ import annotations
 import msgspec
 
 from karl.acts.aci import (
-    EDITORS,
     OPEN_FILE,
     OPENING,
-    WINDOWED,
-    aci_parts,
     not_opened,
-    opened,
     shown_as,
     window_command,
     window_said,
@@ -29,12 +25,13 @@ from karl.acts.ends import is_as_it_was, never_ran, says_faults, search_end, set
 from karl.acts.faults import NEVER, Result
 from karl.acts.folders import Folders
 from karl.acts.kept import Kept, is_data
+from karl.acts.looked import NAMES_ONLY, Looked, look_over, looked_at
 from karl.acts.outputs import command_of, edit_said, output_text, said_error, workdir_of
 from karl.acts.patches import patched
 from karl.acts.paths import role
-from karl.acts.plan import plan_of, script_plan
+from karl.acts.plan import script_plan
 from karl.acts.started import Started
-from karl.acts.steps import AS_CALL, HIDDEN, Plan, Step, ended
+from karl.acts.steps import Plan, Step, ended
 from karl.acts.tools import KNOWN, tool_steps
 from karl.acts.unchanged import same
 from karl.schema.act import Act, Doing, Role
@@ -44,12 +41,6 @@ READER = 1
 
 #: Steps of such a text that are told.
 _FOLLOWED_MAX = 32
-#: Programs that show a window on the open file.
-_WINDOWED = WINDOWED | OPENING
-#: Searches that tell names of files, and show nothing of them.
-_NAMES_ONLY = frozenset(
-    {"find", "gfind", "fd", "fdfind", "Glob", "glob", "find_file", "file_search", "FindFiles"}
-)
 #: Editors of files that must be there.
 _IN_PLACE = frozenset({"sed", "gsed", "perl"})
 _SCRIPTS = frozenset({"python", "sh", "js", "rb", "pl", "php"})
@@ -83,25 +74,17 @@ class Reader:
 
     def acts(self, call: Given) -> list[Act]:
         """Say what a call did, in the order of doing; empty when nothing is known of it."""
-        command = command_of(call.tool, call.params) or window_command(
-            call.original or call.tool, call.params
-        )
+        is_known = call.original is None and call.tool in KNOWN
+        command = None if is_known else _command_of(call)
         if command is None:
             if ended := self._started.ended(call.params, call.output):
                 return self._checks(call, *ended)
             steps = tool_steps(call.tool, call.original, call.params)
-            if call.original is None and call.tool in KNOWN:
+            if is_known:
                 return self._of_tool(call, steps) if steps else []
-            return self._told(call, Plan(tuple(steps), is_shell=False)) if steps else []
-        if call.original == "PowerShell":
-            command = command.replace("\\", "/")  # no sign of its own there, but what parts folders
-        if parts := aci_parts(command):
-            return self._told(call, _around(*parts))
-        if path := opened(command):
-            step = Step("read", path, AS_CALL, program="open")
-            return self._told(call, Plan((step,), is_shell=False))
-        plan = plan_of(command)
-        return self._told(call, plan) if plan.steps or plan.folders else []
+            return self._told(call, look_over(Plan(tuple(steps), is_shell=False))) if steps else []
+        looked = looked_at(command)
+        return self._told(call, looked) if looked.plan.steps or looked.plan.folders else []
 
     def _of_tool(self, call: Given, steps: list[Step]) -> list[Act]:
         """Give the acts of a tool that has no window: what its output says of one is a file's."""
@@ -115,11 +98,12 @@ class Reader:
         acts: list[Act] = []
         for step in steps:
             acts += self._acts_of(step, success, call, {})
-        if does == "search" and call.tool not in _NAMES_ONLY:
+        if does == "search" and call.tool not in NAMES_ONLY:
             self._kept.found(self._folders.here, call.output, output_text(call.output))
         return acts
 
-    def _told(self, call: Given, plan: Plan) -> list[Act]:
+    def _told(self, call: Given, looked: Looked) -> list[Act]:
+        plan, checks, edits, is_windowed, shows = looked
         folders = self._folders
         folders.enter(call.cwd, workdir_of(call.params))
         is_shell = plan.is_shell
@@ -133,7 +117,6 @@ class Reader:
             success = None  # of the start only, whatever code the call has
         for folder in plan.folders:
             folders.went(folder)
-        checks, edits, is_windowed, shows = _looked_over(plan)
         results = self._results(plan, checks, call.output, text) if checks and not started else {}
         is_shown = text.startswith("[File: ")
         if is_windowed or is_shown or "(Current directory: " in text:
@@ -153,7 +136,8 @@ class Reader:
 
     def _checks(self, call: Given, plan: Plan, code: int) -> list[Act]:
         """Give the checks of a command that an earlier call started, and that has ended."""
-        acts = self._told(msgspec.structs.replace(call, success=None, exit_code=code), plan)
+        call = msgspec.structs.replace(call, success=None, exit_code=code)
+        acts = self._told(call, look_over(plan))
         return [act for act in acts if act.does == "check"]
 
     def _refused(self, step: Step) -> Act:
@@ -352,37 +336,12 @@ class Reader:
         return self._again(self._kept.diffs.get(source, []), step, ok)
 
 
-def _around(before: str, edit: Step, after: str) -> Plan:
-    """Give the plan of an edit and of the commands around it, whose ends nobody tells."""
-    if not before.strip() and not after.strip():
-        return Plan((edit,), is_shell=False)
-    first, last = plan_of(before), plan_of(after)
-    ahead, behind = (
-        [msgspec.structs.replace(step, end=HIDDEN) for step in each.steps] for each in (first, last)
-    )
-    return Plan(
-        (*ahead, edit, *behind),
-        f"{first.said}\n{last.said}",
-        folders=(*first.folders, *last.folders),
-        cwd=last.cwd or first.cwd,
-    )
-
-
-def _looked_over(plan: Plan) -> tuple[list[Step], bool, bool, bool]:
-    """Give a plan's checks; say whether an editor edits, a window may be shown, and a search shows lines."""
-    is_shell = plan.is_shell
-    checks: list[Step] = []
-    edits = is_windowed = shows = False
-    for step in plan.steps:
-        does, program = step.does, step.program
-        if step.check and is_shell:
-            checks.append(step)
-        elif does == "edit":
-            edits = edits or not is_shell or program in EDITORS
-        elif does == "search":
-            shows = shows or program not in _NAMES_ONLY
-        is_windowed = is_windowed or program in _WINDOWED or step.path == OPEN_FILE
-    return checks, edits, is_windowed, shows
+def _command_of(call: Given) -> str | None:
+    """Give the command that a call ran, as one of a shell; null where it ran none."""
+    command = command_of(call.tool, call.params) or window_command(call.original or call.tool, call.params)
+    if command is not None and call.original == "PowerShell":
+        return command.replace("\\", "/")  # no sign of its own there, but what parts folders
+    return command
 
 
 __all__ = ["Given", "Reader"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from karl.cli.job_done import HERE, done
 from karl.cli.main import pass_settings
 from karl.cli.people import user_at
 from karl.cli.render import measuring, plain, print_json
@@ -20,23 +21,29 @@ if TYPE_CHECKING:
 
 _LABEL_MAX = 100
 
-_dry_run = click.option("--dry-run", is_flag=True, help="Keep nothing; say what would be made.")
-_here = click.option("--here", is_flag=True, help="Train in this process, whoever works on the queue.")
-_force = click.option("--force", is_flag=True, help="Use it also where it may be worse than the one in use.")
-_encoder = click.option("--encoder", default="", metavar="NAME", help="Another encoder than the usual one.")
-_seed = click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31), help="Of chance.")
-_label = click.option("--label", default="", metavar="NAME", help="A name to have it again by.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+ENCODER = click.option("--encoder", default="", metavar="NAME", help="Another encoder than the usual one.")
+SEED = click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31), help="Of chance.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_TRAINING = (
+    click.option("--dry-run", is_flag=True, help="Keep nothing; say what would be made."),
+    click.option("--force", is_flag=True, help="Use it also where it may be worse than the one in use."),
+    ENCODER,
+    SEED,
+    click.option("--label", default="", metavar="NAME", help="A name to have it again by."),
+    HERE,
+    _JSON,
+)
+
+
+def _training(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a training."""
+    for option in reversed(_TRAINING):
+        command = option(command)
+    return command
 
 
 @click.command()
-@_dry_run
-@_force
-@_encoder
-@_seed
-@_label
-@_here
-@_json
+@_training
 @pass_settings
 def bootstrap(settings: Settings, *, as_json: bool, here: bool, **how: Any) -> None:
     """Train the first router: from what skills say of themselves, and from prompts that used them.
@@ -50,13 +57,7 @@ def bootstrap(settings: Settings, *, as_json: bool, here: bool, **how: Any) -> N
 
 
 @click.command()
-@_dry_run
-@_force
-@_encoder
-@_seed
-@_label
-@_here
-@_json
+@_training
 @pass_settings
 def centroids(settings: Settings, *, as_json: bool, here: bool, **how: Any) -> None:
     """Train a router anew from all that is known today, measure it, and use it if it is not worse.
@@ -71,13 +72,7 @@ def centroids(settings: Settings, *, as_json: bool, here: bool, **how: Any) -> N
 
 @click.command(name="rebuild-centroid")
 @click.argument("skill")
-@_dry_run
-@_force
-@_encoder
-@_seed
-@_label
-@_here
-@_json
+@_training
 @pass_settings
 def rebuild_centroid(settings: Settings, *, skill: str, as_json: bool, here: bool, **how: Any) -> None:
     """Choose the exemplars of one skill anew; the other skills keep those of the router in use."""
@@ -86,8 +81,8 @@ def rebuild_centroid(settings: Settings, *, skill: str, as_json: bool, here: boo
 
 @click.command(name="auto-refresh")
 @click.option("--force", is_flag=True, help="Train also where no refresh is due.")
-@_here
-@_json
+@HERE
+@_JSON
 @pass_settings
 def auto_refresh(settings: Settings, *, force: bool, here: bool, as_json: bool) -> None:
     """Train a router anew if one is due: KARL_ROUTING_REFRESH_H hours after the last training.
@@ -100,7 +95,7 @@ def auto_refresh(settings: Settings, *, force: bool, here: bool, as_json: bool) 
 
 @click.command(name="centroid-snapshot")
 @click.option("--label", default="", metavar="NAME", help="The name; the time of day when not given.")
-@_json
+@_JSON
 @pass_settings
 def centroid_snapshot(settings: Settings, *, label: str, as_json: bool) -> None:
     """Give the router in use a name, to have it again by. Every router that was trained is kept anyway."""
@@ -121,7 +116,7 @@ def centroid_snapshot(settings: Settings, *, label: str, as_json: bool) -> None:
 
 @click.command(name="centroid-versions")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Versions at most.")
-@_json
+@_JSON
 @pass_settings
 def centroid_versions(settings: Settings, *, limit: int, as_json: bool) -> None:
     """List the routers that were trained, the newest first, with what is left of their sources."""
@@ -139,7 +134,7 @@ def centroid_versions(settings: Settings, *, limit: int, as_json: bool) -> None:
 @click.argument("version")
 @click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads it later.")
 @click.option("--force", is_flag=True, help="Use its file also where prompts in it were erased since.")
-@_json
+@_JSON
 @pass_settings
 def centroid_rollback(settings: Settings, *, version: str, reason: str, force: bool, as_json: bool) -> None:
     """Use an earlier router again: VERSION is its id, the beginning of it, or its label.
@@ -147,15 +142,18 @@ def centroid_rollback(settings: Settings, *, version: str, reason: str, force: b
     Where its file is gone it is trained again from what it was trained with, and it is said whether the
     bytes are the same. What was erased does not come back: such a version is refused.
     """
+    from karl.cli.job_done import one_thread  # noqa: PLC0415
+
+    one_thread()  # before numpy, which what follows brings
     from karl.cli.centroids_shown import show_rolled_back  # noqa: PLC0415 - SQLite loads when needed
     from workers.rollback import rollback  # noqa: PLC0415
 
     with _doors(settings, "rolling back") as doors:
-        done = rollback(doors, version, person=user_at(settings), reason=reason, force=force)
+        found = rollback(doors, version, person=user_at(settings), reason=reason, force=force)
     if as_json:
-        print_json(done)
+        print_json(found)
     else:
-        show_rolled_back(done)
+        show_rolled_back(found)
 
 
 def _train(
@@ -169,7 +167,7 @@ def _train(
 ) -> None:
     """Have the job done, and show what came of it; exit 1 where what was made is not used."""
     from karl.cli.centroids_shown import show_report  # noqa: PLC0415 - what one command needs
-    from karl.cli.job_done import done, one_thread  # noqa: PLC0415
+    from karl.cli.job_done import one_thread  # noqa: PLC0415
 
     one_thread()
     from workers.centroids import Report  # noqa: PLC0415

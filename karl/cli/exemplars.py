@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 
 #: Characters of a text in a table.
 _SHOWN = 90
-_TEXT_MAX = 4000
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
 @click.argument("skill", required=False)
 @click.option("--skill", "named", metavar="SKILL", help="The same, as an option.")
-@_json
+@_JSON
 @pass_settings
 def exemplars(settings: Settings, *, skill: str | None, named: str | None, as_json: bool) -> None:
     """Show the texts that a router trained now would learn from: of each skill how many, or one skill's.
@@ -66,7 +65,7 @@ def exemplars(settings: Settings, *, skill: str | None, named: str | None, as_js
 @click.argument("skill")
 @click.argument("words", nargs=-1, required=True, metavar="PROMPT...")
 @click.option("--contrast", default="", metavar="SKILL", help="The skill that this prompt is taken for.")
-@_json
+@_JSON
 @pass_settings
 def add_exemplar(
     settings: Settings, *, skill: str, words: tuple[str, ...], contrast: str, as_json: bool
@@ -76,11 +75,12 @@ def add_exemplar(
     The next router is trained with it (`karl centroids`). Secrets are taken out, as of everything that is
     recorded. A prompt has at least 10 characters; of a longer one than 4,000 the beginning counts.
     """
+    from karl.routing.text import TEXT_MAX  # noqa: PLC0415
     from workers.exemplars import add  # noqa: PLC0415 - Redis loads when needed
     from workers.line import line  # noqa: PLC0415
 
     _check_name(skill)
-    text = without_secrets(" ".join(words)[:_TEXT_MAX])
+    text = without_secrets(" ".join(words)[:TEXT_MAX])
     with line(settings, "karl-exemplars") as redis:
         body = add(
             redis,
@@ -100,7 +100,7 @@ def add_exemplar(
 @click.command(name="remove-exemplar")
 @click.argument("skill")
 @click.argument("wanted", metavar="ID|NUMBER")
-@_json
+@_JSON
 @pass_settings
 def remove_exemplar(settings: Settings, *, skill: str, wanted: str, as_json: bool) -> None:
     """Say that a text is no exemplar of a skill: by its number in `karl exemplars SKILL`, or its id.
@@ -130,7 +130,7 @@ def remove_exemplar(settings: Settings, *, skill: str, wanted: str, as_json: boo
 
 
 @click.command()
-@_json
+@_JSON
 @pass_settings
 def weights(settings: Settings, *, as_json: bool) -> None:
     """Show what each skill weighs in a router trained now: its texts, who said what they ask for, its share.

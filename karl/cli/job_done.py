@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from karl.jobs.listing import Given
     from karl.settings import Settings
 
+HERE = click.option("--here", is_flag=True, help="Do it in this process, whoever works on the queue.")
 #: States of a job from which nothing more comes.
 ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
 #: Seconds between two looks at a job that is waited for.

@@ -47,13 +47,15 @@ def organic_status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json({"router": report.policy.router or None, "since_ms": report.since_ms, "organic": made})
     else:
-        _print(made, now)
+        _print(made, report.since_ms, now)
 
 
-def _print(made: Organic, now: int) -> None:
+def _print(made: Organic, since_ms: int, now: int) -> None:
     filled = _BAR if made.count >= made.needed else _BAR * made.count // made.needed
     bar = "#" * filled + "." * (_BAR - filled)
     click.echo(f"[{bar}] {made.count:,} of {made.needed:,} that promotion takes")
+    if since_ms:
+        click.echo(f"since routing was taken back, {moment(since_ms)}")
     click.echo(f"{made.sessions:,} sessions, {made.skills:,} skills; and {made.none:,} that asked for none")
     for what, counts in (("agent", made.agents), ("truth", made.truths), ("not counted", made.left_out)):
         if counts:

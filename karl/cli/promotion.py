@@ -254,7 +254,7 @@ def switch_off(settings: Settings, *, reason: str, as_json: bool) -> None:
     """Switch routing off, everywhere: no prompt is predicted any more, and no agent is told of a skill.
 
     What was predicted, learned and decided stays as it is; `karl routing on` goes on with it. Machines hear
-    of it within half a minute.
+    of it within seconds.
     """
     from workers.switch import switch_off as run  # noqa: PLC0415
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from karl.cli.centroids import ENCODER, SEED
+from karl.cli.job_done import HERE, done
 from karl.cli.main import pass_settings
 from karl.cli.people import user_at
 from karl.cli.render import measuring, one_line, plain, print_json
@@ -19,19 +21,16 @@ if TYPE_CHECKING:
 #: Characters of a prompt, and prompts of a change, that are shown.
 _SHOWN, _PROMPTS_MAX = 80, 3
 
-_apply = click.option("--apply", is_flag=True, help="Keep what proves right, and train with it.")
-_seed = click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31), help="Of chance.")
-_encoder = click.option("--encoder", default="", metavar="NAME", help="Another encoder than the usual one.")
-_here = click.option("--here", is_flag=True, help="Do it in this process, whoever works on the queue.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_APPLY = click.option("--apply", is_flag=True, help="Keep what proves right, and train with it.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
-@_apply
-@_seed
-@_encoder
-@_here
-@_json
+@_APPLY
+@SEED
+@ENCODER
+@HERE
+@_JSON
 @pass_settings
 def refine(settings: Settings, *, apply: bool, seed: int, encoder: str, here: bool, as_json: bool) -> None:
     """Look for changes of exemplars that make routing better, and prove them.
@@ -44,12 +43,12 @@ def refine(settings: Settings, *, apply: bool, seed: int, encoder: str, here: bo
 
 
 @click.command(name="iterative-refine")
-@_apply
+@_APPLY
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 20), help="Rounds at most.")
-@_seed
-@_encoder
-@_here
-@_json
+@SEED
+@ENCODER
+@HERE
+@_JSON
 @pass_settings
 def iterative_refine(
     settings: Settings, *, apply: bool, rounds: int, seed: int, encoder: str, here: bool, as_json: bool
@@ -65,8 +64,8 @@ def iterative_refine(
 @click.command(name="auto-resolve")
 @click.option("--apply", is_flag=True, help="Mark these prompts; `karl centroids` trains with them.")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1, 100), help="Pairs at most.")
-@_encoder
-@_json
+@ENCODER
+@_JSON
 @pass_settings
 def auto_resolve(settings: Settings, *, apply: bool, top: int, encoder: str, as_json: bool) -> None:
     """Find skills that are taken for each other, and real prompts of both to tell them apart by.
@@ -91,7 +90,7 @@ def auto_resolve(settings: Settings, *, apply: bool, top: int, encoder: str, as_
 def _refine(
     settings: Settings, rounds: int, *, apply: bool, seed: int, encoder: str, here: bool, as_json: bool
 ) -> None:
-    from karl.cli.job_done import done, one_thread  # noqa: PLC0415
+    from karl.cli.job_done import one_thread  # noqa: PLC0415
 
     one_thread()
     from workers.refine import RefineReport  # noqa: PLC0415

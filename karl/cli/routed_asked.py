@@ -140,7 +140,7 @@ def tell(found: Chosen, *, narrowed: bool = False) -> None:
 
 
 _TO_DO = {
-    "live": "`karl bootstrap` trains a router, and from then on each prompt is predicted (`karl shadow`)",
+    "live": "`karl skills scan` and `karl bootstrap` have each prompt predicted from then on (`karl shadow`)",
     "replayed": "`karl reshadow` makes them of prompts that are in the ledger",
     "synthetic": "`karl seed` makes them of skills' descriptions",
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from karl.cli.render import one_line
+from karl.figures.change import VALUES_MIN
 
 if TYPE_CHECKING:
     from karl.evaluation.ranking import Estimate
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from karl.figures.routing.chosen import Chosen
     from karl.intervals import Mean, Paired, Share
 
-#: Sessions below which nothing is said of a trend (karl.figures.change).
-VALUES_MIN = 8
 #: Columns that a name may take.
 NAME_WIDTH = 32
 #: Hex digits of a router's id that are shown.
@@ -51,6 +50,8 @@ def estimate(found: Estimate, digits: int = 2) -> str:
 def trend(found: Trend) -> str:
     """Give a trend of shares in words: `falls 2.1 points a week (-3.9 to -0.3)`."""
     if found.slope is None or found.low is None or found.high is None:
+        if found.n >= VALUES_MIN:
+            return "too short a time for a trend"
         return f"too few for a trend ({found.n} of {VALUES_MIN} sessions)"
     interval = f"({100 * found.low:+.1f} to {100 * found.high:+.1f})"
     if found.direction == "steady":

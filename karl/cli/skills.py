@@ -11,25 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import age, moment, now_ms
-from karl.cli.render import counting, one_line, plain, print_json, print_table
+from karl.cli.moments import now_ms
+from karl.cli.render import counting, print_json
 from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.schema.routing import Rule, SkillsBody
     from karl.skills.merge import Told
-    from karl.skills.told import Place, Problem
+    from karl.skills.told import Place
     from karl.views.routing_rows import SkillState
-    from workers.skills import Asked, PlaceReport, Scan
-
-#: Problems that are named; --json has all.
-_NAMED_MAX = 12
-_ADVICE = {
-    "disable": "disable it: turns with it go badly",
-    "archive": "archive it: unused for 60 days, and it never did well",
-    "warn": "look at it: it did not do well, and is unused for 30 days",
-    "candidate": "let the vector router decide about it",
-}
+    from workers.skills import Asked, Scan
 
 
 @click.command()
@@ -73,7 +64,9 @@ def scan(
     if as_json:
         print_json({"places": [_place(found, at) for at in range(len(found.places))], "written": not dry_run})
     else:
-        _print_scan(found, dry_run=dry_run)
+        from karl.cli.skills_shown import print_scan  # noqa: PLC0415
+
+        print_scan(found, dry_run=dry_run)
     sys.exit(1 if any(problem.lost for place in found.places for problem in place.problems) else 0)
 
 
@@ -94,25 +87,9 @@ def list_(settings: Settings, *, project: str | None, as_json: bool) -> None:
     if not shown:
         click.echo("no skills are known; `karl skills scan` reads them")
         return
-    rows = [
-        (
-            one.skill.name,
-            one.skill.project,
-            one.place,
-            rules.get(one.skill.name, 0),
-            one_line(one.skill.description, 90),
-        )
-        for one in shown
-    ]
-    columns = ("skill", "project", "place", "rules", "description")
-    print_table(
-        columns, rows, title=f"{len(rows):,} skills", whole=("skill",), short=("place", "description")
-    )
-    for one in known.hidden[:_NAMED_MAX]:
-        name, place = plain(one.skill.name), plain(one.place)
-        click.echo(f"note: {place} says otherwise of {name}, and does not count", err=True)
-    if len(known.hidden) > _NAMED_MAX:
-        click.echo(f"and {len(known.hidden) - _NAMED_MAX:,} more", err=True)
+    from karl.cli.skills_shown import print_skills  # noqa: PLC0415
+
+    print_skills(shown, rules, known.hidden)
 
 
 @click.command()
@@ -124,8 +101,7 @@ def show(settings: Settings, *, name: str, as_json: bool) -> None:
 
     NAME may leave out the plugin's name where no other skill is called so.
     """
-    from karl.cli.rules import shown  # noqa: PLC0415 - RE2 and SQLite load when needed
-    from karl.skills.merge import merge  # noqa: PLC0415
+    from karl.skills.merge import merge  # noqa: PLC0415 - SQLite loads when needed
 
     known = merge(_told(settings))
     found = _named(name, known.told)
@@ -138,16 +114,9 @@ def show(settings: Settings, *, name: str, as_json: bool) -> None:
         told += [{**_skill(one), "counts": False} for one in others]
         print_json({"skills": told, "rules": rules, "state": next(map(_state, states), None)})
         return
-    for one in found:
-        _print_skill(one)
-    for one in others:
-        click.echo(f"another one of this name, in {plain(one.place)}, does not count")
-    if rules:
-        click.echo()
-        rows = [(shown(rule), rule.weight, rule.project, rule.origin) for rule in rules]
-        print_table(("pattern", "weight", "project", "told by"), rows)
-    for state in states:
-        click.echo(f"\n{_did(state)}")
+    from karl.cli.skills_shown import print_skill  # noqa: PLC0415
+
+    print_skill(found, others, rules, states, now_ms())
 
 
 @click.command()
@@ -169,26 +138,9 @@ def states(settings: Settings, *, as_json: bool) -> None:
     if not found:
         click.echo("no turn has used a skill yet")
         return
-    now = now_ms()
-    rows = [
-        (
-            state.skill,
-            state.activations,
-            state.useful,
-            state.suppressed,
-            state.confidence,
-            age((now - state.last_ms) / 1000),
-            _advised(state) or "",
-            ", ".join(state.hot[:5]),
-            ", ".join(state.cold[:5]),
-        )
-        for state in found
-    ]
-    columns = ("skill", "turns", "useful", "corrected", "confidence", "last", "advice", "hot", "cold")
-    print_table(columns, rows, whole=("skill", "advice"), short=("hot", "cold"))
-    for state in found:
-        if what := _advised(state):
-            click.echo(f"{plain(state.skill)}: {_ADVICE[what]}")
+    from karl.cli.skills_shown import print_states  # noqa: PLC0415
+
+    print_states(found, now_ms())
 
 
 def _asked(settings: Settings, paths: tuple[Path, ...], projects: tuple[Path, ...]) -> Asked:
@@ -265,55 +217,12 @@ def _skill(told: Told) -> dict[str, Any]:
     return {**entry, "place": told.place, "node": told.node, "origin": told.origin}
 
 
-def _advised(state: SkillState) -> str | None:
-    from karl.skills.decay import advice  # noqa: PLC0415
-
-    return advice(
-        activations=state.activations,
-        useful=state.useful,
-        confidence=state.confidence,
-        last_ms=state.last_ms,
-        now_ms=now_ms(),
-    )
-
-
 def _state(state: SkillState) -> dict[str, Any]:
     import msgspec  # noqa: PLC0415
 
-    return {**msgspec.structs.asdict(state), "advice": _advised(state)}
+    from karl.cli.skills_shown import advised  # noqa: PLC0415
 
-
-def _did(state: SkillState) -> str:
-    what = _advised(state)
-    return (
-        f"turns that used it: {state.activations:,} ({state.useful:,} useful, {state.suppressed:,} corrected)"
-        f"; confidence {state.confidence:.2f}; last {moment(state.last_ms)}"
-        + (f"\nhot: {plain(', '.join(state.hot))}" if state.hot else "")
-        + (f"\ncold: {plain(', '.join(state.cold))}" if state.cold else "")
-        + (f"\nadvice: {_ADVICE[what]}" if what else "")
-    )
-
-
-def _print_skill(told: Told) -> None:
-    skill = told.skill
-    click.echo(plain(skill.name))
-    who = [
-        "the model" if skill.model_invocable else "",
-        "a person" if skill.user_invocable else "",
-    ]
-    facts = {
-        "from": f"{told.place} on {told.node}",
-        "project": skill.project,
-        "started by": " or ".join(part for part in who if part) or "nobody",
-        "description": skill.description,
-        "when": skill.when,
-        "digest": skill.digest[:16],
-    }
-    for name, value in facts.items():
-        if value:
-            click.echo(f"  {name + ':':<13} {plain(' '.join(value.split()))}")
-    for example in skill.examples:
-        click.echo(f"  {'example:':<13} {one_line(example, 140)}")
+    return {**msgspec.structs.asdict(state), "advice": advised(state, now_ms())}
 
 
 def _place(found: Scan, at: int) -> dict[str, Any]:
@@ -321,33 +230,3 @@ def _place(found: Scan, at: int) -> dict[str, Any]:
     problems = [problem._asdict() for problem in report.problems]
     counts = {"skills": told.skills, "rules": told.rules, "problems": problems}
     return {**report._asdict(), "path": str(report.path), **counts}
-
-
-def _print_scan(found: Scan, *, dry_run: bool) -> None:
-    if not found.places:
-        click.echo("there is nothing to read; KARL_SKILLS_DIR names the folders, or name them here")
-        return
-    rows = [
-        (one.place, one.project, one.skills, one.rules, _what(one, dry_run=dry_run)) for one in found.places
-    ]
-    print_table(("place", "project", "skills", "rules", ""), rows, short=("place",))
-    problems = [problem for one in found.places for problem in one.problems if problem.lost or one.changed]
-    _print_problems(sorted(problems, key=lambda problem: not problem.lost))
-    if hidden := sum(one.redacted for one in found.places):
-        click.echo(f"secrets that were taken out: {hidden:,}", err=True)
-
-
-def _what(one: PlaceReport, *, dry_run: bool) -> str:
-    if one.is_gone:
-        return "is gone" + (", would be told" if dry_run else ", told")
-    if not one.changed:
-        return "as before" if one.skills or one.rules else "empty"
-    return "would be told" if dry_run else "told"
-
-
-def _print_problems(problems: list[Problem]) -> None:
-    for problem in problems[:_NAMED_MAX]:
-        lost = "" if problem.lost else "note: "
-        click.echo(f"{lost}{plain(problem.where)}: {plain(problem.why)}", err=True)
-    if len(problems) > _NAMED_MAX:
-        click.echo(f"and {len(problems) - _NAMED_MAX:,} more (--json names all)", err=True)

@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 from karl.doctor.check import HERE, Check, Machine, counted
 from karl.doctor.server import Asked
 from karl.jobs import keys, listing, table
-from karl.jobs.connection import asking
+from karl.stream.connect import asking
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from karl.doctor.check import Check, Machine, counted
+from karl.doctor.check import TROUBLE, Check, Machine, counted
 from karl.doctor.server import Asked
 from karl.stream.routing import is_on, read, waiting
 from karl.views.filter import Filter
@@ -25,7 +25,11 @@ def check(machine: Machine, line: Asked) -> Iterator[Check]:
     if redis is None:
         yield Check(LINK, "published", "unknown", "Redis can not be asked")
         return
-    catalogue, policy = recorded(settings)
+    try:
+        catalogue, policy = recorded(settings)
+    except TROUBLE:  # what is wrong with the views is said by their own check
+        yield Check(LINK, "published", "unknown", "the views can not be asked what the ledger has decided")
+        return
     known = {
         "policy": bool(policy.id),
         "router": bool(policy.router),

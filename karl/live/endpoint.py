@@ -10,14 +10,12 @@ Invariants:
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
-from karl.listening import Handler, Listener
+from karl.listening import BoundedListener, Handler
 from producers.hook import AGENT_NAME
 
 #: Seconds for which a client may be silent; the hook is gone long before.
@@ -33,27 +31,12 @@ _LENGTH = re.compile(r"[0-9]{1,9}")
 Ask = Callable[[str, bytes], bytes]
 
 
-class Endpoint(Listener):
+class Endpoint(BoundedListener):
     """Listens at a path from its making on. Raises OSError when it can not be had."""
 
     def __init__(self, path: str, ask: Ask) -> None:
         self.ask = ask
-        self._clients = threading.BoundedSemaphore(CLIENTS_MAX)
-        super().__init__(path, _Handler, "a hook could not be answered")
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, unless too many ask at once."""
-        if not self._clients.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for the next."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._clients.release()
+        super().__init__(path, _Handler, "a hook could not be answered", CLIENTS_MAX)
 
 
 class _Handler(Handler):

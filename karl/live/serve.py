@@ -1,9 +1,9 @@
 """The process behind the endpoint: settings in, exit code out.
 
 Invariants:
-- An event of what was picked is left in the spool, a moment after the hook left the prompt's: the fold puts
-  it into the prompt's turn. What was not left when the process dies is not known to anybody, and counts as
-  never picked.
+- An event of what was picked is left in the spool before the hook is answered, and after the hook left the
+  prompt's: so it comes behind the prompt and before all that the agent does then, in the prompt's turn. What
+  can not be left is not told either.
 - Redis is asked every REFRESH_S, by a thread of its own, and never while an agent waits.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -28,34 +27,12 @@ from producers.hook_line import socket_of
 from producers.project import project_of
 from producers.spool_writer import leave
 from workers.line import line_client
-from workers.loop import every
 from workers.opened import Latest
 
-#: Seconds between two looks at what is published, and for which an event waits for the prompt's to be first.
-REFRESH_S, BEHIND_S = 2.0, 1.0
+#: Seconds between two looks at what is published.
+REFRESH_S = 2.0
 
 _log = logging.getLogger("karl")
-
-
-class Suggestions:
-    """Events that wait to be left in the spool, each until the prompt's own is there."""
-
-    def __init__(self, spool: Path) -> None:
-        self._spool = spool
-        self._waiting: deque[tuple[float, str, bytes]] = deque()
-
-    def add(self, agent: str, event: bytes, now: float) -> None:
-        """Take an event; `now` is monotonic."""
-        self._waiting.append((now + BEHIND_S, agent, event))
-
-    def leave_due(self, now: float) -> None:
-        """Leave what has waited long enough; what the spool does not take is lost, and logged."""
-        while self._waiting and self._waiting[0][0] <= now:
-            _, agent, event = self._waiting.popleft()
-            try:
-                leave(self._spool, agent, event)
-            except OSError as error:
-                _log.warning("routing: an event could not be left in the spool: %s", error)
 
 
 def run_routing(settings: Settings, *, supervised: bool = False) -> int:
@@ -68,13 +45,11 @@ def run_routing(settings: Settings, *, supervised: bool = False) -> int:
     redis = line_client(settings, "karl-routing")
     latest = Latest(redis, settings, is_wanted=lambda one: one.policy.mode == "active")
     routes = Routes(latest.now, time.monotonic)
-    left = Suggestions(settings.spool)
 
     def ask(agent: str, body: bytes) -> bytes:
         found: Answer | None = routes.ask(body, project_of)
-        if found is None:
+        if found is None or not _left(settings.spool, agent, found.event):
             return b""
-        left.add(agent, found.event, time.monotonic())
         return found.said
 
     endpoint = Endpoint(str(path), ask)
@@ -82,11 +57,10 @@ def run_routing(settings: Settings, *, supervised: bool = False) -> int:
     thread.start()
     _log.info("routing: hooks are answered at %s", path)
     try:
-        _keep_fresh(routes, left, stop)
+        _keep_fresh(routes, stop)
     finally:
         endpoint.stop()
         thread.join(1.0)
-        left.leave_due(float("inf"))
         path.unlink(missing_ok=True)
         redis.close()
     return 0
@@ -102,16 +76,23 @@ def _free(path: Path) -> Path:
     return path
 
 
-def _keep_fresh(routes: Routes, left: Suggestions, stop: threading.Event) -> None:
-    refresh_due, away = every(REFRESH_S, time.monotonic), False
+def _left(spool: Path, agent: str, event: bytes) -> bool:
+    """Leave the event in the spool; what can not be left is logged, and then nothing is told either."""
+    try:
+        return leave(spool, agent, event)
+    except OSError as error:
+        _log.warning("routing: an event could not be left in the spool, so nothing is told: %s", error)
+        return False
+
+
+def _keep_fresh(routes: Routes, stop: threading.Event) -> None:
+    away = False
     while not stop.is_set():
-        if refresh_due():
-            try:
-                routes.refresh()
-                away = False
-            except (RedisError, KarlError, OSError) as error:
-                if not away:
-                    _log.warning("routing: nothing new can be read: %s; what was read last counts", error)
-                away = True
-        left.leave_due(time.monotonic())
-        stop.wait(BEHIND_S / 2)
+        try:
+            routes.refresh()
+            away = False
+        except (RedisError, KarlError, OSError) as error:
+            if not away:
+                _log.warning("routing: nothing new can be read: %s; what was read last counts", error)
+            away = True
+        stop.wait(REFRESH_S)

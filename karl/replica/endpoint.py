@@ -14,7 +14,6 @@ import io
 import logging
 import socket
 import ssl
-import threading
 import time
 from http import HTTPStatus
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import msgspec
 
 from karl.errors import LedgerDamaged, LedgerForked, NotFound, Unreadable
-from karl.listening import Handler, Listener, shut
+from karl.listening import BoundedListener, Handler, shut
 from karl.replica.protocol import AHEAD, read_target
 from karl.replica.serve import Tls
 from karl.replica.source import Source
@@ -37,36 +36,21 @@ CLIENTS_MAX = 32
 _log = logging.getLogger("karl")
 
 
-class Endpoint(Listener):
+class Endpoint(BoundedListener):
     """Listens from its making on. Raises OSError when the address, or a file of `tls`, can not be had."""
 
     def __init__(self, host: str, port: int, source: Source, token: str, tls: Tls | None = None) -> None:
         self.source = source
         self.authorization = f"Bearer {token}".encode()
         self.tls = _context(tls) if tls else None
-        self._clients = threading.BoundedSemaphore(CLIENTS_MAX)
         #: The connections, as their handlers use them.
         self.open: set[socket.socket] = set()
-        super().__init__((host, port), _Handler, "a follower could not be answered")
+        super().__init__((host, port), _Handler, "a follower could not be answered", CLIENTS_MAX)
 
     def let_go(self) -> None:
         """Cut everybody off: nobody is answered after the end."""
         for connection in list(self.open):
             shut(connection)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, unless too many are connected."""
-        if not self._clients.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for the next."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._clients.release()
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

@@ -133,6 +133,8 @@ def coverage(asked: Sequence[Evidence], bar: Bar) -> Check:
 def right(asked: Sequence[Evidence], bar: Bar) -> Check:
     """What it takes must surely be right more often than not: silent rules are easily beaten."""
     taken = [row for row in asked if row.vector is not None]
+    if not taken:
+        return Check("right", False, "it took none of these prompts")
     found = [share_of((group(row), row.vector == row.truth, 1) for row in taken) for group in _GROUPS]
     least = min(found, key=lambda one: one.low or 0.0)
     says = f"of what it takes {_percent(least)} is right, surely more than {bar.right:.0%} is asked for"
@@ -194,5 +196,5 @@ def _span(value: float, low: float, high: float) -> str:
 
 def _percent(share: Share) -> str:
     if share.share is None or share.low is None or share.high is None:
-        return "none"
+        return "nothing is known"
     return f"{share.share:.1%} ({share.low:.1%} to {share.high:.1%})"

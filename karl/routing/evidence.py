@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import msgspec
 
 from karl.errors import Refused
+from karl.routing.sources import turns_of
 from karl.schema.routing import RouterWhy
 
 #: Truths that count for a prompt which asked for a skill, and for one which asked for none.
@@ -69,8 +70,7 @@ class Maker(msgspec.Struct, frozen=True):
     @property
     def turns(self) -> frozenset[str]:
         """The trajectories whose prompts it was trained with."""
-        named = (source.split(":", 2) for source in self.sources if source.startswith("trajectory:"))
-        return frozenset(parts[1] for parts in named if len(parts) > 1)
+        return turns_of(self.sources)
 
 
 class Lineage(msgspec.Struct, frozen=True):

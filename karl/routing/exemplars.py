@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from karl.routing import ngrams
 from karl.routing.described import words_of
 from karl.routing.router import Kind
+from karl.routing.sources import of_exemplar, of_skill, of_turn
+from karl.routing.text import normal
 from karl.routing.truth import WEIGHTS, TruthSource
 from karl.schema.routing import SkillEntry
 
@@ -196,7 +198,7 @@ def alike(to: Sequence[Piece], others: Sequence[Piece], count: int) -> list[Piec
 
 def said_by(entry: SkillEntry) -> list[Piece]:
     """Give what a skill says of itself: its name, its description with when to use it, its examples."""
-    source = f"skill:{entry.name}:{entry_digest(entry)}"
+    source = of_skill(entry.name, entry_digest(entry))
     described = "\n".join(part for part in (entry.description.strip(), entry.when.strip()) if part)
     texts: list[tuple[Kind, str]] = [("name", words_of(entry.name)), ("description", described)]
     texts += [("example", text) for text in entry.examples]
@@ -208,17 +210,6 @@ def said_by(entry: SkillEntry) -> list[Piece]:
 def entry_digest(entry: SkillEntry) -> str:
     """Give 16 hex digits that say what a skill says of itself."""
     return hashlib.sha256(msgspec.json.encode(entry)).hexdigest()[:16]
-
-
-def normal(text: str) -> str:
-    """Give what two prompts share that say the same: no case, no spacing, no numbers."""
-    digits = "".join("0" if one.isdigit() else one for one in text.casefold())
-    return " ".join(digits.split())
-
-
-def source_of(trajectory: str, skill: str | None) -> str:
-    """Name a prompt as the source of an exemplar: of which turn, and for which skill it counted."""
-    return f"trajectory:{trajectory}:{skill or ''}"
 
 
 def _grams(pieces: Sequence[Piece]) -> NDArray[np.float32]:
@@ -249,14 +240,14 @@ def _standing_for(same: Sequence[Prompted]) -> Prompted:
 
 
 def _piece(one: Prompted) -> Piece:
-    source = source_of(one.trajectory, one.skill)
+    source = of_turn(one.trajectory, one.skill)
     return Piece(source, one.skill or "", one.text, "prompt", one.source, one.time_ms, one.session)
 
 
 def _given_piece(one: Given) -> Piece:
     kind: Kind = "contrast" if one.contrast else "prompt"
     return Piece(
-        f"exemplar:{one.id}", one.skill, one.text, kind, kind if one.contrast else "manual", one.time_ms
+        of_exemplar(one.id), one.skill, one.text, kind, kind if one.contrast else "manual", one.time_ms
     )
 
 

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from karl.intervals import Paired, Verdict, paired_of
 from karl.routing.exemplars import Chosen, Piece
+from karl.routing.sources import parse
 
 #: Parts that prompts are cross-validated in.
 FOLDS = 4
@@ -203,7 +204,7 @@ def is_prompt(piece: Piece) -> bool:
 
 def is_evidence(piece: Piece) -> bool:
     """Say whether a text is a turn's prompt, and not what somebody gave."""
-    return piece.source.startswith("trajectory:")
+    return parse(piece.source).kind == "trajectory"
 
 
 def fold_of(piece: Piece) -> int:

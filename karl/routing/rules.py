@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from karl.routing.text import TEXT_MAX
 from karl.schema.routing import Origin, Rule
 
-#: Characters of a prompt that are looked at: what encoders look at too.
-TEXT_MAX = 4_000
 #: Characters of a pattern; a longer one is no rule that anybody wrote.
 PATTERN_MAX = 1_000
 #: The heaviest that one rule may be: no other could ever be heard beside a heavier one.

@@ -10,7 +10,8 @@ import re
 
 from karl.session.prompts import without_context
 
-#: Characters that encoders look at (karl.encoders.encoder.TEXT_MAX, which numpy comes with).
+#: Characters of a prompt that are looked at, and of what a skill says that are kept: as encoders do
+#: (karl.encoders.encoder.TEXT_MAX, which numpy comes with).
 TEXT_MAX = 4000
 #: A name that a person typed to start a skill: /name, /plugin:name. A path has more slashes.
 _TYPED = re.compile(r"/[A-Za-z][\w.:-]{0,127}(?=\s|$)")
@@ -26,3 +27,9 @@ def asked(prompt: str) -> str:
     if found := _TYPED.match(text):
         text = text[found.end() :].lstrip()
     return text[:TEXT_MAX].rstrip()
+
+
+def normal(text: str) -> str:
+    """Give what two prompts share that say the same: no case, no spacing, no numbers."""
+    digits = "".join("0" if one.isdigit() else one for one in text.casefold())
+    return " ".join(digits.split())

@@ -96,13 +96,13 @@ class Calls:
 
     def add(self, step: Step) -> None:
         """Take one event in; kinds that are not about calls or subagents are passed over."""
-        payload, moment = step.payload, step.moment
-        if payload.agent_id is not None and (agent_id := text_of(payload.agent_id)):
+        agent_id, moment = step.payload.agent_id, step.moment
+        if agent_id and isinstance(agent_id, str):
             self._note_agent(agent_id, step)
-        if moment == "PreToolUse":
-            self._announce(step)
-        elif moment in RESULTS:
+        if moment in RESULTS:
             self._finish(step)
+        elif moment == "PreToolUse":
+            self._announce(step)
         elif moment == "PermissionRequest":
             self._ask(step)
 
@@ -123,7 +123,7 @@ class Calls:
     # --- pairing ---
 
     def _announce(self, step: Step) -> None:
-        call = self._find(step, _is_unannounced) or self._open(step)
+        call = self._call(step, _is_unannounced)
         call.has_pre = True
         call.input = step.payload.tool_input if call.input is None else call.input
         call.start_ms = _earlier(call.start_ms, step.time_ms)
@@ -131,11 +131,11 @@ class Calls:
             self._open_agent_calls.append(call)
 
     def _ask(self, step: Step) -> None:
-        call = self._find(step, _is_unasked) or self._open(step)
+        call = self._call(step, _is_unasked)
         call.asked = True
 
     def _finish(self, step: Step) -> None:
-        call = self._find(step, _is_unanswered) or self._open(step)
+        call = self._call(step, _is_unanswered)
         payload, known = step.payload, call.verdict
         verdict = _judge(call.name, step)
         if known is None or (known.success is None and verdict.success is not None):
@@ -147,10 +147,27 @@ class Calls:
         if call.name in AGENT_TOOLS and verdict.status != "launched" and call in self._open_agent_calls:
             self._open_agent_calls.remove(call)
 
-    def _open(self, step: Step) -> Call:
+    def _call(self, step: Step, fits: Fits) -> Call:
+        """Give the call that an event is of: one that is known, or a new one."""
+        call_id = text_of(step.payload.tool_use_id)
+        if call_id is not None:
+            known = self._by_id.get(call_id)
+            if known is not None:
+                return known
+            if not self._without_id:
+                return self._open(step, call_id)
+        call = self._find_equal(step.payload, call_id, fits)
+        if call is None:
+            return self._open(step, call_id)
+        if call.id is None and call_id is not None:
+            call.id = call_id
+            self._by_id[call_id] = call
+            self._without_id -= 1
+        return call
+
+    def _open(self, step: Step, call_id: str | None) -> Call:
         payload = step.payload
         name, original = canonical(payload.tool_name)
-        call_id = text_of(payload.tool_use_id)
         agent_id = text_of(payload.agent_id) if payload.agent_id is not None else None
         agent_type = text_of(payload.agent_type) if agent_id else None
         call = Call(name, original, call_id, payload.tool_input, agent_id, agent_type, step.time_ms)
@@ -161,19 +178,6 @@ class Calls:
             self._without_id += 1
         else:
             self._by_id[call_id] = call
-        return call
-
-    def _find(self, step: Step, fits: Fits) -> Call | None:
-        call_id = text_of(step.payload.tool_use_id)
-        if call_id is not None:
-            call = self._by_id.get(call_id)
-            if call is not None or not self._without_id:
-                return call
-        call = self._find_equal(step.payload, call_id, fits)
-        if call is not None and call.id is None and call_id is not None:
-            call.id = call_id
-            self._by_id[call_id] = call
-            self._without_id -= 1
         return call
 
     def _find_equal(self, payload: Payload, call_id: str | None, fits: Fits) -> Call | None:

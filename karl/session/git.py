@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from karl.schema.act import Act
 from karl.schema.trajectory import ToolCall
 
 #: A commit that may hold nothing is no sign that anything was done.
@@ -21,18 +20,16 @@ def committed(calls: Sequence[ToolCall]) -> bool | None:
     own end is known to be good.
     """
     edited = pending = kept = False
-    for call, act in _acts(calls):
-        if act.does in _CHANGES and act.ok is not False:
-            edited = pending = True
-        elif act.does == "commit" and act.ok and pending and not _is_empty(call):
-            pending, kept = False, True
-        elif act.does == "revert" and act.ok is not False and act.path is None:
-            kept = False  # of the whole tree, or of a commit
+    for call in calls:
+        for act in call.acts:
+            does = act.does
+            if does in _CHANGES and act.ok is not False:
+                edited = pending = True
+            elif does == "commit" and act.ok and pending and not _is_empty(call):
+                pending, kept = False, True
+            elif does == "revert" and act.ok is not False and act.path is None:
+                kept = False  # of the whole tree, or of a commit
     return True if edited and kept else None
-
-
-def _acts(calls: Iterable[ToolCall]) -> Iterable[tuple[ToolCall, Act]]:
-    return ((call, act) for call in calls for act in call.acts or ())
 
 
 def _is_empty(call: ToolCall) -> bool:

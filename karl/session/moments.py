@@ -63,8 +63,11 @@ def iso(time_ms: int | None) -> str | None:
     """Write Unix milliseconds as ISO-8601 in UTC; null where `known_time` is."""
     if time_ms is None or not 0 <= time_ms < _YEAR_10000_MS:
         return None
-    seconds, millis = divmod(time_ms, 1000)
-    return f"{_second(seconds)}.{millis:03d}Z"
+    return _second(time_ms // 1000) + _MILLIS[time_ms % 1000]
+
+
+#: How the milliseconds of a second are written: to format them took as long as all the rest.
+_MILLIS = tuple(f".{millis:03d}Z" for millis in range(1000))
 
 
 @lru_cache(maxsize=1024)  # events come by the dozen a second; writing the calendar out is the dear part

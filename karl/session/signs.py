@@ -43,7 +43,7 @@ def signs_of(held: Iterable[Held], before: Signs | None = None) -> Signs:
         step = moment(item.event.kind)
         if step in _SILENT:
             continue
-        payload = payload_of(item)
+        payload = item.payload or payload_of(item)
         if step == "PostToolUse":
             calls, refused_last = calls + 1, False
             edited = edited or _was_edited(payload)

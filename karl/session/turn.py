@@ -77,7 +77,7 @@ def normalize_turn(turn: Turn) -> Trajectory:
 
 def _step(held: Held) -> Step:
     event = held.event
-    return Step(moment(event.kind), event, payload_of(held), known_time(event.time_ms))
+    return Step(moment(event.kind), event, held.payload or payload_of(held), known_time(event.time_ms))
 
 
 def _unfinished(turn: Turn, steps: list[Step]) -> CallStatus:

@@ -78,12 +78,11 @@ _SAID_NOTHING = Verdict(success=None, status="unknown")
 def of_result(tool: str, response: object, agent: str) -> Verdict:
     """Judge a PostToolUse. `tool` is the canonical name, `agent` the kind of agent that said it."""
     mute = agent.startswith(_WITHOUT_FAILURE_EVENT)
-    if isinstance(response, str):
-        response = _object_in(response) or response
     if isinstance(response, dict):
         return _of_object(tool, response, mute=mute)
     if isinstance(response, str):
-        return _of_text(tool, response, mute=mute)
+        found = _object_in(response)
+        return _of_object(tool, found, mute=mute) if found else _of_text(tool, response, mute=mute)
     if isinstance(response, list) and any(
         isinstance(block, dict) and (block.get("is_error") is True or block.get("isError") is True)
         for block in response
@@ -123,6 +122,8 @@ def error_text(value: object) -> str | None:
 
 def milliseconds(value: object, scale: int = 1) -> int | None:
     """Read a duration that is a number from 0 up; null when it is none. `scale` 1000 reads seconds."""
+    if type(value) is int and scale == 1:  # as most are
+        return value if 0 <= value < _FOREVER_MS else None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _FOREVER_MS:
         return None
     return round(value * scale)
@@ -132,10 +133,9 @@ def _of_object(tool: str, response: dict[str, Any], *, mute: bool) -> Verdict:
     # Nearly every response has none of these fields, or how long it took and that there was no error;
     # looking for each of them is the dear part.
     if not mute and not response.get("interrupted"):
-        telling = _TELLING.intersection(response)
-        if not telling:
-            return _fine(tool, mute=False)
-        if telling <= _OF_EVERY_DAY and not response.get("error"):
+        if _TELLING.isdisjoint(response):
+            return _COMPLETED_SHELL if tool == _SHELL else _COMPLETED
+        if _TELLING.intersection(response) <= _OF_EVERY_DAY and not response.get("error"):
             fine = _fine(tool, mute=False)
             return Verdict(fine.success, fine.status, fine.exit_code, None, _duration_in(response))
     return _of_telling_object(tool, response, mute=mute)

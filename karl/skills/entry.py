@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from karl.routing import rules as voting
+from karl.routing.text import TEXT_MAX
 from karl.schema.routing import Origin, Rule, SkillEntry
 from karl.skills.told import Problem, Told
 
 #: Characters that agents show of a description; more of it is kept, as an encoder reads more.
 SHOWN_MAX = 1_536
-#: Characters of a description, and of an example, that are kept: as many as encoders look at.
-TEXT_MAX = 4_000
 #: Characters of a name.
 NAME_MAX = 128
 #: Examples and words of one skill.

@@ -21,8 +21,8 @@ from karl.views.rebuild import begin
 from karl.views.sources import Sources
 from tests.workers.conftest import Feed, Line, line
 from workers.centroids import Doors, Report, centroids
-from workers.exemplars import OF, Material, material
-from workers.records import Outgoing, send
+from workers.exemplars import Material, material
+from workers.records import ROUTING, Outgoing, send
 
 __all__ = ["line"]
 
@@ -114,7 +114,7 @@ class Scene:
 
     def skills(self, *entries: SkillEntry) -> None:
         body = SkillsBody("sk1", "~/skills", "user", entries or ENTRIES, "n1", self.now_ms)
-        send(self.redis, [Outgoing("skills", OF, body)], self.move)
+        send(self.redis, [Outgoing("skills", ROUTING, body)], self.move)
         self.move()
 
     def doors(self, progress: Callable[[int, int, object], None] = lambda *_: None) -> Doors:

@@ -8,8 +8,8 @@ from karl.schema.routing import RankedSkill, ShadowBody, ShadowSource
 from karl.views.sources import Sources
 from tests.centroids.conftest import PROMPTS, Scene
 from workers import refine as refining
-from workers.exemplars import OF, name_of
-from workers.records import Outgoing, send
+from workers.exemplars import name_of
+from workers.records import ROUTING, Outgoing, send
 from workers.refine import refine
 from workers.resolve import resolve
 
@@ -56,7 +56,7 @@ def test_pairs_come_from_live_predictions_and_real_prompts_of_both_sides_are_mar
     wrong = [predicted(trained, f"s-deploy-{at}", "invoice") for at in (1, 2)]
     right = [predicted(trained, f"s-deploy-{at}", "deploy") for at in (3, 4)]
     once = [predicted(trained, "s-translate-1", "deploy")]
-    send(trained.redis, [Outgoing("shadow", OF, one) for one in (*wrong, *right, *once)], trained.move)
+    send(trained.redis, [Outgoing("shadow", ROUTING, one) for one in (*wrong, *right, *once)], trained.move)
     trained.move()
     report = resolve(trained.doors(), top=5, apply=False, person="ann")
     (pair,) = report.pairs
@@ -74,7 +74,7 @@ def test_pairs_come_from_live_predictions_and_real_prompts_of_both_sides_are_mar
 
 def test_marking_is_done_once_and_is_no_evidence(trained: Scene) -> None:
     wrong = [predicted(trained, f"s-deploy-{at}", "invoice") for at in (1, 2)]
-    send(trained.redis, [Outgoing("shadow", OF, one) for one in wrong], trained.move)
+    send(trained.redis, [Outgoing("shadow", ROUTING, one) for one in wrong], trained.move)
     trained.move()
     first = resolve(trained.doors(), top=5, apply=True, person="ann")
     trained.move()
@@ -94,6 +94,6 @@ def test_marking_is_done_once_and_is_no_evidence(trained: Scene) -> None:
 
 def test_replayed_predictions_make_no_pair(trained: Scene) -> None:
     wrong = [predicted(trained, f"s-deploy-{at}", "invoice", source="replayed") for at in (1, 2)]
-    send(trained.redis, [Outgoing("shadow", OF, one) for one in wrong], trained.move)
+    send(trained.redis, [Outgoing("shadow", ROUTING, one) for one in wrong], trained.move)
     trained.move()
     assert resolve(trained.doors(), top=5, apply=False, person="ann").source == "crossed"

@@ -12,8 +12,7 @@ from karl.stream import keys, routing
 from tests.centroids.conftest import PROMPTS, Scene, files
 from tests.workers.test_erasure import Moving
 from workers import routers
-from workers.exemplars import OF
-from workers.records import Outgoing, send
+from workers.records import ROUTING, Outgoing, send
 from workers.refine import contrast
 from workers.rollback import rollback
 from workers.versions import versions
@@ -64,7 +63,7 @@ def test_a_refresh_is_due_at_once_and_the_old_file_goes(trained: Scene, moving: 
 def test_a_prompt_marked_as_contrast_goes_with_its_session(trained: Scene, moving: Moving) -> None:
     (piece,) = [one for one in trained.material().chosen().pieces if one.text == PROMPTS["deploy"][3]]
     body = contrast(piece, "invoice", person="a", now_ms=trained.now_ms)
-    send(trained.redis, [Outgoing("exemplar", OF, body)], trained.move)
+    send(trained.redis, [Outgoing("exemplar", ROUTING, body)], trained.move)
     trained.move()
     assert PROMPTS["deploy"][3] in [one.text for one in trained.material().chosen().pieces]
     moving.eraser("s-deploy-3").run()

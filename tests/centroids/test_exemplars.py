@@ -15,10 +15,10 @@ from karl.routing.exemplars import (
     chosen,
     held_out,
     said_by,
-    source_of,
     spread,
     usable,
 )
+from karl.routing.sources import of_turn
 from karl.routing.truth import TruthSource
 from karl.schema.routing import SkillEntry
 
@@ -74,7 +74,7 @@ def test_of_two_skills_for_the_same_words_the_one_with_more_evidence_counts() ->
         [prompted(1, said, "pdf"), prompted(2, said, "pdf"), prompted(3, said, "html", weight=1.0)]
     )
     assert list(found.by_skill) == ["pdf"]
-    assert found.by_skill["pdf"][0].source == source_of("t2", "pdf")
+    assert found.by_skill["pdf"][0].source == of_turn("t2", "pdf")
 
 
 def test_words_that_once_asked_for_a_skill_are_no_stranger() -> None:
@@ -147,7 +147,7 @@ def test_of_two_that_say_nearly_the_same_the_newer_is_chosen_alone() -> None:
             prompted(2, "please merge all of the chapters of the long report into a single document now!"),
         ]
     ).by_skill["pdf"]
-    assert [one.source for one in spread(pieces, 5)] == [source_of("t2", "pdf")]
+    assert [one.source for one in spread(pieces, 5)] == [of_turn("t2", "pdf")]
 
 
 def test_the_latest_fifth_of_each_skill_is_held_out() -> None:

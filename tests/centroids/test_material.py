@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from karl.routing.exemplars import source_of
+from karl.routing.sources import of_turn
 from karl.views.sources import Sources
 from tests.centroids.conftest import OTHERS, PROMPTS, Scene
 from workers.exemplars import add, find, name_of, remove, weights
@@ -94,7 +94,7 @@ def test_a_turns_prompt_that_was_taken_back_is_no_exemplar_and_stays_in_its_turn
         )  # fmt: skip
     scene.move()
     assert body.text == ""
-    assert pieces[0].source == source_of(body.of, "deploy")
+    assert pieces[0].source == of_turn(body.of, "deploy")
     left = [one.source for one in scene.material().chosen().pieces]
     assert pieces[0].source not in left
     assert scene.material().found.left_out["taken back by somebody"] == 1

@@ -171,6 +171,15 @@ def test_a_service_that_is_silent_for_a_while_is_asked_again_later(
     assert state(redis, job.job) == "scheduled"
 
 
+def test_a_machine_without_the_encoder_leaves_the_batch_to_others(
+    settings: Settings, redis: Redis, workers: Workers
+) -> None:
+    (job, *_) = asked_for(settings, redis)
+    workers.given = {}
+    elsewhere(workers)
+    assert state(redis, job.job) == "scheduled"
+
+
 def test_two_machines_share_the_work_one_killed_in_a_batch_and_one_silent_for_long(
     settings: Settings, redis: Redis, workers: Workers, service: Service
 ) -> None:

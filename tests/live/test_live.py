@@ -30,6 +30,7 @@ from karl.stream import routing
 from karl.stream.routing import Published
 from producers.hook import Asked, hook_command
 from producers.hook_line import find_program, socket_of
+from producers.spool import Spool
 from tests.conftest import wait_until
 from workers.opened import Opened
 
@@ -96,7 +97,8 @@ class Live:
 
     def left(self, kind: str) -> list[dict[str, object]]:
         """Give the events of a kind that the spool holds."""
-        events = [json.loads(file.read_bytes()) for file in sorted(self.spool.iterdir())]
+        files = sorted(file for file in self.spool.iterdir() if file.stat().st_size)
+        events = [json.loads(file.read_bytes()) for file in files]
         return [event for event in events if event["hook_event_name"] == kind]
 
 
@@ -115,8 +117,7 @@ def test_a_prompt_is_answered_with_the_skill_that_was_picked_and_an_event_says_s
     output = said["hookSpecificOutput"]
     assert output["hookEventName"] == "UserPromptSubmit"
     assert "`pdf`" in output["additionalContext"]
-    wait_until(lambda: live.left("SkillSuggested"), "the event is left")
-    (event,) = live.left("SkillSuggested")
+    (event,) = live.left("SkillSuggested")  # before the hook was answered
     assert event == {
         "hook_event_name": "SkillSuggested",
         "session_id": "s1",
@@ -127,6 +128,23 @@ def test_a_prompt_is_answered_with_the_skill_that_was_picked_and_an_event_says_s
         "cwd": "/",
     }
     assert len(live.left("UserPromptSubmit")) == 1
+    # As the shipper orders them: behind the prompt, before what the agent does next.
+    items = Spool(live.spool).scan(10, frozenset())
+    assert [json.loads(item.path.read_bytes())["hook_event_name"] for item in items] == [
+        "UserPromptSubmit", "SkillSuggested",
+    ]  # fmt: skip
+    assert live.end() == 0
+
+
+def test_what_can_not_be_recorded_is_not_told(live: Live, tmp_path: Path) -> None:
+    live.publish()
+    live.start()
+    body = prompt("this pdf")
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_of(tmp_path)))) as client:
+        assert client.post("http://karl/v1/route/claude-code", content=body).status_code == 200
+        (live.spool / "full").touch()
+        assert client.post("http://karl/v1/route/claude-code", content=body).status_code == 204
+    assert len(live.left("SkillSuggested")) == 1
     assert live.end() == 0
 
 
@@ -138,7 +156,7 @@ def test_sessions_of_the_control_are_told_nothing_and_are_counted(live: Live) ->
     live.start()
     assert live.hook(prompt("this pdf", control)) == b""
     assert live.hook(prompt("this pdf", treated)) != b""
-    live.end()  # what waits is left at the end
+    live.end()
     assert {event["session_id"]: event["told"] for event in live.left("SkillSuggested")} == {
         control: False,
         treated: True,

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from karl.errors import Refused
-from producers import agents, install
+from producers import agents, hook_line, install
 from producers.agents import CLAUDE, CODEX, EVENTS, OLD_EVENTS, Agent, events_for, settings_files
 from producers.hook import hook_command, hook_url, is_ours
 from producers.hook_line import find_program
@@ -427,7 +427,7 @@ def test_settings_are_where_the_agent_reads_them(tmp_path: Path) -> None:
 
 def test_cat_is_absolute_and_its_absence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(find_program("cat")).is_absolute()
-    monkeypatch.setattr(install.shutil, "which", lambda name, path=None: None)
+    monkeypatch.setattr(hook_line.shutil, "which", lambda name, path=None: None)
     with pytest.raises(Refused, match="no `cat`"):
         find_program("cat")
 

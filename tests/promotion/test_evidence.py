@@ -65,7 +65,14 @@ def test_while_it_is_live_sessions_that_are_told_do_not_count() -> None:
     sides = {drawn(f"s-{number}", live): f"s-{number}" for number in range(50)}
     assert admitted(row(session=sides[True]), LINEAGE, MADE, live) == "a router spoke"
     assert isinstance(admitted(row(session=sides[False]), LINEAGE, MADE, live), Evidence)
-    assert isinstance(admitted(row(session=sides[True], time_ms=800), LINEAGE, MADE, live), Evidence)
+    assert isinstance(admitted(row(session=sides[True], made_ms=800), LINEAGE, MADE, live), Evidence)
+    behind = row(session=sides[True], time_ms=800)  # by the clock of its agent's machine alone
+    assert admitted(behind, LINEAGE, MADE, live) == "a router spoke"
+
+
+def test_prompts_that_differ_by_their_numbers_are_known_as_the_same() -> None:
+    found = [admitted(row(prompt=f"Review run {number}"), LINEAGE, MADE, Policy()) for number in (10, 77)]
+    assert len({one.words for one in found if isinstance(one, Evidence)}) == 1
 
 
 def test_a_turn_counts_once() -> None:

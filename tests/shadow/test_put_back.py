@@ -7,6 +7,8 @@ import json
 import pytest
 from redis import Redis
 
+from karl.routing.policy import Catalogue
+from karl.schema.routing import SkillEntry
 from karl.settings import Settings
 from karl.stream import keys, routing
 from karl.stream.keys import ROUTING_CLAIM
@@ -62,6 +64,19 @@ def test_nothing_is_put_back_while_somebody_decides_nor_where_nothing_is_known(
     assert routing.is_on(redis)
 
 
+@pytest.mark.usefixtures("known")
+def test_skills_that_a_machine_without_views_could_not_take_away_are_taken_away(
+    redis: Redis, settings: Settings
+) -> None:
+    gone = Catalogue(skills=(SkillEntry("deploy"), SkillEntry("gone")))
+    routing.publish_catalogue(redis, gone)
+    assert "catalogue" in put_back(redis, settings)
+    published = routing.read(redis)
+    assert published is not None
+    assert [skill.name for skill in published.catalogue.skills] == ["deploy"]
+    assert put_back(redis, settings) == []
+
+
 def test_what_is_off_stays_off(redis: Redis, settings: Settings) -> None:
     write(settings.ledger, [routed.place("~/skills", "deploy"), routed.decision("d1", "off", mode="off")])
     rebuild(settings.views, settings.ledger, settings.reward_version)
@@ -73,9 +88,10 @@ def test_what_is_off_stays_off(redis: Redis, settings: Settings) -> None:
 def test_a_worker_of_default_puts_it_back_as_it_looks_at_the_clock(
     redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     Cron(redis, redis, settings, "me").look()
     assert routing.is_on(redis)
-    assert "Redis had lost what routes" in caplog.text
+    assert "published anew: policy, router, catalogue" in caplog.text
 
 
 def test_the_doctor_says_what_is_lost_and_mends_it(redis: Redis, settings: Settings, known: str) -> None:

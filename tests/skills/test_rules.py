@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karl.routing.rules import PATTERN_MAX, TEXT_MAX, Rules, of_name, phrase, problem
+from karl.routing.rules import PATTERN_MAX, Rules, of_name, phrase, problem
+from karl.routing.text import TEXT_MAX
 from karl.schema.routing import Rule
 from tests.skills.writing import read, whys
 

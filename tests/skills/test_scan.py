@@ -18,6 +18,7 @@ from karl.stream import routing
 from producers.redact import Redactor
 from tests.skills.writing import fields, skill, whys
 from tests.workers.conftest import Line
+from workers.put_back import put_back
 from workers.skills import Asked, Scan, look, tell
 
 NOW = 1_760_000_000_000
@@ -157,6 +158,37 @@ def test_a_machine_without_views_adds_to_what_is_published(
     assert [record["node"] for record in line.records("skills")].count("n2") == 1
     machine.scan(NOW + 1000)
     assert machine.published() == {"pdf", "sheets", "ship", "mail"}
+
+
+def test_a_machine_without_views_tells_once_what_it_has_and_what_is_gone(
+    machine: Machine, line: Line, redis_url: str, tmp_path: Path
+) -> None:
+    elsewhere = read_settings(
+        {"KARL_REDIS_URL": redis_url, "KARL_DATA_DIR": str(tmp_path / "other"), "KARL_NODE": "n2"}
+    )
+    places = [tmp_path / "one", tmp_path / "two"]
+    for place in places:
+        for name in ("mail", "chat"):
+            skill(place, name, fields(name=name, description=f"{place.name} {name}"))
+    asked = Asked([of_path(place, tmp_path) for place in places], str, Redactor().text)
+
+    def scan() -> list[tuple[str, list[str]]]:
+        bodies = look(elsewhere, asked, NOW).bodies
+        tell(line.redis, elsewhere, bodies, machine.move)
+        machine.move()
+        return [(Path(body.place).name, [one.name for one in body.skills]) for body in bodies]
+
+    assert scan() == [("one", ["chat", "mail"]), ("two", ["chat", "mail"])]
+    assert scan() == []
+    shutil.rmtree(places[0] / "mail")
+    assert scan() == [("one", ["chat"])]
+    shutil.rmtree(places[1])
+    assert scan() == [("two", [])]
+    assert scan() == []
+    assert put_back(line.redis, machine.settings) == ["catalogue"]
+    assert machine.published() == {"chat"}
+    (elsewhere.data_dir / "skills.told").write_text("{")
+    assert scan() == [("one", ["chat"])]
 
 
 def test_what_was_published_wrongly_is_mended_by_a_scan_that_finds_nothing_new(machine: Machine) -> None:

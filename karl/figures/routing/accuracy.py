@@ -15,8 +15,8 @@ from karl.figures.change import ALPHA, VALUES_MIN, Direction, Trend
 from karl.figures.chosen import DAY_MS, WEEK_MS
 from karl.figures.days import day_name
 from karl.figures.numbers import two_sided
-from karl.figures.routing.chosen import PROMPTS_MIN, SESSIONS_MIN, Chosen, Group, Picker, able, grouped, pick
-from karl.figures.routing.shares import Weigh, mean, part
+from karl.figures.routing.chosen import Chosen, Group, Picker, able, grouped, pick
+from karl.figures.routing.shares import Weigh, enough_paired, mean, part
 from karl.figures.routing.slope import Point, slope_of
 from karl.intervals import Z95, Mean, Paired, Share, Verdict, paired_of, t95
 from karl.views.routing_rows import ShadowRow
@@ -147,13 +147,12 @@ def _way(asked: Sequence[ShadowRow], none: Sequence[ShadowRow], who: Picker, how
 
 def over_regex(asked: Sequence[ShadowRow]) -> Paired:
     """Say how much more often the vector router, where it takes one, is right than the rules."""
-    found = paired_of(
-        Verdict(row.session, pick(row, "vector") == row.truth, pick(row, "regex") == row.truth)
-        for row in able(able(asked, "vector"), "regex")
+    return enough_paired(
+        paired_of(
+            Verdict(row.session, pick(row, "vector") == row.truth, pick(row, "regex") == row.truth)
+            for row in able(able(asked, "vector"), "regex")
+        )
     )
-    if found.n >= PROMPTS_MIN and found.groups >= SESSIONS_MIN:
-        return found
-    return msgspec.structs.replace(found, difference=None, low=None, high=None)
 
 
 def days_of(chosen: Chosen) -> Days:
@@ -184,11 +183,12 @@ def first_trend(asked: Sequence[ShadowRow]) -> Trend:
     """Look for a trend of how often the first is right, a week.
 
     Most sessions have one or two prompts, so that the median slope of pairs (karl.figures.change) would be
-    none whatever happens: this is the slope of a straight line through all prompts.
+    none whatever happens: this is the slope of a straight line through all prompts. Of less than a day
+    there is none: a week's slope from an hour's prompts would be any number.
     """
     rows = able(asked, "first")
     sessions = len({row.session for row in rows})
-    if sessions < VALUES_MIN:
+    if sessions < VALUES_MIN or max(row.time_ms for row in rows) - min(row.time_ms for row in rows) < DAY_MS:
         return Trend(sessions, "too few")
     found = slope_of(
         Point(row.session, "", row.time_ms / WEEK_MS, float(row.vector == row.truth)) for row in rows

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from karl.figures.routing.chosen import PROMPTS_MIN, SESSIONS_MIN, Picker, could, pick
-from karl.figures.routing.shares import enough
+from karl.figures.routing.chosen import Picker, could, pick
+from karl.figures.routing.shares import enough, enough_paired
 from karl.intervals import Paired, Share, Verdict, paired_of, share_of
 from karl.views.routing_rows import ShadowRow
 
@@ -53,7 +53,7 @@ def again_of(pairs: Iterable[Pair], who: Picker) -> Again:
         len({before.session for before, _ in asked}),
         _share([before for before, _ in asked], [_right(before, who) for before, _ in asked]),
         _share([after for _, after in asked], [_right(after, who) for _, after in asked]),
-        _enough(gain),
+        enough_paired(gain),
         gain.first,
         gain.second,
         _share([one for one, _ in both], [pick(one, who) != pick(other, who) for one, other in both]),
@@ -68,9 +68,3 @@ def _right(row: ShadowRow, who: Picker) -> bool:
 
 def _share(rows: Sequence[ShadowRow], so: Sequence[bool]) -> Share:
     return enough(share_of((row.session, int(one), 1) for row, one in zip(rows, so, strict=True)))
-
-
-def _enough(found: Paired) -> Paired:
-    if found.n >= PROMPTS_MIN and found.groups >= SESSIONS_MIN:
-        return found
-    return msgspec.structs.replace(found, difference=None, low=None, high=None)

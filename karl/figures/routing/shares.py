@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from karl.figures.routing.chosen import PROMPTS_MIN, SESSIONS_MIN
-from karl.intervals import Z95, Mean, Share, mean_of, share_of, t95, wilson
+from karl.intervals import Z95, Mean, Paired, Share, mean_of, share_of, t95, wilson
 from karl.views.routing_rows import ShadowRow
 
 #: How much a prompt weighs: all the same; as sure as its truth is; as its turn's reward is high.
@@ -82,6 +82,13 @@ def enough(found: Share, least: int = PROMPTS_MIN) -> Share:
     if not least or (found.n >= least and found.groups >= SESSIONS_MIN):
         return found
     return msgspec.structs.replace(found, share=None, low=None, high=None)
+
+
+def enough_paired(found: Paired) -> Paired:
+    """Give a comparison, without its figures where it is of too few."""
+    if found.n >= PROMPTS_MIN and found.groups >= SESSIONS_MIN:
+        return found
+    return msgspec.structs.replace(found, difference=None, low=None, high=None)
 
 
 def mean(

@@ -295,6 +295,11 @@ def test_a_slope_is_what_it_comes_to_by_hand_and_none_is_seen_where_there_is_non
     assert (same.direction, same.slope, same.p) == ("steady", 0.0, 1.0)
 
 
+def test_prompts_of_an_hour_make_no_trend_of_a_week() -> None:
+    hour = [shadow(n, first="ab"[n % 2], time_ms=START_MS + n * 60_000, session=f"s{n}") for n in range(60)]
+    assert days_of(choose(hour)).trend.direction == "too few"
+
+
 def test_skills_that_cost_most_come_first() -> None:
     rows = [shadow(number, "a", "a") for number in range(20)]
     rows += [shadow(30 + number, "b", "a" if number < 8 else "b", regex="b") for number in range(12)]
