@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 from karl.routing.evidence import SURE, Evidence, Lineage, Maker, lineage_of
 from karl.routing.experiment import told
 from karl.routing.policy import Policy
-from karl.routing.text import normal
 from karl.schema.routing import RouterBody
 from karl.views.filter import Filter
 from karl.views.routing import Routed, body_at
@@ -97,7 +96,7 @@ def admitted(  # noqa: C901 - one rule a line
         event=row.event,
         session=row.session,
         agent=row.agent,
-        words=normal(row.prompt or row.event),
+        words=" ".join((row.prompt or row.event).casefold().split()),
         time_ms=row.time_ms,
         router=row.router,
         vector=row.vector if row.takes else None,

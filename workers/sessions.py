@@ -1,12 +1,11 @@
 """The sessions worker: events of the partitions it holds become scored trajectories.
 
 Invariants:
-- An event stays in the stream until the step that puts the record holding it on its way to the ledger:
-  a worker that dies loses nothing, and the next one finds every open turn's events, in order.
-- What is in memory is a copy: dropping it and reading the stream again gives the same records. Events
-  that left already are known by their ids, stored in that same step, and left out.
+- An event stays in the stream until the step that hands its record on: a worker that dies loses nothing.
+- What is in memory is a copy: the stream, read again, gives the same records. Events that left already are
+  known by their ids, stored in that same step, and left out.
 - An entry that can not be understood goes to the dead letters with its reason, in that same step.
-- An entry holds one event, or several; it is needed as long as one of them is.
+- An entry of several events is needed as long as one of them is.
 - Prompts are put up for routing, where it is on, before their turn is handed on, and hold up nothing.
 """
 

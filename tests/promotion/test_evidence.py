@@ -70,11 +70,6 @@ def test_while_it_is_live_sessions_that_are_told_do_not_count() -> None:
     assert admitted(behind, LINEAGE, MADE, live) == "a router spoke"
 
 
-def test_prompts_that_differ_by_their_numbers_are_known_as_the_same() -> None:
-    found = [admitted(row(prompt=f"Review run {number}"), LINEAGE, MADE, Policy()) for number in (10, 77)]
-    assert len({one.words for one in found if isinstance(one, Evidence)}) == 1
-
-
 def test_a_turn_counts_once() -> None:
     rows = [row(), row(event="e2"), row(event="e3", trajectory="t3"), row(event="e4", router="")]
     evidence, left_out = sift(rows, LINEAGE, MADE, Policy())
