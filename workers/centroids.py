@@ -10,16 +10,14 @@ Invariants:
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from karl.errors import LineDown, Refused, Unreadable
 from karl.jobs import table
-from karl.jobs.table import Outcome
+from karl.jobs.table import Outcome, Progress
 from karl.routing import model, versions
 from karl.routing.exemplars import Chosen
 from karl.routing.router import Router
@@ -28,8 +26,10 @@ from karl.stream import parcels
 from karl.stream.routing import publish_router
 from karl.stream.routing import read as read_published
 from karl.views.sources import Sources
+from workers.doors import Doors
+from workers.encoder import opened_encoder
 from workers.exemplars import Material, material
-from workers.line import line
+from workers.line import on_line
 from workers.policy import Decision, change, heal
 from workers.records import ROUTING, Outgoing, send, settled
 from workers.routers import keep, kept
@@ -40,20 +40,15 @@ from workers.training import (
     Trained,
     in_use,
     measure,
-    opened_encoder,
     some_anew,
     trained,
 )
 from workers.versions import versions as versions_known
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from karl.routing.policy import Policy
     from karl.settings import Settings
 
-#: Told how much is done, of how much, and what.
-Progress = Callable[[int, int, object], None]
 _HOUR_MS = 3_600_000
 
 
@@ -86,19 +81,9 @@ class Report(msgspec.Struct, kw_only=True):
     bytes: int = 0
 
 
-class Doors(NamedTuple):
-    """What a training needs of the world: settings, Redis, time and how to wait."""
-
-    settings: Settings
-    redis: Redis
-    progress: Progress
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    wait: Callable[[float], None] = time.sleep
-
-
 def job(arguments: table.Centroids, settings: Settings, progress: Progress) -> Outcome:
     """Train, measure, and put to use what is not worse; as a job."""
-    with line(settings, "karl-centroids") as redis:
+    with on_line(settings, "karl-centroids") as redis:
         return Outcome(msgspec.to_builtins(centroids(arguments, Doors(settings, redis, progress))))
 
 

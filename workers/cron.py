@@ -80,6 +80,7 @@ class Cron:
         self._redis, self._line, self._settings = redis, line, settings
         self._owner, self._now_ms = owner, now_ms
         self._look_due = every(LOOK_S, time.monotonic)
+        self._complaint = ""
 
     def look(self) -> None:
         """Look at the clock, if it is time. Raises the clients' errors."""
@@ -95,7 +96,9 @@ class Cron:
             if done := put_back(self._line, self._settings):
                 _log.info("jobs: Redis did not tell what routes; published anew: %s", ", ".join(done))
         except KarlError as error:
-            _log.warning("jobs: what routes can not be put back: %s", error)
+            if str(error) != self._complaint:
+                _log.warning("jobs: whether Redis tells what routes can not be seen: %s", error)
+            self._complaint = str(error)
 
     def ask_to_end(self) -> None:
         """Nothing runs here."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +26,9 @@ from karl.jobs import table
 from karl.jobs.table import Outcome, Progress
 from karl.stream import keys, parcels
 from karl.stream.connect import command
-from workers.line import line
+from workers.encoder import opened_encoder
+from workers.line import on_line
+from workers.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +107,7 @@ def embed(arguments: table.Embed, settings: Settings, progress: Progress) -> Out
     """Make the vectors of a batch, put them into Redis and announce them."""
     from karl.jobs import batches  # noqa: PLC0415 - numpy loads with the job that needs it
 
-    with line(settings, "karl-embed") as redis:
+    with on_line(settings, "karl-embed") as redis:
         texts = batches.read_texts(parcels.get(redis, arguments.parcel))
         if not texts:
             raise Refused("a batch without texts")
@@ -123,25 +124,16 @@ def _encoded(arguments: table.Embed, texts: list[str], settings: Settings, progr
     from karl.encoders.store import key_of  # noqa: PLC0415
     from karl.jobs.batches import About, Made  # noqa: PLC0415
 
-    encoder = _opened(settings, arguments.encoder)
-    try:
+    with opened_encoder(settings, arguments.encoder) as encoder:
         rows = []
         for start in range(0, len(texts), SLICE):
             rows.append(encoder.encode(texts[start : start + SLICE]))
             progress(min(start + SLICE, len(texts)), len(texts), "texts")
-    finally:
-        getattr(encoder, "close", lambda: None)()
     made = [key_of(encoder.name, encoder.version, text) for text in texts]
     about = About(
         encoder.name, encoder.version, encoder.dim, len(texts), arguments.from_seq, arguments.to_seq
     )
     return Made(about, made, np.vstack(rows))
-
-
-def _opened(settings: Settings, name: str) -> Encoder:
-    from workers.encoder import encoder_of  # noqa: PLC0415
-
-    return encoder_of(settings, name)
 
 
 # --- who asks for it ---
@@ -285,7 +277,7 @@ def collect(settings: Settings, redis: Redis) -> Collected:
                 done.vectors + (count or 0), done.parcels + (count is not None), done.lost + (count is None)
             )
         if found:
-            _keep_mark(mark, last)
+            write_whole(mark, last.encode("ascii"))
         if len(found) < _READ:
             return done
 
@@ -302,12 +294,6 @@ def _taken(redis: Redis, store: Store, fields: dict[bytes, bytes]) -> int | None
         return None
     store.put(dict(zip(made.keys, made.vectors, strict=True)), made.about.dim)
     return made.about.count
-
-
-def _keep_mark(mark: Path, last: str) -> None:
-    temporary = mark.with_name(f".{mark.name}.{secrets.token_hex(4)}")
-    temporary.write_text(last, encoding="ascii")
-    temporary.replace(mark)
 
 
 # --- all of it ---

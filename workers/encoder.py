@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from karl.encoders.encoder import Encoder
     from karl.settings import Settings
 
@@ -27,3 +30,13 @@ def encoder_of(settings: Settings, name: str = "") -> Encoder:
         threads=settings.embed_threads,
     )
     return open_encoder(wanted, kept=settings.vectors, kept_max_bytes=settings.embed_store_mb << 20)
+
+
+@contextmanager
+def opened_encoder(settings: Settings, name: str = "") -> Iterator[Encoder]:
+    """Open an encoder for a block. Raises as encoder_of does."""
+    encoder = encoder_of(settings, name)
+    try:
+        yield encoder
+    finally:
+        getattr(encoder, "close", lambda: None)()  # not all hold something open

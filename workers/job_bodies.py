@@ -56,10 +56,10 @@ def backfill(arguments: table.Backfill, settings: Settings, progress: Progress) 
     """Score anew, as `karl backfill` does; damaged records fail the job when all else is done."""
     from karl.views.queries import Filter  # noqa: PLC0415
     from workers.backfill import backfill as score  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
     which = Filter(agent=arguments.agent, project=arguments.project, since_ms=arguments.since_ms)
-    with line(settings, "karl-backfill") as redis:
+    with on_line(settings, "karl-backfill") as redis:
         report = score(redis, settings, which, progress, force=arguments.force)
     damaged = f"{report.damaged} trajectories have damaged records: `karl verify` says where"
     return Outcome(msgspec.to_builtins(report), damaged if report.damaged else None)

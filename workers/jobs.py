@@ -214,6 +214,8 @@ class JobsWorker:
                     return End("", lambda: False)
                 if shall_end:
                     return End("was cancelled", lambda: working.stop(claim, self._owner))
+        if process.progress is not None:
+            self._beat(claim, process)  # how far it was at last
         return self._ended(claim, process)
 
     def _ended(self, claim: Claim, process: JobProcess) -> End:

@@ -1,7 +1,7 @@
 """Clients of the servers that settings name: the line's, and that of the jobs.
 
-`line` and `jobs_server` are for who asks something and goes: a command, a job. What runs for long has a
-client of its own (`line_client`), and knows itself what to do while the server is away.
+`on_line` and `on_jobs` are for who asks something and goes: a command, a job. What runs for long has a
+client of its own (`line_client`, `jobs_client`), and knows itself what to do while the server is away.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ def line_client(settings: Settings, process: str) -> Redis:
     return connect(_line_url(settings), name=client_name(process, settings.node))
 
 
-def line(settings: Settings, process: str) -> AbstractContextManager[Redis]:
+def jobs_client(settings: Settings, process: str) -> Redis:
+    """Give a client of the server that the jobs are in, as `line_client` does; it may be the line's."""
+    return connect(_jobs_url(settings), name=client_name(process, settings.node))
+
+
+def on_line(settings: Settings, process: str) -> AbstractContextManager[Redis]:
     """Give a client of the line's server, and close it. Raises LineDown, for what it raises meanwhile too."""
     return asking(_line_url(settings), client_name(process, settings.node))
 
 
-def jobs_server(settings: Settings, process: str) -> AbstractContextManager[Redis]:
-    """Give a client of the server that the jobs are in, as `line` does."""
-    return asking(jobs_url(settings), client_name(process, settings.node))
+def on_jobs(settings: Settings, process: str) -> AbstractContextManager[Redis]:
+    """Give a client of the server that the jobs are in, as `on_line` does."""
+    return asking(_jobs_url(settings), client_name(process, settings.node))
 
 
-def jobs_url(settings: Settings) -> str:
-    """Give the URL of the server that the jobs are in: the line's where no other is named."""
+def _jobs_url(settings: Settings) -> str:
     return settings.rq_url or _line_url(settings)
 
 

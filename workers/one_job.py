@@ -62,12 +62,20 @@ class _Teller:
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._told_s = 0.0
+        self._untold: Line | None = None
 
     def progress(self, done: int, total: int, where: object) -> None:
         """Say how much is done of how much, and where."""
+        self._untold = Line(done=done, total=total, where=str(where)[:200])
         if time.monotonic() - self._told_s >= _TOLD_EVERY_S:
             self._told_s = time.monotonic()
-            self.say(Line(done=done, total=total, where=str(where)[:200]))
+            self.settle()
+
+    def settle(self) -> None:
+        """Say what was not said yet."""
+        if self._untold is not None:
+            self.say(self._untold)
+            self._untold = None
 
     def say(self, line: Line) -> None:
         """Write one line."""
@@ -82,7 +90,9 @@ def main() -> None:
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_worker, name="worker", daemon=True).start()
     teller = _Teller(out)
-    teller.say(_done(order, teller))
+    last = _done(order, teller)
+    teller.settle()
+    teller.say(last)
 
 
 def _done(order: Order, teller: _Teller) -> Line:

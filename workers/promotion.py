@@ -6,8 +6,7 @@ Every decision is a record (`workers.policy`). What is judged is read from the v
 from __future__ import annotations
 
 import difflib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -23,13 +22,12 @@ from karl.stream.judged import Judged, publish_judged
 from karl.views.filter import Filter
 from karl.views.routing import Routed, body_at
 from karl.views.routing_rows import RoutingRow
+from workers.doors import Doors
 from workers.evidence import Gathered, gather
-from workers.line import line
+from workers.line import on_line
 from workers.policy import Decision, change, heal
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from karl.settings import Settings
 
 #: Who decides where nobody did.
@@ -40,7 +38,7 @@ _BACK = 10_000
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Where routing stands. `since_ms` is when evidence begins: after the last time that it was taken back.
+    """Where routing stands. `since_ms` is when evidence begins: once routing stopped being live last.
 
     `forced` says that checks were passed over when it went live; `experiment` is there while it is.
     `taken_back` names who took it back last, empty where nobody did since.
@@ -70,15 +68,6 @@ class Simulated(msgspec.Struct, frozen=True):
     report: Report
     ways: dict[str, Way]
     mixture: Mixture
-
-
-class Doors(msgspec.Struct, frozen=True):
-    """What a decision needs from outside; times in ms, waits in seconds."""
-
-    redis: Redis
-    settings: Settings
-    now_ms: Callable[[], int]
-    wait: Callable[[float], None]
 
 
 def bar_of(settings: Settings) -> Bar:
@@ -119,7 +108,7 @@ def _ended_ms(decisions: Sequence[RoutingRow]) -> int:
     before = [*(row.mode for row in decisions[1:]), "shadow"]
     ends = (
         row.time_ms
-        for row, was in zip(decisions, before, strict=True)
+        for row, was in zip(decisions, before, strict=False)
         if row.action == "demote" or (was == "active" and row.mode != "active")
     )
     return next(ends, 0)
@@ -231,8 +220,8 @@ def override(doors: Doors, skill: str, way: Way | None, *, person: str) -> Routi
 def job(_arguments: Arguments, settings: Settings, progress: Progress) -> Outcome:
     """Do what is due about promotion, as `karl auto-promote`."""
     progress(0, 1, "looking at the evidence")
-    with line(settings, "karl-promotion") as redis:
-        done = automatic(Doors(redis, settings, lambda: time.time_ns() // 1_000_000, time.sleep))
+    with on_line(settings, "karl-promotion") as redis:
+        done = automatic(Doors(settings, redis, progress))
     checks = {check.name: check.says for check in done.report.judgement.checks}
     return Outcome({"action": done.action, "says": done.says, "checks": checks})
 

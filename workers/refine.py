@@ -22,11 +22,13 @@ from karl.routing.sources import parse
 from karl.routing.text import normal
 from karl.schema.routing import ExemplarBody
 from karl.views.sources import Sources
-from workers.centroids import Doors, Report, centroids
+from workers.centroids import Report, centroids
+from workers.doors import Doors
+from workers.encoder import opened_encoder
 from workers.exemplars import Material, exemplar, material, taken_back
-from workers.line import line
+from workers.line import on_line
 from workers.records import ROUTING, Outgoing, send, settled
-from workers.training import Recipe, Rows, opened_encoder, trained, without
+from workers.training import Recipe, Rows, trained, without
 
 if TYPE_CHECKING:
     from karl.jobs.table import Progress
@@ -80,7 +82,7 @@ class _Ground(NamedTuple):
 
 def job(arguments: table.Refine, settings: Settings, progress: Progress) -> Outcome:
     """Refine, as a job."""
-    with line(settings, "karl-refine") as redis:
+    with on_line(settings, "karl-refine") as redis:
         return Outcome(msgspec.to_builtins(refine(arguments, Doors(settings, redis, progress))))
 
 

@@ -20,7 +20,7 @@ from karl.replica.lines import has_line
 from karl.replica.protocol import Asked
 from karl.settings import Settings
 from karl.stream import keys
-from workers.line import line
+from workers.line import on_line
 from workers.replication import Replicas, read_head
 from workers.start import ledger_token, ledger_worker
 
@@ -81,7 +81,7 @@ def status_of(settings: Settings) -> Status:
     sound = not notes
     replicas = None
     try:
-        with line(settings, "karl-status") as redis:
+        with on_line(settings, "karl-status") as redis:
             replicas = told_by_writer(redis)
     except LineDown as error:
         notes.append(f"what the writer says can not be read: {error}")
@@ -166,7 +166,7 @@ def promote(settings: Settings, *, force: bool, progress: Progress) -> Promoted:
         )
     try:
         report = verify(folder, progress=progress)
-        with line(settings, "karl-promote") as redis:
+        with on_line(settings, "karl-promote") as redis:
             lost = _what_is_lost(settings, redis, report)
             if lost and not force:
                 raise Refused(f"{'; '.join(lost)}. With --force it is done all the same, and that is lost")

@@ -15,13 +15,14 @@ from karl.routing.exemplars import Piece, alike
 from karl.routing.refine import PAIR_MIN, confused, crossed
 from karl.routing.sources import of_turn
 from karl.views.sources import Sources
+from workers.encoder import opened_encoder
 from workers.exemplars import Material, material, name_of
 from workers.records import ROUTING, Outgoing, send, settled
 from workers.refine import contrast, said_of
-from workers.training import DEFAULT, Rows, opened_encoder
+from workers.training import DEFAULT, Rows
 
 if TYPE_CHECKING:
-    from workers.centroids import Doors
+    from workers.doors import Doors
 
 #: Prompts of each of two skills that are marked.
 EACH = 3

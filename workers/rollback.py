@@ -10,10 +10,12 @@ from karl.errors import NotFound, Refused
 from karl.schema.routing import RouterBody
 from karl.views.routing import body_at
 from karl.views.sources import Sources
-from workers.centroids import Doors, publish, use
+from workers.centroids import publish, use
+from workers.doors import Doors
+from workers.encoder import opened_encoder
 from workers.records import ROUTING, Outgoing, send, settled
 from workers.routers import data_of, keep
-from workers.training import Recipe, Rows, opened_encoder, trained
+from workers.training import Recipe, Rows, trained
 from workers.versions import Resolved, gone_of, resolved, there_now
 
 

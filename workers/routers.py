@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from karl.errors import LineDown, NotFound
+from workers.whole_files import write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from redis import Redis
 
     from karl.routing.router import Router
@@ -64,8 +62,7 @@ def kept(settings: Settings, router: str) -> bytes | None:
 def keep(settings: Settings, data: bytes) -> str:
     """Keep a router's bytes; gives its id. Raises OSError."""
     router = hashlib.sha256(data).hexdigest()
-    settings.routers.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(settings.routers / router, data)
+    write_whole(settings.routers / router, data)
     return router
 
 
@@ -81,14 +78,3 @@ def _fetched(redis: Redis, router: str) -> bytes | None:
         return None
     except RedisError as error:
         raise LineDown(f"Redis does not answer: {error}; say it again") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.chmod(0o600)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ from karl.stream.routing import Published
 from karl.views.filter import ALL, Filter
 from karl.views.routing import Routed, body_at
 from workers import routers
-from workers.line import line
+from workers.line import on_line
 from workers.opened import Opened, open_published
 from workers.prompts import prompt_of
 from workers.records import Outgoing, send
@@ -99,7 +99,7 @@ def line_if_needed(
     """
     if not apply and (not published.router or routers.kept(settings, published.router) is not None):
         return nullcontext()
-    return line(settings, "karl-reshadow")
+    return on_line(settings, "karl-reshadow")
 
 
 def opened_whole(settings: Settings, redis: Redis | None, published: Published) -> Opened:

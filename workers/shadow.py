@@ -24,7 +24,7 @@ from karl.routing.predict import Asked, Prediction
 from karl.schema.routing import RankedSkill, ShadowBody, ShadowSource
 from karl.stream import prompts
 from karl.stream.prompts import Prompt, Waiting
-from workers.line import line
+from workers.line import on_line
 from workers.opened import Latest, Opened
 from workers.records import Outgoing, send
 
@@ -72,7 +72,7 @@ def route(arguments: Arguments, settings: Settings, progress: Progress) -> Outco
     from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
 
     del arguments
-    with line(settings, "karl-route") as redis:
+    with on_line(settings, "karl-route") as redis:
         try:
             return Outcome(msgspec.to_builtins(Shadow(redis, settings).run(progress)))
         except RedisError as error:

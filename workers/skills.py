@@ -9,7 +9,6 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +23,7 @@ from karl.skills.read import read_place
 from karl.skills.told import Place, PlaceTold, Problem
 from karl.views.routing import Routed
 from workers.records import ROUTING, Outgoing, send, settled
+from workers.whole_files import write_whole
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -151,12 +151,7 @@ def _remembered(settings: Settings) -> dict[tuple[str, str], SkillsBody]:
 def _remember(settings: Settings, bodies: Sequence[SkillsBody]) -> list[SkillsBody]:
     """Keep what was told now beside what was told before; gives all of it. Raises OSError."""
     told = {**_remembered(settings), **{(body.node, body.place): body for body in bodies}}
-    file = settings.data_dir / _TOLD
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = file.with_name(f".{_TOLD}.{secrets.token_hex(4)}")
-    temporary.touch(mode=0o600)
-    temporary.write_bytes(msgspec.json.encode(list(told.values())))
-    temporary.replace(file)
+    write_whole(settings.data_dir / _TOLD, msgspec.json.encode(list(told.values())))
     return list(told.values())
 
 

@@ -20,12 +20,11 @@ from karl.process import log_to_stderr, stop_on_signals, stop_without_parent, un
 from karl.replica.serve import Served, Tls
 from karl.session.emissions import Limits
 from karl.settings import Settings
-from karl.stream.connect import client_name, connect
 from karl.tokens import token_of
 from workers import watch
 from workers.compose import Composer
 from workers.ledger import LedgerWorker
-from workers.line import jobs_url, line_client
+from workers.line import jobs_client, line_client
 from workers.loop import Worker, run
 from workers.sessions import SessionsWorker
 from workers.views import ViewsWorker
@@ -169,7 +168,7 @@ def run_jobs(
     found, *others = (table.find_queue(name) for name in (queue, *also))
     for one in (found, *others):
         table.may_work(one, settings)
-    redis = connect(jobs_url(settings), name=client_name("karl-jobs", settings.node))
+    redis = jobs_client(settings, "karl-jobs")
     owner = unique_name(settings.node)
     worker = JobsWorker(
         redis,

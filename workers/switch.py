@@ -14,7 +14,7 @@ from workers.policy import Decision, change, heal, policy_of
 
 if TYPE_CHECKING:
     from karl.routing.policy import Policy
-    from workers.promotion import Doors
+    from workers.doors import Doors
 
 
 class Switched(msgspec.Struct, frozen=True):

@@ -9,13 +9,13 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from karl.errors import NotFound, Refused
+from karl.jobs.table import Progress
 from karl.routing import model, versions
 from karl.routing.described import spelled
 from karl.routing.exemplars import Chosen, Piece, held_out
@@ -23,7 +23,6 @@ from karl.routing.router import Exemplar, Router, train
 from karl.routing.text import normal
 from karl.schema.routing import RouterBody
 from karl.views.routing import body_at
-from workers.encoder import encoder_of
 from workers.versions import resolved
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from karl.views.sources import Sources
     from workers.exemplars import Material
 
-#: Told how much is done, of how much, and what.
-Progress = Callable[[int, int, object], None]
 #: Texts that are encoded between two words on how far it is.
 _SLICE = 256
 
@@ -90,16 +87,6 @@ class Rows:
         if not wanted:
             return np.zeros((0, self.encoder.dim), dtype=np.float32)
         return np.vstack([self._rows[text] for text in wanted])
-
-
-@contextmanager
-def opened_encoder(settings: Settings, name: str = "") -> Iterator[Encoder]:
-    """Open an encoder for a block. Raises as encoder_of does."""
-    encoder = encoder_of(settings, name)
-    try:
-        yield encoder
-    finally:
-        getattr(encoder, "close", lambda: None)()
 
 
 def in_use(views: Sources, settings: Settings, policy: Policy) -> InUse | None:

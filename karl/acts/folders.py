@@ -25,18 +25,17 @@ class Folders:
         self._base = joined("", cwd) if cwd.startswith("/") else ""
         self._is_told = bool(self._base)
         self._now = self._base
+        #: The folder of the work; empty where paths are told relative to it, or nobody knows it.
+        self.root = self._base
         #: Relative paths were told before the folder was known.
         self._short = False
+        #: What the last hook said, and the folder that it means.
+        self._told, self._meant = "", ""
         self._relative: set[str] = set()
         self._absolute: dict[str, str] = {}
         #: Whether the shell keeps its folder from call to call, and which that is.
         self.persists = False
         self._left = ""
-
-    @property
-    def root(self) -> str:
-        """Give the folder of the work; empty where paths are told relative to it, or nobody knows it."""
-        return "" if self._short else self._base
 
     @property
     def here(self) -> str:
@@ -45,14 +44,20 @@ class Folders:
 
     def enter(self, cwd: str | None, workdir: str | None) -> None:
         """Begin a call: in the folder that its hook says, or that the call names itself."""
+        if cwd and cwd == self._told and not workdir:  # as for most
+            self._now = self._meant
+            return
+        said = cwd or ""
         cwd = of_drive(cwd) if cwd else ""
         told = cwd.startswith("/")
         folder = cwd if told else (self._left or self._base) if self.persists else self._base
         if workdir:
             folder = joined(folder, workdir)
         self._now = folder.rstrip("/") if folder != "/" else folder
+        if told and not workdir:
+            self._told, self._meant = said, self._now
         if told and not self._base and not self._relative:
-            self._base = joined("", cwd)
+            self._learn(joined("", cwd), short=False)
 
     def stay(self, folder: str) -> None:
         """End a call whose command ends in a folder, seen from where it began."""
@@ -67,8 +72,7 @@ class Folders:
     def went(self, folder: str) -> None:
         """Learn from a `cd`, which is as good as told where nobody tells anything."""
         if folder.startswith("/") and len(folder) > 1 and not self._base and role(folder) != "scratch":
-            self._base = folder
-            self._short = bool(self._relative)
+            self._learn(folder, short=bool(self._relative))
 
     def resolve(self, path: str) -> str:
         """Give a path in its one spelling."""
@@ -107,7 +111,7 @@ class Folders:
                 return
             suffix = full[at + 1 :]
             if "/" in suffix and suffix in self._relative:
-                self._base, self._short = full[:at], True
+                self._learn(full[:at], short=True)
                 return
 
     def _learn_from_relative(self, path: str) -> str | None:
@@ -117,5 +121,9 @@ class Folders:
         full = self._absolute.get(path.rsplit("/", 1)[-1])
         if full is None or not full.endswith(f"/{path}"):
             return None
-        self._base = full[: -len(path) - 1]
+        self._learn(full[: -len(path) - 1], short=self._short)
         return full
+
+    def _learn(self, base: str, *, short: bool) -> None:
+        self._base, self._short = base, short
+        self.root = "" if short else base

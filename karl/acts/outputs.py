@@ -137,9 +137,7 @@ def parts_of(text: str) -> list[object] | None:
 
 def workdir_of(params: object) -> str | None:
     """Give the folder that a call names for itself."""
-    if not isinstance(params, dict):
-        return None
-    if _WORKDIRS.isdisjoint(params):
+    if not isinstance(params, dict) or _WORKDIRS.isdisjoint(params):
         return None
     for key in _WORKDIR:
         found = params.get(key)

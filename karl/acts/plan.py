@@ -89,7 +89,7 @@ class _Walk(Lists):
             self.within(inner, HIDDEN)
             self.cwd, self._is_over = kept
         words = node.words if len(node.words) <= _WORDS_MAX else node.words[:_WORDS_MAX]
-        if any(LIVE in word for word in words):
+        if LIVE in "".join(words):
             words = [self._expand(word) for word in words]
         words = self._assigned(words)
         start, ended = len(self.steps), None

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from karl.acts.tokens import LIVE, NEWLINE, TEXT_MAX, UNKNOWN, Token, Tokens
 
 #: How deep groups, conditions and loops may stand in one another.
@@ -29,7 +31,7 @@ class Redirect(NamedTuple):
     number: str = ""
 
 
-class Simple(NamedTuple):
+class Simple(msgspec.Struct, frozen=True, gc=False):
     """A command: its words, redirections, the text of its heredoc, and the texts of its substitutions."""
 
     words: list[str]
@@ -38,14 +40,14 @@ class Simple(NamedTuple):
     inner: list[str]
 
 
-class Pipe(NamedTuple):
+class Pipe(msgspec.Struct, frozen=True, gc=False):
     """Commands whose outputs feed each other."""
 
     items: list[Node]
     negated: bool
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """A part of a list: how it is joined to the one before (`;`, `&&` or `||`)."""
 
     joined: str
@@ -53,7 +55,7 @@ class Item(NamedTuple):
     background: bool
 
 
-class Group(NamedTuple):
+class Group(msgspec.Struct, frozen=True, gc=False):
     """A compound. `kind` is `(`, `{`, `if`, `while`, `for`, `case` or `function`.
 
     `parts` are its lists in the order of the text; an if's are condition, body, ..., else. `words` are a

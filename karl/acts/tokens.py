@@ -8,7 +8,8 @@ Invariants:
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import msgspec
 
 #: Characters of a command that are looked at.
 TEXT_MAX = 65_536
@@ -33,7 +34,7 @@ _ANSI_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\'": "'", '\\"': '"', "\\\\": "\\"}
 _ANSI_ESCAPE = re.compile(r"\\[nt'\"\\]")
 
 
-class Token(NamedTuple):
+class Token(msgspec.Struct, frozen=True, gc=False):
     kind: str  # w: word, r: redirection, o: operator
     text: str
     bare: bool = True
@@ -60,7 +61,9 @@ class Tokens:
         while self.at < size and len(tokens) < _MAX:
             at = self.at
             char = text[at]
-            if char in " \t\\\r" and (found := blank(text, at)):
+            if char == " ":
+                self.at = at + 1
+            elif char in "\t\\\r" and (found := blank(text, at)):
                 self.at = found.end()
             elif char in "<>&0123456789" and (found := redirect(text, at)):
                 self.at = found.end()
@@ -75,8 +78,8 @@ class Tokens:
             elif (found := plain(text, at)) and ((end := found.end()) == size or text[end] in " \n\t;|&)"):
                 self.at = end
                 tokens.append(Token("w", found[0]))
-                if self._after_heredoc():
-                    self._waiting.append((len(tokens) - 1, tokens[-2].text == "<<-"))
+                if len(tokens) > 1 and tokens[-2].kind == "r":
+                    self._note_heredoc()
             else:
                 self._word()
         if self._waiting:
@@ -95,8 +98,10 @@ class Tokens:
         else:
             self.all.append(Token("o", sign))
 
-    def _after_heredoc(self) -> bool:
-        return len(self.all) > 1 and self.all[-2].kind == "r" and self.all[-2].text in ("<<", "<<-")
+    def _note_heredoc(self) -> None:
+        """Note a word that ends a heredoc, if it stands behind the sign of one."""
+        if len(self.all) > 1 and self.all[-2].kind == "r" and self.all[-2].text in ("<<", "<<-"):
+            self._waiting.append((len(self.all) - 1, self.all[-2].text == "<<-"))
 
     def _heredocs(self) -> None:
         for place, tabs in self._waiting:
@@ -123,8 +128,7 @@ class Tokens:
             self.at += 1
             return
         self.all.append(Token("w", "".join(parts), bare))
-        if self._after_heredoc():
-            self._waiting.append((len(self.all) - 1, self.all[-2].text == "<<-"))
+        self._note_heredoc()
 
     def _special(self, parts: list[str]) -> bool | None:
         """Read a part of a word that is no plain text; says whether it was quoted, null at the word's end."""

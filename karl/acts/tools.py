@@ -98,7 +98,7 @@ def tool_steps(tool: str, original: str | None, params: object) -> list[Step]:
     if not isinstance(params, dict) or not isinstance(tool, str):
         return []
     name = original or tool
-    if patches := _patches(tool, name, params):
+    if not _PATCHED.isdisjoint(params) and (patches := _patches(tool, name, params)):
         return patches
     if name in ("str_replace_editor", "str_replace_based_edit_tool"):
         return _edited(_EDITORS.get(str(params.get("command")), "other"), params, name)
@@ -194,7 +194,7 @@ def _parts(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _patches(tool: str, name: str, params: dict[str, Any]) -> list[Step]:
-    if _PATCHED.isdisjoint(params) or (tool != "Edit" and "patch" not in name.lower()):
+    if tool != "Edit" and "patch" not in name.lower():
         return []
     for key in _PATCHES:
         text = params.get(key)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+
+import msgspec
 
 from karl.acts.shell import Group, Item, Node, Pipe, Redirect, Simple, parse
 from karl.acts.steps import AS_CALL, HIDDEN, IF_BAD, IF_OK, NOT_CALL, STEPS_MAX, Mark, Plan, Step
@@ -28,7 +29,7 @@ ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 SAYS = frozenset({"echo", "printf"})
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """What a command finds around it: how its end shows in the call's, what stands before it in a pipe."""
 
     end: int

@@ -11,7 +11,18 @@ from karl.cli.deeds import heading
 from karl.cli.figures_asked import plot_width, shows_braille
 from karl.cli.figures_shown import draw_plot, table
 from karl.cli.render import one_line
-from karl.cli.routed_shown import ID_WIDTH, NAME_WIDTH, ahead, mean, say_which, share, skill, trend
+from karl.cli.routed_shown import (
+    ID_WIDTH,
+    NAME_WIDTH,
+    WAYS,
+    ahead,
+    mean,
+    of_way,
+    say_which,
+    share,
+    skill,
+    trend,
+)
 from karl.figures import plot
 from karl.figures.days import day_name
 from karl.figures.routing.accuracy import Accuracy, Days
@@ -24,7 +35,6 @@ _WEIGHED = {
     "truth": "each prompt counts as much as its truth is sure",
     "reward": "each prompt counts by its turn's reward, 0.5 where not known: an older figure",
 }
-_WAYS = {"vector": "vector, taken", "regex": "regex", "picked": "policy"}
 
 
 def print_accuracy(found: Chosen, rows: Sequence[Accuracy], *, by: str, weigh: str, limit: int) -> None:
@@ -81,17 +91,7 @@ def print_ranking(rows: Sequence[Accuracy], by: str) -> None:
 
 
 def _way_rows(one: Accuracy, by: str) -> list[tuple[Any, ...]]:
-    return [
-        (
-            _name(one, by),
-            _WAYS[name],
-            share(way.right, of=True),
-            share(way.taken),
-            share(way.right_taken, of=True),
-            share(way.false, of=True),
-        )
-        for name, way in one.ways.items()
-    ]
+    return [(_name(one, by), WAYS[name], *of_way(way)) for name, way in one.ways.items()]
 
 
 def _name(one: Accuracy, by: str) -> str:

@@ -46,7 +46,7 @@ def annotate(settings: Settings, id_: str, word: Any, *, skill: str | None, note
     Example: karl annotate traj_951345060aed --skill code-review
     """
     from workers.annotate import annotate as say  # noqa: PLC0415 - Redis and SQLite load when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
     only_people()
     if len(note) > _NOTE_MAX:
@@ -55,7 +55,7 @@ def annotate(settings: Settings, id_: str, word: Any, *, skill: str | None, note
     if word is None and named is None:
         raise click.UsageError("say how the turn went (good, bad, ...), or which skill it was for (--skill)")
     turn = _turn(settings, id_)
-    with line(settings, "karl-annotate") as redis:
+    with on_line(settings, "karl-annotate") as redis:
         done = say(
             redis,
             settings,

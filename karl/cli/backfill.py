@@ -41,10 +41,10 @@ def backfill(
     """
     from karl.views.queries import Filter  # noqa: PLC0415 - Redis and SQLite load when needed
     from workers.backfill import backfill as run  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
     which = Filter(agent=agent, project=project, since_ms=since_ms)
-    with line(settings, "karl-backfill") as redis, measuring("scoring") as progress:
+    with on_line(settings, "karl-backfill") as redis, measuring("scoring") as progress:
         report = run(redis, settings, which, progress, force=force, dry_run=dry_run)
     if as_json:
         print_json(msgspec.to_builtins(report))

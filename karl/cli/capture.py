@@ -30,9 +30,9 @@ def import_hooks(settings: Settings, files: tuple[Path, ...], *, as_json: bool) 
     events. Importing a file again changes nothing. What can not be read goes to the dead letters.
     """
     from producers.hook_files import import_hooks as read_in  # noqa: PLC0415 - the rules load when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
-    with line(settings, "karl-import") as redis, counting("importing") as progress:
+    with on_line(settings, "karl-import") as redis, counting("importing") as progress:
         report = read_in(files, redis, settings, progress)
     if as_json:
         print_json(msgspec.to_builtins(report))
@@ -69,9 +69,9 @@ def import_gateway(settings: Settings, folder: Path, *, follow: bool, every_s: f
     from karl.process import log_to_stderr, stop_on_signals  # noqa: PLC0415
     from producers.gateway import follow_gateway  # noqa: PLC0415
     from producers.gateway import import_gateway as read_in  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
-    with line(settings, "karl-gateway") as redis:
+    with on_line(settings, "karl-gateway") as redis:
         if follow:
             log_to_stderr(settings.log_level)
             report = follow_gateway(folder, redis, settings, stop_on_signals(), every_s=every_s)

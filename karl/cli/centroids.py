@@ -17,7 +17,7 @@ from karl.cli.render import measuring, plain, print_json
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from workers.centroids import Doors
+    from workers.doors import Doors
 
 _LABEL_MAX = 100
 
@@ -190,8 +190,8 @@ def _train(
 
 @contextmanager
 def _doors(settings: Settings, what: str) -> Iterator[Doors]:
-    from workers.centroids import Doors  # noqa: PLC0415 - Redis loads when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.doors import Doors, untold  # noqa: PLC0415 - Redis loads when needed
+    from workers.line import on_line  # noqa: PLC0415
 
-    with line(settings, "karl-centroids") as redis, measuring(what) as progress:
-        yield Doors(settings, redis, progress or (lambda *_: None))
+    with on_line(settings, "karl-centroids") as redis, measuring(what) as progress:
+        yield Doors(settings, redis, progress or untold)

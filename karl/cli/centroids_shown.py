@@ -9,6 +9,7 @@ import click
 
 from karl.cli.moments import age, now_ms
 from karl.cli.render import plain, print_table
+from karl.figures.routing.chosen import PROMPTS_MIN
 
 if TYPE_CHECKING:
     from workers.centroids import Report
@@ -97,14 +98,17 @@ def _show_measured(measured: Mapping[str, float]) -> None:
     if not measured.get("held_out"):
         click.echo("not measured: no skill has three prompts, of which one could be held out")
         return
-    first, three = _percent(measured, "accuracy"), _percent(measured, "top3")
     n = f"{measured['held_out']:,.0f} held-out prompts"
-    click.echo(f"over {n}: accuracy {first}, top 3 {three}, MRR {measured['mrr']:.3f}")
-    right = f", of these {_percent(measured, 'right')} right" if "right" in measured else ""
-    click.echo(f"it would take a skill for {_percent(measured, 'taken')} of them{right}")
-    if "strangers" in measured:
-        strangers = f"{measured['strangers']:,.0f} prompts that asked for none"
-        click.echo(f"and for {_percent(measured, 'strangers_taken')} of {strangers}")
+    if measured["held_out"] < PROMPTS_MIN:
+        click.echo(f"over {n}: too few to say how right it is")
+    else:
+        first, three = _percent(measured, "accuracy"), _percent(measured, "top3")
+        click.echo(f"over {n}: accuracy {first}, top 3 {three}, MRR {measured['mrr']:.3f}")
+        right = f", of these {_percent(measured, 'right')} right" if "right" in measured else ""
+        click.echo(f"it would take a skill for {_percent(measured, 'taken')} of them{right}")
+    if (strangers := measured.get("strangers", 0)) >= PROMPTS_MIN:
+        taken = _percent(measured, "strangers_taken")
+        click.echo(f"it would take a skill for {taken} of {strangers:,.0f} prompts that asked for none")
 
 
 def _percent(measured: Mapping[str, float], name: str) -> str:
@@ -115,6 +119,8 @@ def _percent(measured: Mapping[str, float], name: str) -> str:
 def _share(measured: Mapping[str, float]) -> str:
     if not measured.get("held_out"):
         return "-"
+    if measured["held_out"] < PROMPTS_MIN:
+        return "too few"
     return (
         f"{100 * measured['accuracy']:.1f} ({100 * measured['accuracy_low']:.0f} to "
         f"{100 * measured['accuracy_high']:.0f})"

@@ -33,9 +33,9 @@ def cron(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
 def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     from karl.process import unique_name  # noqa: PLC0415 - Redis loads when it is asked
     from workers.cron import run_due  # noqa: PLC0415
-    from workers.line import jobs_server, line  # noqa: PLC0415
+    from workers.line import on_jobs, on_line  # noqa: PLC0415
 
-    with line(settings, "karl-cron") as redis, jobs_server(settings, "karl-cron") as rq:
+    with on_line(settings, "karl-cron") as redis, on_jobs(settings, "karl-cron") as rq:
         found = run_due(rq, redis, settings, unique_name(settings.node), now_ms(), dry_run=dry_run)
     if as_json:
         print_json(found)
@@ -57,10 +57,10 @@ def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
 def list_(settings: Settings, *, as_json: bool) -> None:
     """List what runs by the clock: when next, when last, and what became of it."""
     from workers.cron import listed  # noqa: PLC0415
-    from workers.line import jobs_server  # noqa: PLC0415
+    from workers.line import on_jobs  # noqa: PLC0415
 
     now = now_ms()
-    with jobs_server(settings, "karl-cron") as redis:
+    with on_jobs(settings, "karl-cron") as redis:
         rows = listed(redis, settings, now)
     if as_json:
         print_json(rows)

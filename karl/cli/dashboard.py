@@ -29,14 +29,14 @@ def rq(settings: Settings, *, port: int, writable: bool, hosts: tuple[str, ...],
         raise Refused("the dashboard is not installed: pip install 'karl-ledger[dashboard]'") from error
     from karl.process import leaving_in_order  # noqa: PLC0415
     from karl.tokens import token_of  # noqa: PLC0415
-    from workers.line import jobs_server  # noqa: PLC0415
+    from workers.line import on_jobs  # noqa: PLC0415
 
     kept = settings.data_dir / "dashboard.password"
     if new_password and not settings.dashboard_password:
         kept.unlink(missing_ok=True)
     first = not settings.dashboard_password and not kept.exists()
     password = token_of(settings.dashboard_password, "KARL_DASHBOARD_PASSWORD", kept)
-    with jobs_server(settings, "karl-dashboard") as redis:
+    with on_jobs(settings, "karl-dashboard") as redis:
         redis.ping()
         app = dashboard.app(redis, dashboard.Shown(password, dashboard.HOSTS | set(hosts), writable))
         try:

@@ -161,9 +161,9 @@ def _matching(
 
 
 def _connected(settings: Settings) -> AbstractContextManager[Any]:
-    from workers.line import line  # noqa: PLC0415 - Redis loads when it is asked
+    from workers.line import on_line  # noqa: PLC0415 - Redis loads when it is asked
 
-    return line(settings, "karl-dead-letters")
+    return on_line(settings, "karl-dead-letters")
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

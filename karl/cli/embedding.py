@@ -31,30 +31,25 @@ def embed(settings: Settings, *, since: str | None, encoder: str, wait: bool, as
     taken in by whoever trains next. Only what the ledger has is sent: it was redacted before.
     """
     from workers import embedding  # noqa: PLC0415 - Redis loads when it is asked
-    from workers.encoder import encoder_of  # noqa: PLC0415
-    from workers.line import jobs_server, line  # noqa: PLC0415
+    from workers.encoder import opened_encoder  # noqa: PLC0415
+    from workers.line import on_jobs, on_line  # noqa: PLC0415
 
     since_ms = when(since) if since else None
     parts = embedding.kept_parts(settings, encoder)
     reports = []
-    with line(settings, "karl-embed") as redis, jobs_server(settings, "karl-embed") as rq:
+    with on_line(settings, "karl-embed") as redis, on_jobs(settings, "karl-embed") as rq:
         for part in parts:
-            opened = encoder_of(settings, part)
-            try:
-                with measuring(part) as progress:
-                    reports.append(
-                        embedding.embed_all(
-                            settings,
-                            redis,
-                            rq,
-                            opened,
-                            since_ms,
-                            wait=time.sleep if wait else None,
-                            progress=progress,
-                        )
-                    )
-            finally:
-                getattr(opened, "close", lambda: None)()
+            with opened_encoder(settings, part) as opened, measuring(part) as progress:
+                made = embedding.embed_all(
+                    settings,
+                    redis,
+                    rq,
+                    opened,
+                    since_ms,
+                    wait=time.sleep if wait else None,
+                    progress=progress,
+                )
+            reports.append(made)
     if as_json:
         print_json(reports)
     else:

@@ -60,9 +60,9 @@ def erase(
         _say_what_would_go(settings, wanted, resume=resume, as_json=as_json)
         return
     from workers.erasure import Eraser  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
-    with line(settings, "karl-erase") as redis, measuring("erasing") as progress:
+    with on_line(settings, "karl-erase") as redis, measuring("erasing") as progress:
         eraser = Eraser(
             redis,
             settings,

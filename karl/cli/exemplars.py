@@ -13,6 +13,7 @@ from karl.cli.main import pass_settings
 from karl.cli.moments import age, now_ms
 from karl.cli.people import user_at, without_secrets
 from karl.cli.render import one_line, plain, print_json, print_table
+from karl.errors import NotFound
 from karl.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ def exemplars(settings: Settings, *, skill: str | None, named: str | None, as_js
         else:
             pieces = _pieces(found, wanted)
     if wanted is not None:
-        _show_pieces(wanted, pieces, as_json=as_json)
+        if not pieces and wanted != "none":
+            raise NotFound(
+                f"there is no exemplar of {plain(wanted)}; `karl exemplars` lists skills that have some"
+            )
+        _show_pieces(pieces, as_json=as_json)
     elif as_json:
         print_json({"skills": rows, "left_out": left})
     elif not rows:
@@ -73,15 +78,16 @@ def add_exemplar(
     """Say that a prompt asks for a skill; SKILL `none`: for no skill.
 
     The next router is trained with it (`karl centroids`). Secrets are taken out, as of everything that is
-    recorded. A prompt has at least 10 characters; of a longer one than 4,000 the beginning counts.
+    recorded. All words after SKILL are one prompt, of at least 10 characters; of a longer one than 4,000 the
+    beginning counts.
     """
     from karl.routing.text import TEXT_MAX  # noqa: PLC0415
     from workers.exemplars import add  # noqa: PLC0415 - Redis loads when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
     _check_name(skill)
     text = without_secrets(" ".join(words)[:TEXT_MAX])
-    with line(settings, "karl-exemplars") as redis:
+    with on_line(settings, "karl-exemplars") as redis:
         body = add(
             redis,
             "" if skill == "none" else skill,
@@ -109,11 +115,11 @@ def remove_exemplar(settings: Settings, *, skill: str, wanted: str, as_json: boo
     """
     from karl.views.sources import Sources  # noqa: PLC0415 - Redis and SQLite load when needed
     from workers.exemplars import find, material, remove  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
     with Sources(settings.views) as views:
         piece = find(_pieces(material(views, settings.ledger), skill), wanted)
-        with line(settings, "karl-exemplars") as redis:
+        with on_line(settings, "karl-exemplars") as redis:
             body = remove(
                 redis,
                 settings.ledger,
@@ -164,14 +170,14 @@ def weights(settings: Settings, *, as_json: bool) -> None:
     )
 
 
-def _show_pieces(skill: str, pieces: list[Piece], *, as_json: bool) -> None:
+def _show_pieces(pieces: list[Piece], *, as_json: bool) -> None:
     from workers.exemplars import name_of  # noqa: PLC0415 - SQLite loads when needed
 
     if as_json:
         print_json([{"number": at, "id": name_of(one), **one._asdict()} for at, one in enumerate(pieces, 1)])
         return
     if not pieces:
-        click.echo(f"there is no exemplar of {plain(skill)}; `karl exemplars` lists skills that have some")
+        click.echo("no prompt is known yet that asked for no skill")
         return
     now = now_ms()
     print_table(

@@ -68,13 +68,13 @@ def _imported(
     fmt: Any, paths: tuple[Path, ...], settings: Settings, since: int | None, *, again: bool
 ) -> TranscriptReport:
     from producers.transcripts.importing import import_transcripts  # noqa: PLC0415 - loads when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
     if not paths:
         paths = (fmt.default(),)
         if not paths[0].exists():
             raise Refused(f"{paths[0]} does not exist; name the files or folders to import")
-    with line(settings, "karl-import") as redis, measuring("importing", in_bytes=True) as progress:
+    with on_line(settings, "karl-import") as redis, measuring("importing", in_bytes=True) as progress:
         return import_transcripts(fmt, paths, redis, settings, progress, since_ms=since, again=again)
 
 

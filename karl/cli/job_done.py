@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,8 +24,6 @@ ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
 #: Seconds between two looks at a job that is waited for.
 _LOOK_S = 0.2
 
-Progress = Callable[[int, int, object], None]
-
 
 def done(settings: Settings, name: str, arguments: Mapping[str, Any], *, here: bool = False) -> Any:
     """Have a job of the table done, show how far it is, and give what it gave.
@@ -39,8 +37,10 @@ def done(settings: Settings, name: str, arguments: Mapping[str, Any], *, here: b
     asked = Asked(job, table.checked(job, arguments))
     if not here and _has_workers(settings, job.queue):
         return _by_worker(settings, asked)
+    from workers.doors import untold  # noqa: PLC0415 - what runs here alone
+
     with measuring(name) as progress:
-        found = table.function(job)(asked.arguments, settings, progress or _nothing)
+        found = table.function(job)(asked.arguments, settings, progress or untold)
     if found.reason is not None:
         raise KarlError(found.reason)
     return found.result
@@ -56,17 +56,17 @@ def one_thread() -> None:
 
 def _has_workers(settings: Settings, queue: str) -> bool:
     from karl.jobs.listing import facts  # noqa: PLC0415 - Redis loads when it is asked
-    from workers.line import jobs_server  # noqa: PLC0415
+    from workers.line import on_jobs  # noqa: PLC0415
 
-    with jobs_server(settings, "karl-ask-jobs") as redis:
+    with on_jobs(settings, "karl-ask-jobs") as redis:
         return any(one.workers or one.called for one in facts(redis) if one.queue == queue)
 
 
 def _by_worker(settings: Settings, asked: Asked) -> Any:
     from karl.jobs import asking  # noqa: PLC0415 - RQ loads when a job is asked for
-    from workers.line import jobs_server  # noqa: PLC0415
+    from workers.line import on_jobs  # noqa: PLC0415
 
-    with jobs_server(settings, "karl-ask-jobs") as redis:
+    with on_jobs(settings, "karl-ask-jobs") as redis:
         made = asking.enqueue(redis, asked)
         says = f"karl: the job {made.id} waits in the queue {asked.job.queue}"
         told, given = awaited(redis, made.id, asked.job.name, otherwise=says)
@@ -100,7 +100,3 @@ def how_far(told: Told) -> tuple[int, int, str] | None:
     if isinstance(far, int) and isinstance(total, int):
         return far, total, str(told.meta.get("where", ""))
     return None
-
-
-def _nothing(_done: int, _total: int, _where: object) -> None:
-    pass

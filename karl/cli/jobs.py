@@ -206,6 +206,6 @@ def _about(told: Told, given: Given) -> str:
 
 
 def _connected(settings: Settings) -> AbstractContextManager[Any]:
-    from workers.line import jobs_server  # noqa: PLC0415 - Redis loads when it is asked
+    from workers.line import on_jobs  # noqa: PLC0415 - Redis loads when it is asked
 
-    return jobs_server(settings, "karl-ask-jobs")
+    return on_jobs(settings, "karl-ask-jobs")

@@ -80,13 +80,13 @@ def scan(
     the line runs.
     """
     from producers.project import project_of  # noqa: PLC0415 - Redis and SQLite load when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
     from workers.outcomes import Request  # noqa: PLC0415
     from workers.outcomes import scan as run  # noqa: PLC0415
 
     name = project or project_of(str(repo.resolve())).removesuffix(".git")
     asked = Request(repo, name, since_ms, days, ci)
-    opened = line(settings, "karl-outcomes") if apply else nullcontext()
+    opened = on_line(settings, "karl-outcomes") if apply else nullcontext()
     with opened as redis, measuring("looking up") as progress:
         report = run(redis, settings, asked, progress)
     if as_json:

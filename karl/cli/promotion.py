@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from karl.cli.main import pass_settings
-from karl.cli.moments import moment, now_ms
+from karl.cli.moments import moment
 from karl.cli.people import only_people, user_at, without_secrets
 from karl.cli.render import one_line, plain, print_json, print_table
 from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.schema.routing import Way
-    from workers.promotion import Doors
+    from workers.doors import Doors
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything.")
 _REASON_MAX = 2000
@@ -295,9 +294,9 @@ def switch_on(settings: Settings, *, reason: str, as_json: bool) -> None:
 
 @contextmanager
 def _doors(settings: Settings, *, connects: bool = True) -> Iterator[Doors]:
-    from workers.line import line  # noqa: PLC0415 - Redis and SQLite load when needed
-    from workers.promotion import Doors  # noqa: PLC0415
+    from workers.doors import Doors  # noqa: PLC0415 - Redis loads when needed
+    from workers.line import on_line  # noqa: PLC0415
 
-    opened: AbstractContextManager[Any] = line(settings, "karl-promotion") if connects else nullcontext()
+    opened: AbstractContextManager[Any] = on_line(settings, "karl-promotion") if connects else nullcontext()
     with opened as redis:
-        yield Doors(redis, settings, now_ms, time.sleep)
+        yield Doors(settings, redis)

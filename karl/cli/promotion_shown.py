@@ -131,9 +131,10 @@ def _show_standing(report: Report) -> None:
     since = f" since {moment(policy.since_ms)}" if policy.since_ms else ""
     router = f"router {policy.router[:12]}" if policy.router else "no router yet (`karl bootstrap`)"
     forced = ", forced" if report.forced else ""
-    click.echo(f"{'live' if policy.mode == 'active' else 'shadow'}{since}{forced}; {router}")
+    mode = "live" if policy.mode == "active" else policy.mode
+    click.echo(f"{mode}{since}{forced}; {router}")
     if report.since_ms:
-        click.echo(f"evidence counts since {moment(report.since_ms)}, when it was taken back")
+        click.echo(f"evidence counts since {moment(report.since_ms)}, when routing stopped being live")
     click.echo()
 
 

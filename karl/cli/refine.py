@@ -74,12 +74,12 @@ def auto_resolve(settings: Settings, *, apply: bool, top: int, encoder: str, as_
     cross-validation of the exemplars. With --apply the prompts become exemplars marked as contrast, which
     every later router is trained with; they are never counted as evidence.
     """
-    from workers.centroids import Doors  # noqa: PLC0415 - Redis and SQLite load when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.doors import Doors, untold  # noqa: PLC0415 - Redis and SQLite load when needed
+    from workers.line import on_line  # noqa: PLC0415
     from workers.resolve import resolve  # noqa: PLC0415
 
-    with line(settings, "karl-resolve") as redis, measuring("looking") as progress:
-        doors = Doors(settings, redis, progress or (lambda *_: None))
+    with on_line(settings, "karl-resolve") as redis, measuring("looking") as progress:
+        doors = Doors(settings, redis, progress or untold)
         report = resolve(doors, top=top, apply=apply, person=user_at(settings), encoder=encoder)
     if as_json:
         print_json(report)

@@ -128,9 +128,9 @@ def dedup(settings: Settings, *, alike: bool, really: bool, as_json: bool) -> No
 def _take_out(settings: Settings, lines: list[tuple[int, int]]) -> list[str]:
     from karl.ledger.erase import Wanted  # noqa: PLC0415 - the ledger and Redis load when needed
     from workers.erasure import Eraser  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
-    with line(settings, "karl-dedup") as redis, measuring("taking out") as bar:
+    with on_line(settings, "karl-dedup") as redis, measuring("taking out") as bar:
         wanted = Wanted(lines=tuple(lines))
         eraser = Eraser(
             redis, settings, wanted, by=user_at(settings), reason="dedup", progress=without_place(bar)

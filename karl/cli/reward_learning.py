@@ -178,9 +178,9 @@ def _filter(chosen: dict[str, Any]) -> Filter:
 
 def _apply(settings: Settings, records: Sequence[CalibrationBody]) -> None:
     from workers.calibration import apply  # noqa: PLC0415 - Redis loads when needed
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
 
-    with line(settings, "karl-calibrate") as redis:
+    with on_line(settings, "karl-calibrate") as redis:
         apply(redis, records, time.sleep)
 
 

@@ -184,16 +184,25 @@ def in_use(settings: Settings, name: str = "") -> InUse | None:
 
 def usual_router(settings: Settings) -> InUse | None:
     """Give the router in use where there is one that can be had; says nothing where there is none."""
-    from karl.errors import KarlError  # noqa: PLC0415 - `--help` needs no database
-    from karl.views.routing import Routed  # noqa: PLC0415
+    from karl.views.routing import Routed  # noqa: PLC0415 - `--help` needs no database
 
     with Routed(settings.views) as views:
-        if not views.policy().router:
-            return None
+        name = views.policy().router
+    return _if_had(settings, name) if name else None
+
+
+def router_of(settings: Settings, found: Chosen) -> InUse | None:
+    """Give the router that made the newest of these predictions, where it can be had; says so where not."""
+    return _if_had(settings, found.routers[-1]) if found.routers else None
+
+
+def _if_had(settings: Settings, name: str) -> InUse | None:
+    from karl.errors import KarlError  # noqa: PLC0415 - seldom
+
     try:
-        return in_use(settings)
+        return in_use(settings, name)
     except KarlError as error:
-        click.echo(f"karl: without centroids: {plain(error)}", err=True)
+        click.echo(f"karl: without cosines of centroids: {plain(error)}", err=True)
         return None
 
 
@@ -219,24 +228,11 @@ def _id_of(views: Routed, name: str) -> str:
 def _load(settings: Settings, router: str) -> Any:
     """Load a router from this machine, else from the line."""
     from karl.errors import NotFound  # noqa: PLC0415
-    from workers.line import line  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
     from workers.routers import load  # noqa: PLC0415
 
     try:
         return load(settings, None, router)
     except NotFound:
-        with line(settings, "karl-matrix") as redis:
+        with on_line(settings, "karl-matrix") as redis:
             return load(settings, redis, router)
-
-
-def router_of(settings: Settings, found: Chosen) -> InUse | None:
-    """Give the router that made the newest of these predictions, where it can be had; says so where not."""
-    from karl.errors import KarlError  # noqa: PLC0415
-
-    if not found.routers:
-        return None
-    try:
-        return in_use(settings, found.routers[-1])
-    except KarlError as error:
-        click.echo(f"karl: without cosines: {plain(error)}", err=True)
-        return None

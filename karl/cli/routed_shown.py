@@ -12,6 +12,7 @@ from karl.figures.change import VALUES_MIN
 if TYPE_CHECKING:
     from karl.evaluation.ranking import Estimate
     from karl.figures.change import Trend
+    from karl.figures.routing.accuracy import Way
     from karl.figures.routing.chosen import Chosen
     from karl.intervals import Mean, Paired, Share
 
@@ -66,6 +67,16 @@ def ahead(found: Paired) -> str:
         return f"too few to compare ({found.n:,} prompts in {found.groups:,} sessions)" if found.n else "-"
     points = f"{100 * found.difference:+.0f} points ({100 * found.low:+.0f} to {100 * found.high:+.0f})"
     return f"{points} of {found.n:,}; only the first right {found.first:,}, only the rules {found.second:,}"
+
+
+#: How ways of picking are called.
+WAYS = {"first": "vector, first", "vector": "vector, taken", "regex": "regex", "picked": "policy"}
+
+
+def of_way(found: Way) -> tuple[str, str, str, str]:
+    """Give what a way of picking comes to: right, takes one, right of these, false takes."""
+    right, right_taken, false = (share(one, of=True) for one in (found.right, found.right_taken, found.false))
+    return right, share(found.taken), right_taken, false
 
 
 def skill(name: str | None) -> str:

@@ -14,7 +14,6 @@ from karl.cli.render import measuring, plain, print_json
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from karl.encoders.encoder import Encoder
     from karl.evaluation.routing.labelled import Read
 
 #: Problems that are named; --json has all.
@@ -96,14 +95,15 @@ def evaluate(
     from karl.evaluation.routing.assess import assess  # noqa: PLC0415
     from karl.evaluation.routing.catalogue import read_skills  # noqa: PLC0415
     from karl.evaluation.routing.labelled import read  # noqa: PLC0415
+    from workers.encoder import opened_encoder  # noqa: PLC0415
 
     found = read(list(paths))
     catalogue = read_skills(skills, Path.home())
     found.problems.extend(catalogue.problems)
     with ExitStack() as stack:
-        opened = {one.name: one for one in _opened(settings, encoders)}
-        for one in opened.values():
-            stack.callback(getattr(one, "close", lambda: None))
+        named = _named(settings, encoders)
+        each = [stack.enter_context(opened_encoder(settings, name)) for name in named]
+        opened = {one.name: one for one in each}
         with measuring("assessing") as progress:
             reports = assess(
                 found.sets,
@@ -124,9 +124,9 @@ def evaluate(
     _finish(found, reports=len(reports), as_json=as_json)
 
 
-def _opened(settings: Settings, names: tuple[str, ...]) -> list[Encoder]:
+def _named(settings: Settings, names: tuple[str, ...]) -> list[str]:
+    """Name the encoders to measure; says where there is none."""
     from karl.encoders.choose import PARTS, best, missing  # noqa: PLC0415
-    from workers.encoder import encoder_of  # noqa: PLC0415
 
     if unknown := sorted({part for name in names for part in name.split("+")} - set(PARTS)):
         raise click.UsageError(f"there is no encoder {plain(unknown[0])}; there are {', '.join(PARTS)}")
@@ -134,7 +134,7 @@ def _opened(settings: Settings, names: tuple[str, ...]) -> list[Encoder]:
     chosen = list(names) or [name for name in ("static", usual) if name and not missing(name)]
     if not chosen:
         click.echo("only words are looked at: pip install 'karl-ledger[embed]' brings two encoders", err=True)
-    return [encoder_of(settings, name) for name in dict.fromkeys(chosen)]
+    return list(dict.fromkeys(chosen))
 
 
 def _finish(found: Read, *, reports: int, as_json: bool) -> None:

@@ -10,14 +10,12 @@ from karl.cli.deeds import heading
 from karl.cli.figures_shown import table
 from karl.cli.moments import moment
 from karl.cli.render import one_line
-from karl.cli.routed_shown import ID_WIDTH, ahead, share, skill
+from karl.cli.routed_shown import ID_WIDTH, WAYS, ahead, of_way, share, skill
 from karl.figures.routing.accuracy import Accuracy
 from karl.figures.routing.again import Again
 from karl.figures.routing.chosen import Chosen
 from karl.figures.routing.shadow import Shadowed, Spread
 from karl.intervals import Paired
-
-_WAYS = {"first": "vector, first", "vector": "vector, taken", "regex": "regex", "picked": "policy"}
 
 
 def print_shadow(found: Chosen, made: Shadowed, right: Accuracy, limit: int) -> None:
@@ -78,17 +76,8 @@ def _print_right(found: Chosen, right: Accuracy) -> None:
     )
     table(
         ("way", "right", "takes one", "right of these", "false takes"),
-        [
-            (
-                _WAYS[name],
-                share(way.right, of=True),
-                share(way.taken),
-                share(way.right_taken, of=True),
-                share(way.false, of=True),
-            )
-            for name, way in right.ways.items()
-        ],
-    )  # fmt: skip
+        [(WAYS[name], *of_way(way)) for name, way in right.ways.items()],
+    )
     click.echo(f"vector over regex, on the same prompts: {ahead(right.over_regex)}")
 
 
@@ -102,7 +91,7 @@ def print_again(found: Sequence[Again], *, router: str, encoder: str, left_out: 
         ("way", "prompts", "right before", "after", "improved", "regressed", "gain", "changed", "false"),
         [
             (
-                _WAYS[one.who],
+                WAYS[one.who],
                 one.n,
                 share(one.before),
                 share(one.after),

@@ -17,7 +17,7 @@ from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.schema.routing import Rule, SkillsBody
-    from karl.skills.merge import Told
+    from karl.skills.merge import Placed
     from karl.skills.told import Place
     from karl.views.routing_rows import SkillState
     from workers.skills import Asked, Scan
@@ -57,9 +57,9 @@ def scan(
         found = look(settings, asked, now_ms(), progress)
     _refuse_strangers(paths, found)
     if not dry_run:
-        from workers.line import line  # noqa: PLC0415
+        from workers.line import on_line  # noqa: PLC0415
 
-        with line(settings, "karl-skills") as redis:
+        with on_line(settings, "karl-skills") as redis:
             tell(redis, settings, found.bodies, time.sleep)
     if as_json:
         print_json({"places": [_place(found, at) for at in range(len(found.places))], "written": not dry_run})
@@ -157,6 +157,9 @@ def _asked(settings: Settings, paths: tuple[Path, ...], projects: tuple[Path, ..
         places += of_project(whole, project_of(str(whole)), home)
     if not paths and not projects:
         places = of_user(settings.skills_dir, settings.rules, home)
+        for path in settings.skills_dir:
+            if not path.exists() and path != home / ".claude" / "skills":  # the default may be missing
+                click.echo(f"karl: there is no {path}, which KARL_SKILLS_DIR names", err=True)
     return Asked(places, project_of, Redactor().text)
 
 
@@ -184,7 +187,7 @@ def _states(settings: Settings) -> list[SkillState]:
         return views.skill_states()
 
 
-def _named(name: str, told: tuple[Told, ...]) -> list[Told]:
+def _named(name: str, told: tuple[Placed, ...]) -> list[Placed]:
     """Give the skills that a name means. Raises NotFound, naming what is near."""
     import difflib  # noqa: PLC0415
 
@@ -210,7 +213,7 @@ def _counted(rules: tuple[Rule, ...]) -> dict[str, int]:
     return counts
 
 
-def _skill(told: Told) -> dict[str, Any]:
+def _skill(told: Placed) -> dict[str, Any]:
     import msgspec  # noqa: PLC0415
 
     entry = msgspec.structs.asdict(told.skill)

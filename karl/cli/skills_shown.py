@@ -15,7 +15,7 @@ from karl.skills.decay import advice
 if TYPE_CHECKING:
     from karl.schema.routing import Rule
     from karl.skills.decay import Advice
-    from karl.skills.merge import Told
+    from karl.skills.merge import Placed
     from karl.skills.told import Problem
     from karl.views.routing_rows import SkillState
     from workers.skills import PlaceReport, Scan
@@ -56,7 +56,7 @@ def print_scan(found: Scan, *, dry_run: bool) -> None:
         click.echo(f"secrets that were taken out: {hidden:,}", err=True)
 
 
-def print_skills(known: Sequence[Told], rules: Mapping[str, int], hidden: Sequence[Told]) -> None:
+def print_skills(known: Sequence[Placed], rules: Mapping[str, int], hidden: Sequence[Placed]) -> None:
     """Print skills as a table, with how many rules each has; and name those that others stand before."""
     rows = [
         (
@@ -80,8 +80,8 @@ def print_skills(known: Sequence[Told], rules: Mapping[str, int], hidden: Sequen
 
 
 def print_skill(
-    found: Sequence[Told],
-    others: Sequence[Told],
+    found: Sequence[Placed],
+    others: Sequence[Placed],
     rules: Sequence[Rule],
     states: Sequence[SkillState],
     now: int,
@@ -122,7 +122,7 @@ def print_states(states: Sequence[SkillState], now: int) -> None:
             click.echo(f"{plain(state.skill)}: {_ADVICE[what]}")
 
 
-def _print_one(told: Told) -> None:
+def _print_one(told: Placed) -> None:
     skill = told.skill
     click.echo(plain(skill.name))
     who = [

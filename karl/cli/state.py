@@ -9,7 +9,7 @@ from karl.settings import Settings
 from karl.stream.facts import Facts, facts
 from karl.views.overview import Overview, overview
 from producers.spool import Spool
-from workers.line import line
+from workers.line import on_line
 
 
 class SpoolState(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ def state(settings: Settings, now_ns: int) -> State:
 
 
 def _stream(settings: Settings) -> Facts:
-    with line(settings, "karl-status") as redis:
+    with on_line(settings, "karl-status") as redis:
         return facts(redis)
 
 

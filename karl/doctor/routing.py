@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from karl.doctor.check import TROUBLE, Check, Machine, counted
 from karl.doctor.server import Asked
-from karl.stream.routing import is_on, read, waiting
+from karl.stream.routing import is_on, missing, read, waiting
 from karl.views.filter import Filter
 from karl.views.routing import Routed
-from workers.put_back import missing, put_back, recorded
+from workers.put_back import put_back, recorded
 from workers.routers import kept
 
 LINK = "routing"

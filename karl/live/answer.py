@@ -61,6 +61,7 @@ def answer(
 
 def _said(skill: str) -> bytes:
     """Give what the agent reads: a fact, for an order from a hook is taken for somebody's trick."""
-    fact = f"KARL's router matched this request to the skill `{skill}`, which is available here."
+    # Not that it is there: another machine may have told of it.
+    fact = f"KARL's router matched this request to the skill `{skill}`."
     told = {"hookEventName": "UserPromptSubmit", "additionalContext": fact}
     return msgspec.json.encode({"hookSpecificOutput": told})

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from karl.encoders.encoder import Encoder
     from workers.opened import Opened
 
+#: The first text costs more than the others, above all one that looks as if it held a secret.
+_FIRST = "token=first, which costs more than the others"
 #: Seconds for which what was read last counts.
 STALE_S = 900.0
 
@@ -45,10 +47,20 @@ class _Live(NamedTuple):
 
 
 class Routes:
-    """`now` gives what predicts now, null where routing is not live (workers.opened.Latest)."""
+    """`now` gives what predicts now, null where routing is not live (workers.opened.Latest).
 
-    def __init__(self, now: Callable[[], Opened | None], monotonic: Callable[[], float]) -> None:
+    `redact` takes secrets out of a prompt, as the shipper does: an encoder may be a service elsewhere, and
+    the same words are the same prompt in the ledger.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], Opened | None],
+        redact: Callable[[str], str],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._now = now
+        self._redact = redact
         self._monotonic = monotonic
         self._live: _Live | None = None
         self._complaint = ""
@@ -64,7 +76,7 @@ class Routes:
             self._live = self._live._replace(until=until)
             return
         self._complain(opened.why)
-        self._vectors(opened.encoder, ".")  # the first text costs more than the others
+        self._vectors(opened.encoder, self._redact(_FIRST))
         policy, catalogue, router, _ = opened.published
         self._live = _Live(opened, {skill.name: skill for skill in catalogue.skills}, until)
         _log.info("routing: live, policy %s, router %s", policy.id[:12], router[:12])
@@ -81,7 +93,7 @@ class Routes:
         prompt = payload.prompt
         if payload.hook_event_name != "UserPromptSubmit" or not isinstance(prompt, str):
             return None
-        text = asked(prompt)
+        text = asked(self._redact(prompt))
         # Whoever types /name has said which skill he wants.
         if not text or prompt.lstrip().startswith("/") or prompt_kind(prompt, payload) != "human":
             return None

@@ -25,6 +25,7 @@ from karl.settings import Settings
 from karl.stream.server import is_heard, require_private
 from producers.hook_line import socket_of
 from producers.project import project_of
+from producers.redact import Redactor
 from producers.spool_writer import leave
 from workers.line import line_client
 from workers.opened import Latest
@@ -44,7 +45,8 @@ def run_routing(settings: Settings, *, supervised: bool = False) -> int:
     path = _free(socket_of(settings.data_dir))
     redis = line_client(settings, "karl-routing")
     latest = Latest(redis, settings, is_wanted=lambda one: one.policy.mode == "active")
-    routes = Routes(latest.now, time.monotonic)
+    redactor = Redactor()
+    routes = Routes(latest.now, lambda prompt: redactor.text(prompt)[0], time.monotonic)
 
     def ask(agent: str, body: bytes) -> bytes:
         found: Answer | None = routes.ask(body, project_of)

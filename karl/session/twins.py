@@ -48,15 +48,15 @@ _NONE = Twins()
 
 def names_of(event: Event, step: str, seen: Glance | Payload) -> tuple[Name, ...]:
     """Give the names under which an event is remembered when it leaves."""
+    if step in RESULTS:
+        call, tool = text(seen.tool_use_id), seen.tool_name
+        ended: tuple[Name, ...] = (("end", call),) if call else ()
+        is_agents = step == "PostToolUse" and isinstance(tool, str) and tool in AGENT_TOOLS
+        agent = started_agent(event) if is_agents else None
+        return (*ended, ("agent", agent)) if agent else ended
     if step in _BEGINS:
         call = text(seen.tool_use_id)
         return (("call", call),) if call else ()
-    if step in RESULTS:
-        call = text(seen.tool_use_id)
-        ended: tuple[Name, ...] = (("end", call),) if call else ()
-        is_agents = step == "PostToolUse" and text(seen.tool_name) in AGENT_TOOLS
-        agent = started_agent(event) if is_agents else None
-        return (*ended, ("agent", agent)) if agent else ended
     if step == "UserPromptSubmit" and not seen.agent_id:
         return _prompt_names(event, seen, (0,))
     if step in ("SubagentStart", "SubagentStop"):

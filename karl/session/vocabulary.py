@@ -275,6 +275,8 @@ def whole(value: object) -> int | None:
 
     Numbers beyond 63 bits are null: whatever wrote them did not count or measure.
     """
+    if type(value) is int:  # as most are
+        return value if -_INT_MAX <= value <= _INT_MAX else None
     if isinstance(value, str) and len(value) <= 20:
         try:
             value = int(value)

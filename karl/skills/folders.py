@@ -43,12 +43,20 @@ def _toml(text: str) -> FrontMatter:
     return FrontMatter(fields, prompt if isinstance(prompt, str) else "")
 
 
+def read_in(walk: Walk, path: Path, otherwise: str, of: Of, *, is_command: bool = False) -> Iterator[Told]:
+    """Read a skill, or a command, that a walk came to; what can not be read is a problem of the walk."""
+    try:
+        yield read_skill(path, otherwise=otherwise, of=of, is_command=is_command)
+    except Unreadable as error:
+        walk.problems.append(Problem(str(path), f"it can not be read: {error.reason}", lost=True))
+
+
 def skills_below(walk: Walk, of: Of) -> Iterator[Told]:
     """Read the skills of a folder and of those below it. Problems with files and folders go to the walk."""
     for folder in walk.folders(_onward):
         name = _file_of(folder)
         if name:
-            yield from _read(walk, folder.path / name, name_of(folder.path), of)
+            yield from read_in(walk, folder.path / name, name_of(folder.path), of)
 
 
 def commands_below(walk: Walk, of: Of) -> Iterator[Told]:
@@ -59,19 +67,19 @@ def commands_below(walk: Walk, of: Of) -> Iterator[Told]:
     for folder in walk.folders(_onward):
         above = folder.path.relative_to(walk.root).parts
         if name := _file_of(folder):
-            yield from _read(walk, folder.path / name, ":".join(above) or name_of(folder.path), of)
+            yield from read_in(walk, folder.path / name, ":".join(above) or name_of(folder.path), of)
             continue
         for file in folder.files:
             if file.lower().endswith((".md", ".toml")) and file.lower() not in _PAPERS:
                 path = folder.path / file
-                yield from _read(walk, path, ":".join([*above, path.stem]), of, is_command=True)
+                yield from read_in(walk, path, ":".join([*above, path.stem]), of, is_command=True)
 
 
 def skill_in(walk: Walk, of: Of) -> Iterator[Told]:
     """Read the skill that a walk's folder is, if it is one, and no other."""
     folder = walk.look(walk.root)
     if folder is not None and (name := _file_of(folder)):
-        yield from _read(walk, folder.path / name, name_of(folder.path), of)
+        yield from read_in(walk, folder.path / name, name_of(folder.path), of)
 
 
 def name_of(folder: Path) -> str:
@@ -88,10 +96,3 @@ def _onward(folder: Folder) -> tuple[str, ...]:
 def _file_of(folder: Folder) -> str:
     """Name the file that makes a folder a skill's."""
     return min((name for name in folder.files if name.lower() == _SKILL), default="")
-
-
-def _read(walk: Walk, path: Path, otherwise: str, of: Of, *, is_command: bool = False) -> Iterator[Told]:
-    try:
-        yield read_skill(path, otherwise=otherwise, of=of, is_command=is_command)
-    except Unreadable as error:
-        walk.problems.append(Problem(str(path), f"it can not be read: {error.reason}", lost=True))

@@ -14,7 +14,7 @@ from karl.skills.places import AGENTS_FOLDERS
 NEAREST: tuple[Origin, ...] = ("project", "user", "plugin", "file")
 
 
-class Told(NamedTuple):
+class Placed(NamedTuple):
     """A skill with the place that tells of it."""
 
     skill: SkillEntry
@@ -27,8 +27,8 @@ class Merged(NamedTuple):
     """The catalogue, where each of its skills is from, and what places further away say otherwise of one."""
 
     catalogue: Catalogue
-    told: tuple[Told, ...]
-    hidden: tuple[Told, ...]
+    told: tuple[Placed, ...]
+    hidden: tuple[Placed, ...]
 
 
 def merged(bodies: Iterable[SkillsBody]) -> Catalogue:
@@ -42,14 +42,14 @@ def merge(bodies: Iterable[SkillsBody]) -> Merged:
     Of one user's folders the first of the agents' counts (karl.skills.places). Rules of all places stay, each
     once. The same places in any order give the same catalogue.
     """
-    kept: dict[tuple[str, str], Told] = {}
-    hidden: list[Told] = []
+    kept: dict[tuple[str, str], Placed] = {}
+    hidden: list[Placed] = []
     rules: dict[tuple[str, str, str, float], Rule] = {}
     for body in sorted(bodies, key=_nearness):
         for rule in body.rules:
             rules.setdefault((rule.skill, rule.project, rule.pattern, rule.weight), rule)
         for skill in body.skills:
-            told = Told(skill, body.place, body.node, body.origin)
+            told = Placed(skill, body.place, body.node, body.origin)
             first = kept.setdefault((skill.name, skill.project), told)
             if _says(first.skill) != _says(skill):
                 hidden.append(told)

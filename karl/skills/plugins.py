@@ -19,7 +19,7 @@ from karl.errors import Unreadable
 from karl.schema.routing import Origin
 from karl.skills.entry import Of, entry
 from karl.skills.files import Walk, read_text, real
-from karl.skills.folders import commands_below, name_of, read_skill, skill_in, skills_below
+from karl.skills.folders import commands_below, read_in, skill_in, skills_below
 from karl.skills.told import Problem, Told
 
 MANIFEST = Path(".claude-plugin") / "plugin.json"
@@ -70,7 +70,7 @@ def read_plugin(walk: Walk, name: str, of: Of) -> Iterator[Told]:
             yield from commands_below(below, of)
             walk.problems += below.problems
         else:
-            yield from _command(walk, path, path.stem, of)
+            yield from read_in(walk, path, path.stem, of, is_command=True)
     commands = manifest.get("commands")
     if isinstance(commands, Mapping):
         yield from _described(walk, commands, of)
@@ -119,13 +119,6 @@ def _paths(walk: Walk, manifest: Mapping[str, Any], what: str) -> Iterator[Path]
             walk.problems.append(Problem(str(walk.root / MANIFEST), why, lost=True))
 
 
-def _command(walk: Walk, path: Path, name: str, of: Of) -> Iterator[Told]:
-    try:
-        yield read_skill(path, otherwise=name, of=of, is_command=True)
-    except Unreadable as error:
-        walk.problems.append(Problem(str(path), f"it can not be read: {error.reason}", lost=True))
-
-
 def _described(walk: Walk, commands: Mapping[str, Any], of: Of) -> Iterator[Told]:
     """Read commands that a manifest describes: {name: {source | content, description}}."""
     inside = real(walk.root)
@@ -140,7 +133,7 @@ def _described(walk: Walk, commands: Mapping[str, Any], of: Of) -> Iterator[Told
             and "\x00" not in source
             and real(walk.root / source).is_relative_to(inside)
         ):
-            yield from _command(walk, walk.root / source, name, of)
+            yield from read_in(walk, walk.root / source, name, of, is_command=True)
             continue
         content = given.get("content")
         body = content if isinstance(content, str) else ""
@@ -211,8 +204,3 @@ def _switched_off(walk: Walk) -> frozenset[str]:
 def is_plugin(path: Path) -> bool:
     """Say whether a folder is a plugin."""
     return (path / MANIFEST).is_file()
-
-
-def plugin_name(path: Path) -> str:
-    """Give the name of a plugin whose manifest has none."""
-    return name_of(path)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from karl.errors import Unreadable
 from karl.schema.routing import Rule, SkillEntry
 from karl.skills.entry import Of
 from karl.skills.files import Walk
-from karl.skills.folders import commands_below, name_of, read_skill, skills_below
+from karl.skills.folders import commands_below, name_of, read_in, skills_below
 from karl.skills.listed import read_list
-from karl.skills.plugins import plugin_name, read_plugin, read_plugins
+from karl.skills.plugins import read_plugin, read_plugins
 from karl.skills.rules_file import read_rules
 from karl.skills.told import Place, PlaceTold, Problem, Told
 
@@ -47,7 +46,7 @@ def _skills(walk: Walk, place: Place, project_of: Callable[[str], str]) -> Itera
     elif place.kind == "commands":
         yield from commands_below(walk, of)
     elif place.kind == "plugin":
-        yield from read_plugin(walk, plugin_name(walk.root), of)
+        yield from read_plugin(walk, name_of(walk.root), of)
     elif place.kind == "plugins":
         yield from read_plugins(walk, project_of, place.origin)
     else:
@@ -58,11 +57,8 @@ def _one_file(walk: Walk, of: Of) -> Iterator[Told]:
     """Read the one file that somebody named: a skill's, or a command."""
     path = walk.root
     is_skill = path.name.lower() == "skill.md"
-    try:
-        name = name_of(path.parent) if is_skill else path.stem
-        yield read_skill(path, otherwise=name, of=of, is_command=not is_skill)
-    except Unreadable as error:
-        walk.problems.append(Problem(str(path), f"it can not be read: {error.reason}", lost=True))
+    name = name_of(path.parent) if is_skill else path.stem
+    yield from read_in(walk, path, name, of, is_command=not is_skill)
 
 
 def _gathered(

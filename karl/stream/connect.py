@@ -103,7 +103,7 @@ def asking(url: str, name: str) -> Iterator[Redis]:
     try:
         yield redis
     except RedisError as error:
-        raise LineDown(f"Redis does not answer, or refuses: {error}") from error
+        raise LineDown(f"Redis does not answer, or refuses: {error}; `karl doctor` looks why") from error
     finally:
         redis.close()
 

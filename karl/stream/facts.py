@@ -43,7 +43,7 @@ def facts(redis: Redis) -> Facts:
     try:
         return _facts(redis)
     except RedisError as error:
-        raise LineDown(f"Redis does not answer: {error}") from error
+        raise LineDown(f"Redis does not answer: {error}; `karl up` starts the line") from error
 
 
 def _facts(redis: Redis) -> Facts:

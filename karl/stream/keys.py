@@ -24,8 +24,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
     karl:usual           hash     class of length|agent -> turns, and delivered|agent; never expires
     karl:calibrations    hash     agent -> the calibration of its scores (JSON); never expires
     karl:routing         hash     what routes: `policy`, `catalogue` (JSON) with its digest `rules`, `router`
-                                  (its id), and `judged`, what was found of its promotion last; never
-                                  expires; without it routing is off
+                                  (its id), `judged`, what was found of its promotion last, and `off`,
+                                  where it was switched off; never expires; without it routing is off
     karl:routing:claim   string   who changes the policy just now; expires within a minute
     karl:prompts         stream   prompts that wait for a prediction; one field `d` (JSON), an entry leaves
                                   once its prediction is on its way; bounded: what is lost here is a

@@ -29,6 +29,9 @@ _OFF = "off"
 #: What says whether routing is on.
 _SAYS = (_POLICY, _ROUTER, _RULES, _OFF)
 
+#: What of it the ledger can give again.
+_RECORDED = (_POLICY, _ROUTER, _CATALOGUE)
+
 T = TypeVar("T")
 
 
@@ -100,6 +103,17 @@ def publish_router(redis: Redis, data: bytes) -> str:
     if before and before != router.encode():
         parcels.let_go(redis, before.decode("utf-8", "replace"), parcels.USUAL_TTL_S)
     return router
+
+
+def missing(redis: Redis) -> list[str]:
+    """Name what is not published: `policy`, `router`, `catalogue`. Raises the client's error."""
+    found = command(redis, "HMGET", keys.ROUTING, *_RECORDED)
+    return [name for name, value in zip(_RECORDED, found, strict=True) if value is None]
+
+
+def rules_of(redis: Redis) -> str:
+    """Give the digest of the catalogue that is published, empty for none. Raises the client's error."""
+    return (command(redis, "HGET", keys.ROUTING, _RULES) or b"").decode("utf-8", "replace")
 
 
 def router_bytes(redis: Redis, router: str) -> bytes:

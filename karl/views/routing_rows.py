@@ -168,7 +168,7 @@ class SuggestionRow(msgspec.Struct, frozen=True):
 
 
 class SkillState(msgspec.Struct, frozen=True):
-    """What is known of one skill from all turns that used it (seed: one state file a skill).
+    """What is known of one skill from all turns that used it.
 
     `suppressed` turns were corrected; of the others, `useful` ones have a reward of 0.6 and more, as it is
     now. Topics are words of their prompts, the newest first: `hot` of useful turns, `cold` of corrected ones.

@@ -20,7 +20,8 @@ from karl.stream.connect import connect
 from karl.views.rebuild import begin
 from karl.views.sources import Sources
 from tests.workers.conftest import Feed, Line, line
-from workers.centroids import Doors, Report, centroids
+from workers.centroids import Report, centroids
+from workers.doors import Doors
 from workers.exemplars import Material, material
 from workers.records import ROUTING, Outgoing, send
 

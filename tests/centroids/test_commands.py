@@ -69,7 +69,9 @@ def test_exemplars_are_counted_by_skill_and_shown_for_one(trained: Scene) -> Non
     assert {row["text"] for row in shown} >= set(PROMPTS["deploy"])
     assert told(trained, "exemplars", "--skill", "deploy") == shown
     assert {row["how"] for row in told(trained, "exemplars", "none")} == {"unused"}
-    assert "no exemplar of nobody" in say(trained, "exemplars", "nobody").stdout
+    unknown = say(trained, "exemplars", "nobody")
+    assert unknown.exit_code == 1
+    assert "no exemplar of nobody" in str(unknown.exception)
 
 
 def test_an_exemplar_is_added_without_its_secrets_and_removed_by_its_number(trained: Scene) -> None:

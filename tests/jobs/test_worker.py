@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +26,7 @@ from tests.jobs.conftest import Workers, calling, failure, plant, state, until_s
 from tests.ledger.conftest import newest, set_byte, write_some
 from workers import jobs
 from workers.job_process import JobProcess
-from workers.one_job import Order
+from workers.one_job import Order, _Teller
 
 Ask = Callable[..., str]
 
@@ -372,3 +374,14 @@ def test_a_process_that_dies_before_it_reads_its_order_is_a_failed_job_and_no_er
             pass
         assert process.last is None
         assert "without a result" in process.how_it_ended()
+
+
+def test_the_last_word_on_how_far_a_job_is_is_never_left_out() -> None:
+    out = io.BytesIO()
+    teller = _Teller(out)
+    for done in range(5):
+        teller.progress(done, 4, "texts")
+    teller.settle()
+    said = [json.loads(line)["done"] for line in out.getvalue().splitlines() if b"done" in line]
+    assert said[-1] == 4
+    assert len(said) < 5

@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from redis import Redis
 
 from karl.encoders.choose import Wanted, best, open_encoder
@@ -30,6 +32,7 @@ from karl.stream import routing
 from karl.stream.routing import Published
 from producers.hook import Asked, hook_command
 from producers.hook_line import find_program, socket_of
+from producers.redact import Redactor
 from producers.spool import Spool
 from tests.conftest import wait_until
 from workers.opened import Opened
@@ -257,7 +260,7 @@ def test_requests_that_are_none_are_refused_and_the_socket_is_its_owners_alone(l
 def test_what_was_read_last_counts_while_redis_is_away_and_not_for_ever() -> None:
     clock = [0.0]
     opened = Opened(Published(ACTIVE, CATALOGUE, "", CATALOGUE.digest), Predictor(CATALOGUE, ACTIVE))
-    routes = Routes(lambda: opened, lambda: clock[0])
+    routes = Routes(lambda: opened, str, lambda: clock[0])
     ask: Callable[[], object] = lambda: routes.ask(prompt("this pdf"), lambda _cwd: "")  # noqa: E731
     assert ask() is None
     routes.refresh()
@@ -267,6 +270,26 @@ def test_what_was_read_last_counts_while_redis_is_away_and_not_for_ever() -> Non
     assert ask() is None
     routes.refresh()
     assert ask()
+
+
+def test_an_encoder_is_given_no_secret() -> None:
+    seen: list[str] = []
+
+    class Spy:
+        name, version, dim = "spy", "1", 2
+
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            seen.extend(texts)
+            return np.zeros((len(texts), 2), dtype=np.float32)
+
+    published = Published(ACTIVE, CATALOGUE, "", CATALOGUE.digest)
+    opened = Opened(published, Predictor(CATALOGUE, ACTIVE), Spy())
+    routes = Routes(lambda: opened, lambda text: Redactor().text(text)[0], lambda: 0.0)
+    routes.refresh()
+    key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    assert routes.ask(prompt(f"turn this pdf with {key} <private>at home</private>"), lambda _cwd: "")
+    assert seen[-1].startswith("turn this pdf with [REDACTED:")
+    assert "at home" not in seen[-1]
 
 
 def test_a_skill_that_the_vector_router_has_earned_is_told_by_meaning(live: Live) -> None:

@@ -15,8 +15,8 @@ from karl.schema.routing import RankedSkill, RouterBody, ShadowBody
 from karl.settings import Settings, read_settings
 from karl.views.rebuild import begin
 from tests.workers.conftest import Feed, Line, feed, line
+from workers.doors import Doors
 from workers.policy import Decision, change
-from workers.promotion import Doors
 from workers.records import Outgoing, send
 
 __all__ = ["feed", "line"]
@@ -42,7 +42,9 @@ class Scene:
     @property
     def doors(self) -> Doors:
         """Doors whose waiting lets the line move."""
-        return Doors(self.redis, self.settings, lambda: next(self._clock), lambda _s: self.catch_up())
+        return Doors(
+            self.settings, self.redis, now_ms=lambda: next(self._clock), wait=lambda _s: self.catch_up()
+        )
 
     def catch_up(self) -> None:
         self.line.catch_up(self.settings.views)

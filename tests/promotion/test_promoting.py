@@ -164,7 +164,7 @@ def killed(*_):
 setattr(policy, sys.argv[1], killed)
 settings = read_settings(os.environ)
 redis = connect(settings.redis_url)
-promotion.promote(promotion.Doors(redis, settings, lambda: 1_795_000_000_000, time.sleep), person="ann", apply=True)
+promotion.promote(promotion.Doors(settings, redis, now_ms=lambda: 1_795_000_000_000), person="ann", apply=True)
 """
 
 

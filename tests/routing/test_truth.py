@@ -141,7 +141,7 @@ def test_the_skill_that_a_python_agent_names_was_used() -> None:
     [
         (["/home/me/.codex/skills/ship/SKILL.md"], ("ship",)),
         (["~/.agents/plugins/tools/1.0.0/skills/ship/SKILL.md", "/h/.codex/skills/review/SKILL.md"], ("ship", "review")),
-        (["/work/skills/ship/SKILL.md"], ()),
+        (["/srv/skills/ship/SKILL.md"], ()),
         (["/home/me/.codex/skills/ship/notes.md"], ()),
         (["../skills/ship/SKILL.md"], ()),
         (["SKILL.md"], ()),
@@ -153,7 +153,7 @@ def test_an_agent_without_the_tool_uses_an_installed_skill_by_reading_its_file(
     acts = [Act("read", path) for path in paths]
     assert signs_of(of_codex(acts)).called == called
     assert signs_of(of_codex(acts, source="claude-code")).called == ()
-    assert signs_of(of_codex([*acts, Act("edit", "/work/skills/ship/SKILL.md")])).called == ()
+    assert signs_of(of_codex([*acts, Act("edit", "/srv/skills/ship/SKILL.md")])).called == ()
 
 
 def of_codex(acts: list[Act], source: str = "codex") -> Trajectory:

@@ -7,7 +7,7 @@ import json
 import pytest
 from redis import Redis
 
-from karl.routing.policy import Catalogue
+from karl.routing.policy import Catalogue, Policy
 from karl.schema.routing import SkillEntry
 from karl.settings import Settings
 from karl.stream import keys, routing
@@ -18,7 +18,7 @@ from tests.views import routed
 from tests.views.ledgers import write
 from workers import routers
 from workers.cron import Cron
-from workers.put_back import missing, put_back
+from workers.put_back import put_back
 
 
 @pytest.fixture
@@ -44,11 +44,25 @@ def test_all_that_redis_lost_is_published_again_and_nothing_else(
     assert (published.policy.id, published.router) == ("d1", known)
     assert [skill.name for skill in published.catalogue.skills] == ["deploy"]
     assert routing.router_bytes(redis, known) == b"a router's bytes"
-    assert put_back(redis, settings) == missing(redis) == []
+    assert put_back(redis, settings) == routing.missing(redis) == []
     redis.hdel(keys.ROUTING, "catalogue", "rules")
     redis.hset(keys.ROUTING, "policy", "another's word")
     assert put_back(redis, settings) == ["catalogue"]
     assert redis.hget(keys.ROUTING, "policy") == b"another's word"
+
+
+def test_the_router_of_a_decision_is_published_where_who_decided_was_killed_before(
+    redis: Redis, settings: Settings, known: str
+) -> None:
+    put_back(redis, settings)
+    routing.publish_router(redis, b"the one before")
+    assert put_back(redis, settings) == ["router"]
+    published = routing.read(redis)
+    assert published is not None
+    assert published.router == known
+    routing.publish_policy(redis, Policy(router="x", id="later"))  # the views do not know of it yet
+    routing.publish_router(redis, b"the one after")
+    assert put_back(redis, settings) == []
 
 
 def test_nothing_is_put_back_while_somebody_decides_nor_where_nothing_is_known(
@@ -92,6 +106,19 @@ def test_a_worker_of_default_puts_it_back_as_it_looks_at_the_clock(
     Cron(redis, redis, settings, "me").look()
     assert routing.is_on(redis)
     assert "published anew: policy, router, catalogue" in caplog.text
+
+
+@pytest.mark.usefixtures("known")
+def test_damaged_views_end_no_worker_and_are_named_once(
+    redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = settings.views.resolve()
+    real.write_bytes(b"SQLite format 3\x00" + b"\xff" * 8192)
+    cron = Cron(redis, redis, settings, "me")
+    for _ in range(2):
+        cron._look_due = lambda: True
+        cron.look()
+    assert len([one for one in caplog.records if "can not be seen" in one.message]) == 1
 
 
 def test_the_doctor_says_what_is_lost_and_mends_it(redis: Redis, settings: Settings, known: str) -> None:

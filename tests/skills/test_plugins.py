@@ -103,7 +103,7 @@ def test_a_plugin_of_one_project_counts_there_alone(tmp_path: Path) -> None:
     folder = tmp_path / "plugins"
     path = cached(folder, "m", "office", "1")
     installed(
-        folder, {"office@m": [{"scope": "project", "installPath": str(path), "projectPath": "/work/shop"}]}
+        folder, {"office@m": [{"scope": "project", "installPath": str(path), "projectPath": "/srv/shop"}]}
     )
     assert only(read(folder)).project == "shop"
 

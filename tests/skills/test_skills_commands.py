@@ -50,6 +50,14 @@ def test_a_dry_run_writes_nothing(run: Run, line: Line) -> None:
     assert line.records() == []
 
 
+def test_a_folder_that_the_settings_name_and_is_not_there_is_named(settings: Settings, home: Path) -> None:
+    given = {"KARL_REDIS_URL": settings.redis_url, "HOME": str(home), "KARL_SKILLS_DIR": "/nowhere/skills"}
+    assert (
+        "there is no /nowhere/skills"
+        in karl(settings.data_dir, "skills", "scan", "--dry-run", **given).stderr
+    )
+
+
 def test_what_could_not_be_read_is_named_and_ends_with_1(run: Run, settings: Settings, home: Path) -> None:
     settings.rules.write_text('[[rule]]\nskill = "pdf"\npattern = "("\n')
     skill(home, ".claude/skills/odd", "---\ndescription: Use when: odd\n---\n")

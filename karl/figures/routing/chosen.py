@@ -6,6 +6,7 @@ nothing about that router, and is left out whatever the source.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -80,6 +81,12 @@ def choose(rows: Iterable[ShadowRow], source: ShadowSource = "live", router: str
         again=len(fitting) - len(kept),
         silent=sum(row.truth_source is None and row.trajectory is not None for row in kept),
     )
+
+
+def counted(names: Iterable[str]) -> dict[str, int]:
+    """Count names, the most frequent first; empty ones are left out."""
+    counts = Counter(name for name in names if name)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def grouped(rows: Iterable[ShadowRow], by: Group) -> dict[str, list[ShadowRow]]:

@@ -6,12 +6,12 @@ What is evidence is said in one place (workers.evidence), for the promotion itse
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from karl.figures.chosen import DAY_MS
+from karl.figures.routing.chosen import counted
 from karl.intervals import Z95
 from karl.routing.evidence import Evidence
 
@@ -63,17 +63,13 @@ def organic_of(
         len({row.truth for row in rows}),
         len(evidence) - len(rows),
         dict(left_out),
-        _counts(row.agent for row in rows),
-        _counts(row.by for row in rows),
+        counted(row.agent for row in rows),
+        counted(row.by for row in rows),
         days,
         recent,
         rate,
         left,
     )
-
-
-def _counts(names: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
 def _recent(times: Sequence[int], now_ms: int) -> tuple[float, int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from karl.figures.numbers import quantile
-from karl.figures.routing.chosen import able, pick
+from karl.figures.routing.chosen import able, counted, pick
 from karl.figures.routing.shares import part
 from karl.intervals import Share
 from karl.views.routing_rows import ShadowRow
@@ -82,17 +82,17 @@ def shadowed_of(rows: Sequence[ShadowRow]) -> Shadowed:
         part((row, row.regex is not None) for row in regex),
         part((row, row.picked is not None) for row in rows),
         part((row, row.vector == row.regex) for row in both),
-        spread_of(delay for delay in delays if delay >= 0),
+        _spread(delay for delay in delays if delay >= 0),
         sum(delay < 0 for delay in delays),
-        spread_of(row.took_us / 1000 for row in rows),
+        _spread(row.took_us / 1000 for row in rows),
         _skills(rows),
-        _counted(row.router for row in rows),
-        _counted(row.encoder for row in rows),
-        _counted(row.agent for row in rows),
+        counted(row.router for row in rows),
+        counted(row.encoder for row in rows),
+        counted(row.agent for row in rows),
     )
 
 
-def spread_of(values: Iterable[float]) -> Spread:
+def _spread(values: Iterable[float]) -> Spread:
     """Give mean, median, 95th percentile and maximum."""
     ordered = sorted(values)
     if not ordered:
@@ -113,8 +113,3 @@ def _skills(rows: Sequence[ShadowRow]) -> list[Counts]:
     names = {name for one in counts.values() for name in one if name is not None}
     found = [Counts(name, **{what: one[name] for what, one in counts.items()}) for name in names]
     return sorted(found, key=lambda one: (-max(one.taken, one.regex, one.asked), -one.first, one.skill))
-
-
-def _counted(names: Iterable[str]) -> dict[str, int]:
-    counts = Counter(name for name in names if name)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
