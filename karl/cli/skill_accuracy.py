@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -71,15 +72,17 @@ def skill_evolution(
 
     found = predictions(settings, filters, source, router)
     skills = evolution_of(found.asked, every, skill)
-    if skill is not None and not skills:
-        click.echo(f"karl: no prediction of a prompt that asked for {plain(skill)}", err=True)
+    unknown = skill is not None and not skills
+    if unknown:
+        click.echo(f"karl: no prediction of a prompt that asked for {plain(skill or '')}", err=True)
     if as_json:
         print_json({**head(found), "every_days": every, "skills": skills})
-        return
+        sys.exit(1 if unknown else 0)
     from karl.cli.skill_accuracy_shown import print_evolution  # noqa: PLC0415
 
     if skills:
         print_evolution(found, skills, limit, whole=skill is not None, draw=plot)
+    sys.exit(1 if unknown else 0)
 
 
 @click.command("log-skill-evolution")

@@ -71,7 +71,7 @@ COMMANDS = (
     Row("trend", "reward", True, "karl.cli.figures:trend", "Show how rewards went day by day, and whether they rise or fall."),
     Row("quality", "reward", True, "karl.cli.figures:quality", "Grade turns against their own agent's."),
     Row("health", "reward", True, "karl.cli.figures:health", "Show how agents do, and each with each skill, and where it goes."),
-    Row("difficulty", "reward", True, "karl.cli.figures:difficulty", "Show which tasks are hard for an agent."),
+    Row("difficulty", "reward", True, "karl.cli.figures:difficulty", "Show which tasks, or prompts, are hard."),
     Row("diversity", "reward", True, "karl.cli.figures_read:diversity", "Show how varied the work of agents is."),
     Row("fingerprint", "reward", True, "karl.cli.figures_read:fingerprint", "Show how agents work, and whether they work as before."),
     Row("health-digest", "reward", True, "karl.cli.figures_report:health_digest", "Say how agents did lately, and what got worse."),

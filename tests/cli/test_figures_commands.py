@@ -110,6 +110,7 @@ def test_trend_of_too_few_days_says_how_far_back_to_look(told: Path) -> None:
 
 
 def test_log_trend_writes_nothing_and_gives_todays_figures(told: Path) -> None:
+    shown(told, "trend", "--until", UNTIL)  # whoever reads first leaves what SQLite shares between readers
     before = sorted(path for path in told.rglob("*") if path.is_file())
     result = karl(
         told, "log-trend", "--until", "2026-09-21T20:00:00+00:00", "--json", KARL_REWARD_VERSION="1"
