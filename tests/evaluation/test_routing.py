@@ -220,7 +220,7 @@ def test_a_skill_that_is_null_is_out_of_scope(tmp_path: Path) -> None:
 
 
 def test_the_command_takes_a_list_of_skills_and_says_what_is_chosen(tmp_path: Path) -> None:
-    pytest.importorskip("wordllama", reason="the extra static is not installed")
+    pytest.importorskip("wordllama", reason="there is no wheel of it here")
     path = jsonl(tmp_path / "asked.jsonl", [*made_set(each=4).parts["train"], Labelled("who", "nobody")])
     skills = tmp_path / "skills.jsonl"
     skills.write_text(
@@ -267,8 +267,8 @@ def test_the_command_shows_a_table_and_json_and_exits_by_what_it_could_read(tmp_
             tmp_path / "made_test.jsonl", [*given_set.parts["test"], *(Labelled(one, "") for one in STRANGE)]
         ),
     ]
-    pytest.importorskip("tokenizers", reason="the extra static is not installed")
-    pytest.importorskip("wordllama", reason="the extra static is not installed")
+    pytest.importorskip("tokenizers", reason="there is no wheel of it here")
+    pytest.importorskip("wordllama", reason="there is no wheel of it here")
     asked = (
         "routing",
         "evaluate",
@@ -331,7 +331,7 @@ def test_without_any_encoder_words_are_looked_at_and_the_extra_is_named(
 
 
 def test_on_real_sets_heads_beat_words_alone_and_strangers_fit_worse(real_data: Path, tmp_path: Path) -> None:
-    static = pytest.importorskip("karl.encoders.static", reason="the extra static is not installed").Static()
+    static = pytest.importorskip("karl.encoders.static", reason="there is no wheel of it here").Static()
     with tarfile.open(real_data / "fixtures.tar.xz") as archive:
         for member in archive:
             if "/intent/" in member.name and member.isfile():
