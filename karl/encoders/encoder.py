@@ -55,9 +55,7 @@ def package_folder(package: str, encoder: str, brings: str) -> Path:
     """Give the folder of a package without importing it. Raises EncoderMissing naming what brings it."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise EncoderMissing(
-            f"the encoder {encoder} needs the package {package}: pip install '{brings}'"
-        )
+        raise EncoderMissing(f"the encoder {encoder} needs the package {package}: pip install '{brings}'")
     return Path(spec.origin).parent
 
 
