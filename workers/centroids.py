@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from karl.errors import LineDown, Refused, Unreadable
+from karl.errors import Refused, Unreadable
 from karl.jobs import table
 from karl.jobs.table import Outcome, Progress
 from karl.routing import model, versions
@@ -24,13 +24,13 @@ from karl.routing.router import Router
 from karl.schema.routing import RouterBody
 from karl.stream import parcels
 from karl.stream.routing import publish_router
-from karl.stream.routing import read as read_published
 from karl.views.sources import Sources
 from workers.doors import Doors
 from workers.encoder import opened_encoder
 from workers.exemplars import Material, material
 from workers.line import on_line
 from workers.policy import Decision, change, heal
+from workers.put_back import put_back
 from workers.records import ROUTING, Outgoing, send, settled
 from workers.routers import keep, kept
 from workers.training import (
@@ -99,7 +99,9 @@ def centroids(asked: table.Centroids, doors: Doors) -> Report:
         policy = views.policy()
         before = in_use(views, settings, policy)
         if asked.why == "refresh" and not asked.due and (reason := not_due(views, doors, before)):
-            mend(doors, policy)
+            if asked.apply:  # a training that was killed may have left something unpublished
+                heal(doors.redis, settings, doors.wait)
+                put_back(doors.redis, settings)
             return Report(why=asked.why, due=False, router=policy.router, reason=reason)
         collect(doors)
         found = material(views, settings.ledger)
@@ -130,20 +132,6 @@ def not_due(views: Sources, doors: Doors, before: InUse | None) -> str:
     hours = (doors.now_ms() - latest) / _HOUR_MS
     every = doors.settings.routing_refresh_h
     return f"the last training is {hours:.1f} h ago; one is due after {every} h" if hours < every else ""
-
-
-def mend(doors: Doors, policy: Policy) -> None:
-    """Hand the router in use to all who route where they have another, or none. Raises LineDown, Refused."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
-
-    data = kept(doors.settings, policy.router)
-    try:
-        published = read_published(doors.redis)
-    except RedisError as error:
-        raise LineDown(f"Redis does not answer: {error}; say it again") from error
-    if data and (published is None or published.router != policy.router):
-        heal(doors.redis, doors.settings, doors.wait)
-        publish(doors, data)
 
 
 def collect(doors: Doors) -> None:
@@ -227,7 +215,7 @@ def _apply(asked: table.Centroids, doors: Doors, policy: Policy, made: _Made) ->
     report.reason = judged.why
     if report.same:
         report.used, report.reason = True, "it is the one in use"
-        publish(doors, data)
+        publish_router(doors.redis, data)
         return
     if made.erased:
         report.reason = f"what the one before was trained with was erased; {judged.why}"
@@ -271,29 +259,12 @@ def use(
         measured=body.measured,
     )
     change(doors.redis, doors.settings, decision, upon=policy.id, now_ms=doors.now_ms(), wait=doors.wait)
-    publish(doors, data)
-
-
-def publish(doors: Doors, data: bytes) -> None:
-    """Hand a router's bytes to all who route. Raises LineDown."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
-
-    try:
-        publish_router(doors.redis, data)
-    except RedisError as error:
-        raise LineDown(
-            f"Redis does not answer: {error}; the records are on their way, say it again"
-        ) from error
+    publish_router(doors.redis, data)
 
 
 def forget(doors: Doors, used: str) -> None:
     """Delete the files, here and in Redis, of routers whose sources are gone, but for the one in use now."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - the client is loaded by who connects
-
     for one in versions_known(doors.settings, limit=1000):
         if one.gone and one.id != used:
             (doors.settings.routers / one.id).unlink(missing_ok=True)
-            try:
-                parcels.let_go(doors.redis, one.id, 0)
-            except RedisError as error:
-                raise LineDown(f"Redis does not answer: {error}; say it again") from error
+            parcels.let_go(doors.redis, one.id, 0)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from karl.errors import LineDown, Refused
+from karl.errors import Refused
 from karl.routing.policy import Policy
 from karl.schema.event import event_id
 from karl.schema.routing import RoutingAction, RoutingBody
@@ -61,7 +61,7 @@ def change(
     and LineDown.
     """
     body = body_of(decision, upon, settings.node, now_ms)
-    with _answering(), _claimed(redis, body.id):
+    with _claimed(redis, body.id):
         settled(redis, settings, wait)
         with Routed(settings.views) as views:
             now = views.policy()
@@ -82,15 +82,14 @@ def heal(redis: Redis, settings: Settings, wait: Callable[[float], None]) -> Pol
 
     Raises Refused where the line does not move, and LineDown.
     """
-    with _answering():
-        settled(redis, settings, wait)
-        with Routed(settings.views) as views:
-            policy = views.policy()
-        published = read(redis)
-        stale = policy.id and (published is None or published.policy != policy)
-        # Whoever decides just now publishes what comes after what is known here.
-        if stale and redis.get(keys.ROUTING_CLAIM) is None:
-            publish_policy(redis, policy)
+    settled(redis, settings, wait)
+    with Routed(settings.views) as views:
+        policy = views.policy()
+    published = read(redis)
+    stale = policy.id and (published is None or published.policy != policy)
+    # Whoever decides just now publishes what comes after what is known here.
+    if stale and redis.get(keys.ROUTING_CLAIM) is None:
+        publish_policy(redis, policy)
     return policy
 
 
@@ -145,16 +144,3 @@ def _let_go(redis: Redis, token: str) -> None:
             pipe.execute()
         except WatchError:
             return  # it ran out in this moment, and is another's
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Say in our words that the server does not answer."""
-    from redis.exceptions import RedisError  # noqa: PLC0415
-
-    try:
-        yield
-    except RedisError as error:
-        raise LineDown(
-            f"Redis does not answer: {error}; say it again, it goes on from what is known"
-        ) from error

@@ -8,9 +8,10 @@ import msgspec
 
 from karl.errors import NotFound, Refused
 from karl.schema.routing import RouterBody
+from karl.stream.routing import publish_router
 from karl.views.routing import body_at
 from karl.views.sources import Sources
-from workers.centroids import publish, use
+from workers.centroids import use
 from workers.doors import Doors
 from workers.encoder import opened_encoder
 from workers.records import ROUTING, Outgoing, send, settled
@@ -74,7 +75,7 @@ def rollback(doors: Doors, version: str, *, person: str, reason: str = "", force
     if done.changed:
         use(doors, policy, data, made, reason=reason or f"back to {version}", rollback=True)
     else:
-        publish(doors, data)
+        publish_router(doors.redis, data)
     return done
 
 
