@@ -65,7 +65,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("name", "job", "every", "next", "last", "became", "help")
+    columns = ("name", "job", "when", "next", "last", "became", "help")
     cells = [
         (row.name, row.job, row.every, _next(row, now), _last(row, now), row.status, row.help) for row in rows
     ]

@@ -78,8 +78,8 @@ def add_exemplar(
     """Say that a prompt asks for a skill; SKILL `none`: for no skill.
 
     The next router is trained with it (`karl centroids`). Secrets are taken out, as of everything that is
-    recorded. All words after SKILL are one prompt, of at least 10 characters; of a longer one than 4,000 the
-    beginning counts.
+    recorded. All words after SKILL are one prompt, of at least 10 bytes; of one longer than 4,000 characters
+    the beginning counts.
     """
     from karl.routing.text import TEXT_MAX  # noqa: PLC0415
     from workers.exemplars import add  # noqa: PLC0415 - Redis loads when needed
