@@ -96,3 +96,10 @@ def a_ack(value: str) -> str:
 def names(value: str) -> tuple[str, ...]:
     """Give names, with commas between."""
     return tuple(name for part in value.split(",") if (name := part.strip()))
+
+
+def a_device(value: str) -> str:
+    """Read what a node trains on."""
+    if value not in ("", "apple", "cuda", "cpu"):
+        raise ValueError("expected apple, cuda or cpu")
+    return value

@@ -22,6 +22,7 @@ from karl.errors import SettingsError
 from karl.retired import RETIRED
 from karl.setting_values import (
     a_ack,
+    a_device,
     a_redis_url,
     amount,
     count,
@@ -130,6 +131,16 @@ class Settings:
     )
     gpu_node: tuple[str, ...] = _setting(
         names, (), "Nodes that may work on the queue `train`, with commas between; none when not set."
+    )
+    train_device: str = _setting(
+        a_device,
+        "",
+        "What this node trains on: `apple`, `cuda` or `cpu`; it is checked. Not set, what mlx finds.",
+    )
+    train_model: str = _setting(
+        text,
+        "smollm2",
+        "Model that adapters are for: a name of `karl models list`, a folder, or what mlx-lm can load.",
     )
     cron_off: tuple[str, ...] = _setting(
         names,
@@ -296,6 +307,26 @@ class Settings:
     def routers(self) -> Path:
         """The folder of routers that were trained, each by its id."""
         return self.data_dir / "routers"
+
+    @property
+    def exports(self) -> Path:
+        """The folder of data sets that were exported to be trained with, each by its id."""
+        return self.data_dir / "exports"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of this node's trainings: order, log and checkpoints of each."""
+        return self.data_dir / "runs"
+
+    @property
+    def adapters(self) -> Path:
+        """The folder of adapters, each by its id."""
+        return self.data_dir / "adapters"
+
+    @property
+    def models(self) -> Path:
+        """The folder of base models, each by its name."""
+        return self.data_dir / "models"
 
     @property
     def vectors(self) -> Path:

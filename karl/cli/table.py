@@ -29,6 +29,8 @@ GROUPS = {
     "routing": "Routing",
     "promotion": "Promotion",
     "export": "Export",
+    "training": "Training",
+    "evidence": "Claims and their evidence",
     "ledger": "Ledger",
     "jobs": "Jobs",
     "line": "The line's processes",

@@ -4,7 +4,7 @@ Every event that entered the stream is in the `events` of exactly one record bod
 `trajectory` (it belongs to a turn) or an `events` record (it belongs to none: a notification
 between turns, a result that came after its turn had closed). Nothing is ever changed: what is
 learned later about a trajectory is a new record that names it. Bodies of records about routing are in
-`karl.schema.routing`.
+`karl.schema.routing`, of those about learning in `karl.schema.learning`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ from typing import Literal
 
 import msgspec
 
+from karl.schema.learning import (
+    AdapterBody,
+    ClaimBody,
+    EvaluationBody,
+    ExportBody,
+    HoldoutBody,
+    SyntheticBody,
+    TrainingBody,
+)
 from karl.schema.routing import ExemplarBody, RouterBody, RoutingBody, ShadowBody, SkillsBody
 from karl.schema.trajectory import ClosedBy, Outcome, Trajectory
 
@@ -32,6 +41,13 @@ RecordKind = Literal[
     "router",
     "routing",
     "shadow",
+    "holdout",
+    "export",
+    "training",
+    "evaluation",
+    "adapter",
+    "claim",
+    "synthetic",
     "erasure",
     "erased",
     "segment",
@@ -193,6 +209,13 @@ BODIES: dict[RecordKind, type[msgspec.Struct]] = {
     "router": RouterBody,
     "routing": RoutingBody,
     "shadow": ShadowBody,
+    "holdout": HoldoutBody,
+    "export": ExportBody,
+    "training": TrainingBody,
+    "evaluation": EvaluationBody,
+    "adapter": AdapterBody,
+    "claim": ClaimBody,
+    "synthetic": SyntheticBody,
     "erasure": ErasureBody,
     "erased": ErasedBody,
 }

@@ -1,0 +1,1 @@
+"""What adapters learn from and are judged by, without I/O: splits, weights, arms, verdicts, claims."""

@@ -1,0 +1,1 @@
+"""mlx-lm, called in processes of ours: training, judging, fusing. Only they import mlx."""
