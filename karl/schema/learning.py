@@ -297,4 +297,3 @@ class SyntheticBody(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     time_ms: int
     removed: bool = False
-
