@@ -28,11 +28,15 @@ ALL = (
     ("append", "append, open and head of the ledger, small and large"),
     ("replica", "a follower of the ledger, against copying its files, and what it costs the writer"),
     ("views", "next view update and `karl status`, small and large"),
+    ("lift_power", "how often an evaluation of adapters says lift, with no effect and with some"),
     ("idle", "memory and CPU of `karl up` with nothing to do"),
     ("load", "four workers: a burst of ten times, a writer that stands still; nothing lost"),
 )
 #: Run only when it is named.
-LONG = (("soak", "ten minutes of an even load: memory, open files and disk must not grow by themselves"),)
+LONG = (
+    ("soak", "ten minutes of an even load: memory, open files and disk must not grow by themselves"),
+    ("drift", "how often `karl drift` sees a change of rewards where there is none, and where there is one"),
+)
 
 
 def main() -> int:

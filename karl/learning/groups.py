@@ -1,0 +1,72 @@
+"""Groups of sessions that must stay on one side of a split: who learned of one, knows of the others.
+
+Sessions are tied by prompts that are nearly the same (`karl.learning.shingles`), and those that are tied to
+one are tied to each other. `karl.learning.split` gives each group its side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from karl.learning.shingles import WORDS_MIN, Ties, alike, words
+from karl.routing.text import asked
+
+#: What a group is at least: a session, or all sessions of a repository.
+GroupBy = Literal["session", "repository"]
+
+
+class Item(NamedTuple):
+    """A session as a split looks at it. Times are Unix time in ms; `rows` is what it weighs.
+
+    `prompts` are what a person asked in it, in order; `project` is empty where nobody knows.
+    """
+
+    session: str
+    project: str
+    prompts: tuple[str, ...]
+    started_ms: int = 0
+    last_ms: int = 0
+    rows: int = 1
+
+
+def groups(items: Sequence[Item], group_by: GroupBy = "session") -> list[list[int]]:
+    """Give the places of the items by group: each once, those of a group in the order of their start.
+
+    The groups are the same in whatever order the items come; they stand in the order of their oldest session.
+    """
+    ties = Ties(len(items))
+    of, texts = _texts(items)
+    for one, other in alike(texts):
+        ties.tie(of[one], of[other])
+    _tie_same(ties, [item.session for item in items])
+    if group_by == "repository":
+        _tie_same(ties, [item.project for item in items])
+    found: dict[int, list[int]] = {}
+    for at in sorted(range(len(items)), key=lambda at: age_of(items[at])):
+        found.setdefault(ties.of(at), []).append(at)
+    return sorted(found.values(), key=lambda group: age_of(items[group[0]]))
+
+
+def age_of(item: Item) -> tuple[int, str]:
+    """Give what sessions are ordered by, the oldest first."""
+    return item.started_ms, item.session
+
+
+def _texts(items: Sequence[Item]) -> tuple[list[int], list[str]]:
+    """Give all texts that may tie, and whose they are: prompts, or, where all are short, all as one."""
+    of, texts = [], []
+    for at, item in enumerate(items):
+        said = [text for text in map(asked, item.prompts) if text]
+        if said and all(len(set(words(text))) < WORDS_MIN for text in said):
+            said = [" ".join(said)]
+        of += [at] * len(said)
+        texts += said
+    return of, texts
+
+
+def _tie_same(ties: Ties, names: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for at, name in enumerate(names):
+        if name:
+            ties.tie(first.setdefault(name, at), at)
