@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from karl.errors import Refused
+from karl.learning.manifests import NAME as MANIFEST
 
 #: Characters of a session's id that a file's name keeps.
 _NAME_MAX = 120
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
 _PARTIAL, _PARTIAL_MAX = ".partial", 100
 _PRIVATE = 0o600
+#: What a data set has, in one format or another.
+_OF_A_SET = (MANIFEST, "train.jsonl", "valid.jsonl", "train.parquet", "valid.parquet", "heldout.jsonl")
 
 
 @contextmanager
@@ -65,6 +68,71 @@ def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
                 file.replace(path / file.name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def whole_set(path: Path, *, force: bool) -> Iterator[Path]:
+    """Fill a data set's folder that appears when all is written; gives the folder to write to.
+
+    One that is there with the same manifest stays as it is. With `force` another data set is replaced: its
+    manifest goes first and the new one comes last, so that no folder ever has a manifest of other files.
+    Raises Refused for what is there without `force`, or is no data set.
+    """
+    _check_set(path, force=force)
+    temporary = _partial(path / "export" if path.is_dir() else path)
+    try:
+        temporary.mkdir(mode=0o700)
+        yield temporary
+        for file in temporary.iterdir():
+            file.chmod(_PRIVATE)
+            _sync(file)
+        if is_same_set(path, temporary):
+            return
+        _check(path, force=force, folder=True)
+        if not path.exists():
+            temporary.replace(path)
+        else:
+            _replace_set(path, temporary)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_same_set(path: Path, other: Path) -> bool:
+    """Say whether a folder has a data set with the manifest of another."""
+    mine, theirs = path / MANIFEST, other / MANIFEST
+    return mine.is_file() and theirs.is_file() and mine.read_bytes() == theirs.read_bytes()
+
+
+def _check_set(path: Path, *, force: bool) -> None:
+    if path.is_dir():
+        others = [
+            child.name
+            for child in path.iterdir()
+            if child.name not in _OF_A_SET and not _is_partial(child.name)
+        ]
+        if others:
+            raise Refused(f"{path} has other files ({others[0]}, ...): no data set; name another --output")
+        if not force and (path / MANIFEST).is_file():
+            return  # it may be the same; that is known when it was made
+    _check(path, force=force, folder=True)
+
+
+def _replace_set(path: Path, temporary: Path) -> None:
+    (path / MANIFEST).unlink(missing_ok=True)
+    for name in _OF_A_SET:
+        if not (temporary / name).exists():
+            (path / name).unlink(missing_ok=True)
+    for file in sorted(temporary.iterdir(), key=lambda file: file.name == MANIFEST):
+        file.replace(path / file.name)
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def file_name(session: str) -> str:

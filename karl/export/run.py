@@ -15,8 +15,9 @@ from karl.export import atif, chatml, jsonl, sharegpt
 from karl.export.clean import Cleaner
 from karl.export.output import file_name, whole_file, whole_folder
 from karl.export.pieces import LeftOut, Piece, encode
-from karl.export.selection import DAMAGED, Choice, Group, Progress, Selection
-from karl.views.queries import Views
+from karl.export.selection import DAMAGED, HELD_OUT, Choice, Group, Progress, Selection
+from karl.views.lineage import Lineage
+from karl.views.queries import TrajectoryRow
 from producers.redact import Redactor
 
 Format = Literal["jsonl", "chatml", "sharegpt", "atif"]
@@ -29,7 +30,8 @@ class Wanted(NamedTuple):
     """How it is to be written. `output` is null for the stream that is given.
 
     `whole_sessions` puts a session's trajectories into one chat; ATIF always does. `subagents` writes
-    chats of subagents too.
+    chats of subagents too, `with_held_out` what is kept from training. `documents` writes a file a session
+    into a folder, in ATIF.
     """
 
     format: Format
@@ -37,6 +39,8 @@ class Wanted(NamedTuple):
     force: bool = False
     whole_sessions: bool = False
     subagents: bool = False
+    with_held_out: bool = False
+    documents: bool = False
 
 
 class Report(msgspec.Struct):
@@ -68,19 +72,24 @@ def export(
 ) -> Report:
     """Write what is chosen. Raises NotFound when nothing is, Refused for what would be overwritten."""
     cleaner = Cleaner(Redactor())
-    with Views(views) as opened:
-        selection = Selection(opened, ledger, choice, cleaner)
+    with Lineage(views) as opened:
+        held_out = frozenset[str]() if wanted.with_held_out else opened.held_out()
+        selection = Selection(opened, ledger, choice, cleaner, lambda row: _kept(row, held_out))
         sessions = selection.sessions()
         if not sessions:
             raise NotFound("no trajectory fits; `karl sessions` lists what there is")
         report = Report(wanted.format, str(wanted.output or "-"))
         pieces = _pieces(selection, wanted, progress, report)
-        if wanted.format == "atif" and wanted.output and wanted.output.suffix != ".jsonl":
+        if wanted.output and (wanted.documents or wanted.output.suffix == ".json"):
             _write_documents(pieces, wanted.output, report, wanted, several=sessions > 1)
         else:
             _write_lines(pieces, _lines(wanted, stream), report)
         report.redactions = dict(cleaner.counts.most_common())
     return report
+
+
+def _kept(row: TrajectoryRow, held_out: frozenset[str]) -> str:
+    return HELD_OUT if row.session in held_out else ""
 
 
 def _pieces(selection: Selection, wanted: Wanted, progress: Progress, report: Report) -> Iterator[Piece]:

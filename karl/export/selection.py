@@ -30,6 +30,7 @@ from karl.views.whole import assemble
 EMPTY = "empty: nobody asked anything, and no call was made"
 NOT_HUMAN = "not asked by a person"
 NOT_COMPLETED = "not completed"
+HELD_OUT = "turns of held-out sessions (`karl holdout list`)"
 DAMAGED = "damaged: the record is not what was written (`karl verify`)"
 
 
@@ -68,18 +69,27 @@ class Group(NamedTuple):
 
 
 #: Told after each trajectory that was looked at: its session, and how many they are.
-Progress = Callable[[str, int], None]
+Progress = Callable[[str, int], object]
+#: Says why a trajectory is left out, before it is read; empty where it is not.
+Skip = Callable[[TrajectoryRow], str]
+
+
+def _never(_row: TrajectoryRow) -> str:
+    return ""
 
 
 class Selection:
-    """Walks through the views; `left_out` counts by reason."""
+    """Walks through the views; `left_out` counts by reason. `skip` says why a turn is not even read."""
 
-    def __init__(self, views: Views, ledger: Path, choice: Choice, cleaner: Cleaner) -> None:
+    def __init__(
+        self, views: Views, ledger: Path, choice: Choice, cleaner: Cleaner, skip: Skip = _never
+    ) -> None:
         self.left_out: Counter[str] = Counter()
         self._views = views
         self._ledger = ledger
         self._choice = choice
         self._cleaner = cleaner
+        self._skip = skip
 
     def groups(self, progress: Progress, *, whole_sessions: bool) -> Iterator[Group]:
         """Give what is wanted, a trajectory at a time or a session at a time."""
@@ -121,6 +131,9 @@ class Selection:
             yield one
 
     def _read(self, row: TrajectoryRow) -> Chosen | None:
+        if reason := self._skip(row):
+            self.left_out[reason] += 1
+            return None
         try:
             whole = assemble(self._ledger, self._views.parts(row.id))
         except (LedgerDamaged, msgspec.MsgspecError):

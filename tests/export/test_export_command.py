@@ -45,6 +45,11 @@ def report(data: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(result.stdout)
 
 
+def as_archive(form: str, path: Path) -> tuple[str, ...]:
+    """The arguments of an archive: ATIF as a folder of documents, others as a file."""
+    return ("--format", form, "--output", str(path), *(["--documents"] if form == "atif" else []))
+
+
 def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_bytes().splitlines()]
 
@@ -55,8 +60,8 @@ def names(folder: Path) -> list[str]:
 
 def test_every_format_counts_what_it_wrote(shop: Path, tmp_path: Path) -> None:
     for form in FORMATS:
-        target = tmp_path / form
-        told = report(shop, "--format", form, "--output", str(target))
+        target = tmp_path / f"{form}.jsonl"
+        told = report(shop, *as_archive(form, target))
         assert told["format"] == form
         assert (told["sessions"], told["redactions"]) == (2, {})
         files = [target] if target.is_file() else sorted(target.iterdir())
@@ -90,8 +95,8 @@ def test_sessions_come_by_their_first_activity_and_turns_in_order(tmp_path: Path
             ledgers.trajectory("s-early", 1, time_ms=late + 2),
         ],
     )
-    report(data, "--format", "jsonl", "--output", str(tmp_path / "out"))
-    assert [line["id"] for line in lines(tmp_path / "out")] == [
+    report(data, "--format", "jsonl", "--output", str(tmp_path / "out.jsonl"))
+    assert [line["id"] for line in lines(tmp_path / "out.jsonl")] == [
         "traj_s-early_0", "traj_s-early_1", "traj_s-late_0", "traj_s-late_1",
     ]  # fmt: skip
 
@@ -100,8 +105,8 @@ def test_a_trajectory_that_the_ledger_has_twice_is_exported_once_with_what_was_s
     tmp_path: Path,
 ) -> None:
     data = recorded(tmp_path, ledgers.story())
-    told = report(data, "--format", "jsonl", "--output", str(tmp_path / "out"))
-    found = {line["id"]: line["outcome"] for line in lines(tmp_path / "out")}
+    told = report(data, "--format", "jsonl", "--output", str(tmp_path / "out.jsonl"))
+    found = {line["id"]: line["outcome"] for line in lines(tmp_path / "out.jsonl")}
     assert told["trajectories"] == len(found) == 3
     assert found["traj_s-alpha_0"]["correction_detected"] is True
     assert found["traj_s-alpha_0"]["annotation_status"] == "annotated"
@@ -126,8 +131,8 @@ def test_a_trajectory_that_the_ledger_has_twice_is_exported_once_with_what_was_s
 )
 def test_filters_choose(tmp_path: Path, arguments: list[str], expected: list[str]) -> None:
     data = recorded(tmp_path, ledgers.story())
-    report(data, "--format", "jsonl", "--output", str(tmp_path / "out"), *arguments)
-    assert [line["id"] for line in lines(tmp_path / "out")] == [f"traj_{name}" for name in expected]
+    report(data, "--format", "jsonl", "--output", str(tmp_path / "out.jsonl"), *arguments)
+    assert [line["id"] for line in lines(tmp_path / "out.jsonl")] == [f"traj_{name}" for name in expected]
 
 
 def test_turns_that_no_person_asked_for_or_that_were_not_completed_are_left_out_and_counted(
@@ -142,10 +147,11 @@ def test_turns_that_no_person_asked_for_or_that_were_not_completed_are_left_out_
     s.prompt("scheduled", source="scheduled")
     s.stop(last_assistant_message="Run.")
     data = recorded(tmp_path, drafts(emissions(s)))
-    told = report(data, "--format", "jsonl", "--output", str(tmp_path / "out"), "--human-only", "--completed")
+    only = ("--human-only", "--completed")
+    told = report(data, "--format", "jsonl", "--output", str(tmp_path / "out.jsonl"), *only)
     assert told["trajectories"] == 1
     assert sum(told["left_out"].values()) == 2
-    assert lines(tmp_path / "out")[0]["context"]["prompt_text"] == "thanks, now go on"
+    assert lines(tmp_path / "out.jsonl")[0]["context"]["prompt_text"] == "thanks, now go on"
 
 
 def test_an_empty_turn_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -155,7 +161,7 @@ def test_an_empty_turn_is_left_out_and_counted(tmp_path: Path) -> None:
     s.prompt("hello")
     s.stop()
     data = recorded(tmp_path, drafts(emissions(s)))
-    told = report(data, "--format", "jsonl", "--output", str(tmp_path / "out"))
+    told = report(data, "--format", "jsonl", "--output", str(tmp_path / "out.jsonl"))
     assert (told["trajectories"], list(told["left_out"].values())) == (1, [1])
 
 
@@ -168,8 +174,8 @@ def test_a_secret_that_slipped_in_before_its_rule_existed_does_not_go_out(tmp_pa
     s.stop(last_assistant_message=f"I used {secret}.")
     data = recorded(tmp_path, drafts(emissions(s)))
     for form in FORMATS:
-        told = report(data, "--format", form, "--output", str(tmp_path / form))
-        text = (tmp_path / form).read_text()
+        told = report(data, "--format", form, "--output", str(tmp_path / f"{form}.jsonl"))
+        text = (tmp_path / f"{form}.jsonl").read_text()
         assert secret[4:20] not in text
         assert "[REDACTED:" in text
         assert sum(told["redactions"].values()) >= 3
@@ -178,7 +184,7 @@ def test_a_secret_that_slipped_in_before_its_rule_existed_does_not_go_out(tmp_pa
 def test_one_session_in_atif_is_a_file_several_are_a_folder_or_lines(shop: Path, tmp_path: Path) -> None:
     report(shop, "--format", "atif", "--session", "572b", "--output", str(tmp_path / "one.json"))
     atif.Trajectory.model_validate_json((tmp_path / "one.json").read_bytes())
-    report(shop, "--format", "atif", "--output", str(tmp_path / "all"))
+    report(shop, "--format", "atif", "--documents", "--output", str(tmp_path / "all"))
     for file in (tmp_path / "all").iterdir():
         assert atif.Trajectory.model_validate_json(file.read_bytes()).session_id == file.stem
     report(shop, "--format", "atif", "--output", str(tmp_path / "all.jsonl"))
@@ -215,9 +221,9 @@ def test_nothing_is_overwritten_without_force(shop: Path, tmp_path: Path) -> Non
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "mine").touch()
-    result = karl(shop, "export", "--format", "atif", "--output", str(folder))
+    result = karl(shop, "export", "--format", "atif", "--documents", "--output", str(folder))
     assert isinstance(result.exception, Refused)
-    report(shop, "--format", "atif", "--output", str(folder), "--force")
+    report(shop, "--format", "atif", "--documents", "--output", str(folder), "--force")
     assert len(list(folder.iterdir())) == 3  # what was there stays
     for odd in (folder, tmp_path / "no" / "such"):
         result = karl(shop, "export", "--format", "jsonl", "--output", str(odd), "--force")
@@ -226,7 +232,7 @@ def test_nothing_is_overwritten_without_force(shop: Path, tmp_path: Path) -> Non
 
 
 def test_what_can_not_be_is_said_and_leaves_no_file(shop: Path, tmp_path: Path) -> None:
-    target = str(tmp_path / "out")
+    target = str(tmp_path / "out.jsonl")
     where = ["export", "--format", "chatml", "--output", target]
     assert karl(shop, *where, "--min-reward", "0.9", "--max-reward", "0.1").exit_code == 2
     assert karl(shop, "export", "--format", "atif", "--output", target, "--whole-sessions").exit_code == 2
@@ -246,17 +252,17 @@ def test_a_damaged_record_is_left_out_named_and_makes_the_exit_code_1(tmp_path: 
     (segment,) = (data / "ledger").glob("*.jsonl")
     raw = segment.read_bytes()
     segment.write_bytes(raw.replace(b"traj_s-beta_0-0", b"traj_s-beta_0-9", 1))
-    result = karl(data, "export", "--format", "jsonl", "--output", str(tmp_path / "out"), "--json")
+    result = karl(data, "export", "--format", "jsonl", "--output", str(tmp_path / "out.jsonl"), "--json")
     assert result.exit_code == 1
     assert "karl verify" in next(iter(json.loads(result.stdout)["left_out"]))
-    assert len(lines(tmp_path / "out")) == 2
+    assert len(lines(tmp_path / "out.jsonl")) == 2
 
 
 def test_every_session_gets_a_file_inside_the_folder_whatever_its_id_is(tmp_path: Path) -> None:
     ids = ["../../up", "a/b", "S1", "s1", ".hidden", "é" * 200, "con\x00trol"]
     made = [ledgers.trajectory(name, 0, id_=f"traj_{at}") for at, name in enumerate(ids)]
     data = recorded(tmp_path / "data", made)
-    report(data, "--format", "atif", "--output", str(tmp_path / "out"))
+    report(data, "--format", "atif", "--documents", "--output", str(tmp_path / "out"))
     files = list((tmp_path / "out").iterdir())
     assert {json.loads(file.read_bytes())["session_id"] for file in files} == set(ids)
     assert names(tmp_path) == ["data", "out"]
@@ -321,15 +327,15 @@ def test_real_sessions_are_exported_whole_in_every_format(real_data: Path, tmp_p
     made = folded(events)
     data = recorded(tmp_path / "data", made)
     for form in FORMATS:
-        told = report(data, "--format", form, "--output", str(tmp_path / form), "--json")
+        told = report(data, *as_archive(form, tmp_path / f"{form}.jsonl"))
         if form in ("jsonl", "atif"):
             kept = told["trajectories"] + sum(told["left_out"].values())
             assert kept == sum(draft.kind == "trajectory" for draft in made)
             calls = calls or told["calls"]
             assert told["calls"] == calls > 0
-    for file in (tmp_path / "atif").iterdir():
+    for file in (tmp_path / "atif.jsonl").iterdir():
         atif.Trajectory.model_validate_json(file.read_bytes())
-    alternating = [alternates(line["conversations"]) for line in lines(tmp_path / "sharegpt")]
+    alternating = [alternates(line["conversations"]) for line in lines(tmp_path / "sharegpt.jsonl")]
     assert alternating.count(False) < len(alternating) / 20
 
 
@@ -358,8 +364,10 @@ def alternates(said: list[dict[str, str]]) -> bool:
 
 
 def test_outcomes_are_unknown_rather_than_guessed(shop: Path, tmp_path: Path) -> None:
-    report(shop, "--format", "chatml", "--output", str(tmp_path / "out"))
-    assert {line["karl"]["build_success"] for line in lines(tmp_path / "out")} == {Outcome().build_success}
+    report(shop, "--format", "chatml", "--output", str(tmp_path / "out.jsonl"))
+    assert {line["karl"]["build_success"] for line in lines(tmp_path / "out.jsonl")} == {
+        Outcome().build_success
+    }
 
 
 def test_a_device_or_a_pipe_is_never_replaced(shop: Path, tmp_path: Path) -> None:
@@ -373,8 +381,8 @@ def test_a_device_or_a_pipe_is_never_replaced(shop: Path, tmp_path: Path) -> Non
 def test_an_export_can_be_read_by_its_owner_only(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     report(shop, "--format", "jsonl", "--output", str(tmp_path / "all.jsonl"))
-    report(shop, "--format", "atif", "--output", str(tmp_path / "fresh"))
-    report(shop, "--format", "atif", "--output", str(tmp_path / "open"))
+    report(shop, "--format", "atif", "--documents", "--output", str(tmp_path / "fresh"))
+    report(shop, "--format", "atif", "--documents", "--output", str(tmp_path / "open"))
     made = [tmp_path / "all.jsonl", tmp_path / "fresh", *(tmp_path / "open").iterdir()]
     assert len(made) == 4
     assert [path.stat().st_mode & 0o077 for path in made] == [0] * 4
@@ -385,7 +393,7 @@ def test_documents_come_into_an_empty_folder_that_is_a_link_and_it_stays_one(
 ) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to("disk")
-    told = report(shop, "--format", "atif", "--output", str(tmp_path / "out"))
+    told = report(shop, "--format", "atif", "--documents", "--output", str(tmp_path / "out"))
     assert (tmp_path / "out").is_symlink()
     assert len(names(tmp_path / "disk")) == told["files"] == 2
     assert names(tmp_path) == ["disk", "out"]
@@ -393,4 +401,4 @@ def test_documents_come_into_an_empty_folder_that_is_a_link_and_it_stays_one(
 
 def test_what_a_killed_export_left_behind_keeps_no_other_from_its_folder(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / ".export.7.partial").mkdir(parents=True)
-    assert report(shop, "--format", "atif", "--output", str(tmp_path / "out"))["files"] == 2
+    assert report(shop, "--format", "atif", "--documents", "--output", str(tmp_path / "out"))["files"] == 2

@@ -1,0 +1,26 @@
+"""Synthetic rows beside those of the ledger: of the training part only, and never more than was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from karl.export.options import DataSet
+from karl.learning.groups import Item
+from karl.learning.row import Row
+from karl.learning.synthetic import Worked, apart, rows
+from karl.schema.learning import SyntheticBody
+from karl.views.lineage import Lineage
+from karl.views.routing import body_at
+
+
+def made_up(lineage: Lineage, ledger: Path, how: DataSet, away: Sequence[Item], of_rows: int) -> list[Row]:
+    """Give the synthetic rows for so many others. `away` are the sessions that are not trained with.
+
+    Left out is what was committed in a project after one of those began there: it may be its own work.
+    """
+    if not how.synthetic:
+        return []
+    bodies = [body_at(ledger, row.place, SyntheticBody) for row in lineage.synthetic()]
+    worked = [Worked(item.project, item.started_ms) for item in away]
+    return rows(apart(bodies, worked), how.synthetic, of_rows, how.split.seed)
