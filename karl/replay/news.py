@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from karl.ledger.frame import Line
-from karl.replay import news_routing
+from karl.replay import news_learning, news_routing
 from karl.schema.record import AnnotationBody, CalibrationBody, ErasedBody, ErasureBody, EventsBody, ScoreBody
 from karl.schema.trajectory import Usage
 from karl.views.project import PROBE
@@ -17,15 +17,17 @@ from karl.views.schema import FLAGS
 
 #: Characters of a prompt that are kept.
 _PROMPT_MAX = 400
+#: Kinds of record of which a sentence is told.
+_SENTENCES = {**news_routing.READERS, **news_learning.READERS}
 
 
 class News(msgspec.Struct, frozen=True, omit_defaults=True):
     """One record. `time` is when it was written; what its kind does not say is null.
 
     `late`: an `events` record that belongs to `trajectory`; else its events belong to none. `erased` counts
-    the records that an erasure takes out, on whose word (`by`). Of routing, `about` is the id of what was
-    made or decided, or a place, and `says` a sentence; of an annotation, `skill` is what a person said, empty
-    for none.
+    the records that an erasure takes out, on whose word (`by`). Of routing and learning, `about` is the id of
+    what was made or decided, or a place, and `says` a sentence; of an annotation, `skill` is what a person
+    said, empty for none.
     """
 
     seq: int
@@ -75,8 +77,8 @@ class Newsreader:
 
     def read(self, line: Line) -> News | None:
         """Read a line; null for what tells nothing: headers, what was erased, and `karl doctor`'s."""
-        if line.kind in news_routing.READERS:
-            return self._read(line, self._routing)
+        if line.kind in _SENTENCES:
+            return self._read(line, self._sentence)
         read = {"trajectory": self._turn, "events": self._events, "annotation": self._annotation,
                 "score": self._score, "calibration": self._calibration, "erasure": self._erasure,
                 "erased": self._erased}.get(line.kind)  # fmt: skip
@@ -136,8 +138,8 @@ class Newsreader:
         return msgspec.structs.replace(news, skill=body.skill)
 
     @staticmethod
-    def _routing(line: Line) -> News:
-        return News(line.seq, line.time, line.kind, **news_routing.READERS[line.kind](line.body))
+    def _sentence(line: Line) -> News:
+        return News(line.seq, line.time, line.kind, **_SENTENCES[line.kind](line.body))
 
     def _erasure(self, line: Line) -> News:
         body = _erasure(line.body)

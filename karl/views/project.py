@@ -33,9 +33,10 @@ from karl.schema.record import (
     TrajectoryBody,
 )
 from karl.schema.trajectory import Outcome
-from karl.views import columns
+from karl.views import columns, project_learning, project_routing
 from karl.views.columns import KNOWN, TOKEN_COLUMNS, e4, fit, place
-from karl.views.project_routing import READERS, Routing
+from karl.views.project_learning import Learning
+from karl.views.project_routing import Routing
 from karl.views.schema import FLAGS
 from karl.views.search import searchable
 from karl.views.whole import calibration_at, made_anew, parts
@@ -76,10 +77,12 @@ class _Batch:
         self._sums: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         self._usual: dict[tuple[str, int], list[int]] = {}
         self.routing = Routing(self._sql, self._counts)
+        self.learning = Learning(self._sql, self._counts)
         self.complaints: list[str] = []
 
     def take(self, line: Line) -> None:
         if line.kind not in _READERS:
+            self.learning.see(line)
             return
         decoder, take = _READERS[line.kind]
         self._counts["records"] += 1
@@ -92,6 +95,7 @@ class _Batch:
         if getattr(body, "session", "").startswith(PROBE):
             self._counts["probes"] += 1
             return
+        self.learning.see(line)
         take(self, line, body)
 
     def calibration(self, line: Line, body: CalibrationBody) -> None:
@@ -106,6 +110,7 @@ class _Batch:
         for (agent, length), turns in self._usual.items():
             self._sql(columns.ADD_USUAL, (agent, length, *turns))
         self.routing.finish()
+        self.learning.finish()
         self._sql("DELETE FROM position")
         self._sql("INSERT INTO position VALUES (?, ?, ?, ?)", (last.segment, last.end, last.seq, last.hash))
 
@@ -335,13 +340,18 @@ def _of_routing(take: Callable[[Routing, Line, Any], None]) -> _Take:
     return lambda batch, line, body: take(batch.routing, line, body)
 
 
+def _of_learning(take: Callable[[Learning, Line, Any], None]) -> _Take:
+    return lambda batch, line, body: take(batch.learning, line, body)
+
+
 _READERS: dict[str, tuple[msgspec.json.Decoder[Any], _Take]] = {
     "trajectory": (msgspec.json.Decoder(TrajectoryBody), _Batch.trajectory),
     "events": (msgspec.json.Decoder(EventsBody), _Batch.events),
     "annotation": (msgspec.json.Decoder(AnnotationBody), _Batch.annotation),
     "score": (msgspec.json.Decoder(ScoreBody), _Batch.score),
     "calibration": (msgspec.json.Decoder(CalibrationBody), _Batch.calibration),
-    **{kind: (decoder, _of_routing(take)) for kind, (decoder, take) in READERS.items()},
+    **{kind: (decoder, _of_routing(take)) for kind, (decoder, take) in project_routing.READERS.items()},
+    **{kind: (decoder, _of_learning(take)) for kind, (decoder, take) in project_learning.READERS.items()},
 }
 
 

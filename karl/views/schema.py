@@ -11,12 +11,12 @@ from __future__ import annotations
 import sqlite3
 
 from karl.reward.signal import SIGNALS
-from karl.views import schema_routing
+from karl.views import schema_learning, schema_routing
 
 __all__ = ["COUNTERS", "FLAGS", "FORMAT", "SIGNALS", "SUMS", "TABLES", "TOKENS", "create", "made_for"]
 
 #: Raised by one whenever the same ledger would give other rows; views of another format are made anew.
-FORMAT = 5
+FORMAT = 6
 
 #: What is known of how a turn went: the flags of `karl.schema.trajectory.Outcome`.
 FLAGS = (
@@ -67,6 +67,7 @@ TABLES = (
     "usual",
     "calibrations",
     *schema_routing.TABLES,
+    *schema_learning.TABLES,
 )
 
 #: What is kept of a group of rewards (karl.reward.baseline.Sums).
@@ -182,6 +183,7 @@ def create(connection: sqlite3.Connection, reward_version: str) -> None:
     """Make the tables in an empty database, and set them to the ledger's start."""
     connection.executescript(_SQL)
     connection.executescript(schema_routing.SQL)
+    connection.executescript(schema_learning.SQL)
     connection.executemany("INSERT INTO counters VALUES (?, 0)", [(name,) for name in COUNTERS])
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)", [("format", str(FORMAT)), ("reward_version", reward_version)]
