@@ -14,6 +14,7 @@ from typing import Self
 
 import msgspec
 
+from workers import this_job
 from workers.one_job import Line, Order
 
 #: Bytes of one line of a job's process above which it is ended: a report is smaller.
@@ -63,6 +64,13 @@ class JobProcess:
         for line in lines:
             self._hear(line)
         return bool(data) and len(self._rest) <= LINE_MAX
+
+    def ask_to_end(self) -> None:
+        """Ask the job to leave word and end."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended already; `listen` sees that
+            self._process.stdin.write(this_job.WORD)
+            self._process.stdin.flush()
 
     def how_it_ended(self) -> str:
         """Say how it ended, for who reads why a job failed."""

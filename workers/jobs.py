@@ -8,6 +8,8 @@ Invariants:
   was silent for the lease belongs to another worker, and what came of it here is dropped.
 - A job's process never outlives it: it ends when the pipe to it closes, with all that it started.
 - Its chores are seen to while it waits and while a job runs; what goes wrong with them ends no job.
+- On a queue whose jobs need a node for themselves it takes one only under the node's lease, and ends it
+  when the lease is lost: what waits costs no attempt, and what is ended is given back.
 - While nothing waits it wakes every WAIT_S.
 """
 
@@ -27,7 +29,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
-from karl.jobs import presence, table, upkeep, working
+from karl.jobs import keys, presence, table, upkeep, working
+from karl.jobs.alone import Alone
 from karl.jobs.queues import Claim, given
 from karl.ledger.segments import list_segments
 from karl.metrics import table as metrics
@@ -45,6 +48,8 @@ WAIT_S = 1.0
 LOOK_S, BEAT_S = 0.5, 1.0
 #: Leases of the line that a silent run and a silent worker live, and the seconds that they live at least.
 _LEASES, _LEASE_MIN_S = 3, 3
+#: Lives of a run that the lease of a node lasts: a short absence of the server must not end a training.
+_NODE_LEASES = 2
 _TIDY_S = 60.0
 
 _log = logging.getLogger("karl")
@@ -79,7 +84,7 @@ class JobsWorker:
     """Works on one queue. `environ` is what its jobs' processes get; `owner` no other process is.
 
     `also` are the queues for which a chore starts workers. With `until_idle_s` it ends when it has had no job
-    for so long.
+    for so long. `about` is what it says of itself besides.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class JobsWorker:
         chores: Sequence[Chore] = (),
         also: Sequence[str] = (),
         until_idle_s: float = math.inf,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         self.name = "jobs"
         self._redis = redis
@@ -105,7 +111,10 @@ class JobsWorker:
         self._sweeper = upkeep.Sweeper(redis, queue.name, owner, self._lease_s)
         self._sweep_due = every(self._lease_s / 2, time.monotonic)
         self._tidy_due = every(_TIDY_S, time.monotonic)
-        self._about = {**_about(), "also": ",".join(also)}
+        self._about = {**_about(), "also": ",".join(also), **(about or {})}
+        ttl_s = _NODE_LEASES * self._lease_s
+        self._alone = Alone(redis, settings.node, owner, ttl_s, time.monotonic) if queue.alone else None
+        self._holder: str | None = None
         self._chores = chores
         self._undone: set[Chore] = set()
         self._until_idle_s = until_idle_s
@@ -124,6 +133,8 @@ class JobsWorker:
             self._say("busy")
             self._work(claim, stop)
             self._worked_s = time.monotonic()
+        if self._alone and self._alone.trusted():
+            self._alone.release()
         if time.monotonic() - self._worked_s > self._until_idle_s:
             _log.info("jobs: nothing waits in the queue %s any more", self._queue.name)
             stop.set()
@@ -175,14 +186,26 @@ class JobsWorker:
             else:
                 _log.info("jobs: there is no ledger in %s yet; waiting for one", self._settings.ledger)
         self._ready = has
-        return has
+        return has and self._has_node()
+
+    def _has_node(self) -> bool:
+        """Say whether a job may begin here as far as other workers of this node go."""
+        if self._alone is None:
+            return True
+        if not self._redis.llen(keys.queue_key(self._queue.name)):
+            return False
+        holder = self._alone.take()
+        if holder and holder != self._holder:
+            _log.info("jobs: %a works on %s alone; waiting for it", holder, self._settings.node)
+        self._holder = holder
+        return holder is None
 
     # --- one job ---
 
     def _work(self, claim: Claim, stop: threading.Event) -> None:
         _log.info("jobs: %s begins: %s", claim.id, claim.made.description)
         began = time.monotonic()
-        order = Order(claim.asked.job.name, given(claim.asked.arguments))
+        order = Order(claim.asked.job.name, given(claim.asked.arguments), claim.id)
         with JobProcess(order, self._environ) as process:
             end = self._watch(claim, process, stop)
         kept = self._kept(end, stop)
@@ -208,15 +231,33 @@ class JobsWorker:
                 return End("was given back", lambda: working.give_back(claim))
             if now - began > claim.asked.job.timeout_s:
                 return self._failed(claim, f"not done within {claim.asked.job.timeout_s} s", again=True)
-            if beat_due():
-                shall_end = self._beat(claim, process)
-                if shall_end is None:
-                    return End("", lambda: False)
-                if shall_end:
-                    return End("was cancelled", lambda: working.stop(claim, self._owner))
+            if beat_due() and (end := self._told_to_end(claim, process)):
+                return end
         if process.progress is not None:
             self._beat(claim, process)  # how far it was at last
         return self._ended(claim, process)
+
+    def _let_end(self, process: JobProcess, seconds: float) -> None:
+        """Let a job that was cancelled leave word, for so many seconds at most."""
+        if not seconds:
+            return
+        process.ask_to_end()
+        end = time.monotonic() + seconds
+        while process.listen(LOOK_S) and time.monotonic() < end:
+            pass
+
+    def _told_to_end(self, claim: Claim, process: JobProcess) -> End | None:
+        """Say that the job lives; gives how it ends where somebody wants that, or it is not ours any more."""
+        shall_end = self._beat(claim, process)
+        if self._alone and not self._alone.trusted():
+            _log.warning("jobs: this node is not ours alone any more; %s is ended, to go on later", claim.id)
+            return End("was given back", lambda: working.give_back(claim))
+        if shall_end is None:
+            return End("", lambda: False)
+        if shall_end:
+            self._let_end(process, claim.asked.job.cancel_s)
+            return End("was cancelled", lambda: working.stop(claim, self._owner))
+        return None
 
     def _ended(self, claim: Claim, process: JobProcess) -> End:
         last = process.last
@@ -235,7 +276,11 @@ class JobsWorker:
     def _beat(self, claim: Claim, process: JobProcess) -> bool | None:
         at = process.progress
         progress = {"done": at.done, "total": at.total, "where": at.where} if at else None
+        if at and progress is not None and at.figures:
+            progress["progress"] = at.figures
         try:
+            if self._alone:
+                self._alone.take()
             shall_end = working.beat(claim, self._owner, self._lease_s, progress)
         except (RedisError, OSError) as error:
             if not self._away:

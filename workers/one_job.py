@@ -3,7 +3,8 @@
     python -m workers.one_job        one line in, an Order; lines out, each a Line, the last one marked
 
 Invariants:
-- It and everything that it started end at once when stdin closes: its worker holds the other end.
+- It and everything that it started end at once when stdin closes: its worker holds the other end. One word on
+  it asks the job to end by itself (workers.this_job).
 - What else a job prints goes to stderr, never between the lines.
 - It knows nothing of RQ: it can change no job, and its memory is gone with it.
 """
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
 import msgspec
@@ -25,6 +27,7 @@ from karl.errors import EncoderMissing, EncoderSilent, KarlError, LineDown, Sett
 from karl.jobs import table
 from karl.process import log_to_stderr
 from karl.settings import read_settings
+from workers import this_job
 from workers.loop import attempt
 
 #: Seconds between two words on how far it is.
@@ -34,21 +37,24 @@ _TRACEBACK_MAX = 20_000
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to do: a name of the table, and its arguments as JSON has them."""
+    """What to do: a name of the table, its arguments as JSON has them, and the job's id in its queue."""
 
     job: str
     arguments: dict[str, Any]
+    id: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a job's process says: how far it is, or, `last`, what came of it.
 
-    `reason` is why a job with a result has failed, `failed` why there is none. `again`: another try may help.
+    `figures` are numbers of where it is, by name. `reason` is why a job with a result has failed, `failed`
+    why there is none. `again`: another try may help.
     """
 
     done: int = 0
     total: int = 0
     where: str = ""
+    figures: dict[str, Any] = {}
     result: Any = None
     reason: str | None = None
     failed: str | None = None
@@ -65,8 +71,10 @@ class _Teller:
         self._untold: Line | None = None
 
     def progress(self, done: int, total: int, where: object) -> None:
-        """Say how much is done of how much, and where."""
-        self._untold = Line(done=done, total=total, where=str(where)[:200])
+        """Say how much is done of how much, and where: a word, or figures by their names."""
+        figures = dict(where) if isinstance(where, Mapping) else {}
+        said = str(figures.pop("where", "")) if figures else str(where)
+        self._untold = Line(done=done, total=total, where=said[:200], figures=figures)
         if time.monotonic() - self._told_s >= _TOLD_EVERY_S:
             self._told_s = time.monotonic()
             self.settle()
@@ -89,6 +97,7 @@ def main() -> None:
     os.dup2(2, 1)
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_worker, name="worker", daemon=True).start()
+    this_job.this.id = order.id
     teller = _Teller(out)
     last = _done(order, teller)
     teller.settle()
@@ -131,7 +140,7 @@ def _anywhere(name: str) -> bool:
 
 def _end_with_worker() -> NoReturn:
     while os.read(0, 4096):
-        pass
+        this_job.asked_to_end.set()  # there is one word only
     os.killpg(0, signal.SIGKILL)  # a session of our own: nobody else is in it
     os._exit(1)
 

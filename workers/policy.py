@@ -10,8 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,15 +22,13 @@ from karl.schema.routing import RoutingAction, RoutingBody
 from karl.stream import keys
 from karl.stream.routing import publish_policy, read
 from karl.views.routing import Routed
+from workers.deciding import claimed, still_ours
 from workers.records import ROUTING, Outgoing, send, settled
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from karl.settings import Settings
-
-#: For how long nobody else decides: longer than the line is waited for.
-CLAIM_MS = 60_000
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +58,7 @@ def change(
     and LineDown.
     """
     body = body_of(decision, upon, settings.node, now_ms)
-    with _claimed(redis, body.id):
+    with claimed(redis, keys.ROUTING_CLAIM, body.id, "about routing"):
         settled(redis, settings, wait)
         with Routed(settings.views) as views:
             now = views.policy()
@@ -70,8 +67,7 @@ def change(
                 f"routing was changed meanwhile (decision {now.id[:12]}, {now.mode}); "
                 "look at it and say it again"
             )
-        if redis.get(keys.ROUTING_CLAIM) != body.id.encode():
-            raise Refused("the line took too long, and somebody else may decide now; say it again")
+        still_ours(redis, keys.ROUTING_CLAIM, body.id)
         send(redis, [Outgoing("routing", ROUTING, body)], wait)
         publish_policy(redis, policy_of(body))
     return body
@@ -118,29 +114,3 @@ def body_of(decision: Decision, upon: str, node: str, now_ms: int) -> RoutingBod
 def policy_of(body: RoutingBody) -> Policy:
     """Give the policy that a record decides."""
     return Policy(body.mode, body.router, body.overrides, body.ready, body.share, body.since_ms, body.id)
-
-
-@contextmanager
-def _claimed(redis: Redis, token: str) -> Iterator[None]:
-    if not redis.set(keys.ROUTING_CLAIM, token, nx=True, px=CLAIM_MS):
-        raise Refused("somebody else decides about routing just now; look at it and say it again in a minute")
-    try:
-        yield
-    finally:
-        _let_go(redis, token)
-
-
-def _let_go(redis: Redis, token: str) -> None:
-    """Take the claim away where it is still ours."""
-    from redis.exceptions import WatchError  # noqa: PLC0415 - the client is loaded by who connects
-
-    with redis.pipeline() as pipe:
-        pipe.watch(keys.ROUTING_CLAIM)  # type: ignore[no-untyped-call]
-        if pipe.get(keys.ROUTING_CLAIM) != token.encode():
-            return
-        pipe.multi()
-        pipe.delete(keys.ROUTING_CLAIM)
-        try:
-            pipe.execute()
-        except WatchError:
-            return  # it ran out in this moment, and is another's

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Every record about routing goes through one partition, so that they keep their order.
 ROUTING = "routing"
+#: So does every record about what was learned: holdouts, exports, trainings, evaluations, decisions, claims.
+LEARNING = "learning"
 #: Records that go out in one pipeline.
 BATCH = 256
 #: Records waiting for the ledger above which no more are sent.

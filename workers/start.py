@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from workers.cron import Cron
+    from workers.data_kept import DataKept
     from workers.others import Others
     from workers.prompted import Prompted
 
@@ -158,16 +159,18 @@ def run_jobs(
     until_idle_s: float = math.inf,
     supervised: bool = False,
 ) -> int:
-    """Work on the jobs of one queue; gives the exit code. Raises Refused where this node may not.
+    """Work on the jobs of one queue; gives the exit code. Raises Refused where this node may not, or can not.
 
     With `also`, workers of these queues are started while something waits there.
     """
     from karl.jobs import table  # noqa: PLC0415 - RQ loads with the process that uses it
+    from workers import capability  # noqa: PLC0415
     from workers.jobs import JobsWorker  # noqa: PLC0415
 
     found, *others = (table.find_queue(name) for name in (queue, *also))
     for one in (found, *others):
         table.may_work(one, settings)
+    about = capability.presence(capability.find(settings)) if found.where == table.AT_GPU else None
     redis = jobs_client(settings, "karl-jobs")
     owner = unique_name(settings.node)
     worker = JobsWorker(
@@ -179,6 +182,7 @@ def run_jobs(
         chores=_chores(settings, redis, queue, also, owner),
         also=also,
         until_idle_s=until_idle_s,
+        about=about,
     )
 
     def watchers() -> list[Watch]:
@@ -190,15 +194,17 @@ def run_jobs(
 
 def _chores(
     settings: Settings, redis: Redis, queue: str, also: Sequence[str], owner: str
-) -> list[Cron | Others | Prompted]:
+) -> list[Cron | DataKept | Others | Prompted]:
     """Give what a jobs worker sees to beside its queue."""
     from workers.cron import Cron  # noqa: PLC0415
+    from workers.data_kept import DataKept  # noqa: PLC0415
     from workers.others import Others  # noqa: PLC0415
     from workers.prompted import Prompted  # noqa: PLC0415
 
-    made: list[Cron | Others | Prompted] = []
+    made: list[Cron | DataKept | Others | Prompted] = []
     if queue == "default":
         made.append(Cron(redis, line_client(settings, "karl-cron"), settings, owner))
+        made.append(DataKept(redis, line_client(settings, "karl-kept")))
     if "route" in {queue, *also}:
         made.append(Prompted(redis, line_client(settings, "karl-prompted")))
     if also:

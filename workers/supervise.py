@@ -28,10 +28,11 @@ from typing import Protocol, TextIO
 
 import karl
 from karl.errors import LineDown, Refused
+from karl.hidden import hide_password
 from karl.metrics import table as metrics
 from karl.metrics.metric import Sample
 from karl.metrics.serve import Place, Who, telling
-from karl.settings import Settings, hide_password
+from karl.settings import Settings
 from karl.stream.server import Server, answers, socket_path
 from workers.child import Child, Command, Terminal
 from workers.processes import LINE, metrics_port

@@ -48,6 +48,11 @@ class ViewsWorker:
         self._blocked = False
 
     @property
+    def path(self) -> Path:
+        """Where the views are."""
+        return self._path
+
+    @property
     def seq(self) -> int:
         """The last line that the views took in; 0 while there are none."""
         store = self._store

@@ -15,9 +15,11 @@ from karl.ledger.reader import head
 from karl.metrics import table
 from karl.metrics.asked import Asked, Watch
 from karl.metrics.metric import Sample
+from karl.schema.learning import Verdict
 from karl.stream.depths import depths, records_waiting
 from karl.stream.judged import Judged, read_judged
 from karl.stream.routing import read
+from karl.views.lineage import Lineage
 from workers.loop import caught
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from workers.ledger import LedgerWorker
     from workers.sessions import SessionsWorker
     from workers.views import ViewsWorker
+
+#: Verdicts of evaluations as numbers.
+_VERDICTS: dict[Verdict, float] = {"lift": 1.0, "no lift": 0.0, "harm": -1.0}
 
 #: A follower counts so long after its last word, in ms.
 HEARD_MS = 60_000
@@ -112,7 +117,24 @@ def of_views(worker: ViewsWorker, ledger: Path) -> list[Watch]:
             Sample(table.VIEWS_BEHIND, max(0, head(ledger).seq - seen)),
         ]
 
-    return [defects, Asked(behind, table.LEDGER_READABLE, (KarlError, OSError))]
+    def learned() -> list[Sample]:
+        with Lineage(worker.path) as views:
+            held_out = sum(row.sessions for row in views.holdouts())
+            told = [
+                Sample(table.HELD_OUT, held_out),
+                Sample(table.ADAPTER_IN_USE, float(bool(views.current()))),
+            ]
+            told += [Sample(table.LAST_TRAINING, row.time_ms / 1000) for row in views.adapters(1)]
+            for row in views.evaluations(1):
+                told.append(Sample(table.LAST_EVALUATION, row.time_ms / 1000))
+                told.append(Sample(table.LAST_VERDICT, _VERDICTS[row.verdict]))
+        return told
+
+    return [
+        defects,
+        Asked(behind, table.LEDGER_READABLE, (KarlError, OSError)),
+        Asked(learned, table.VIEWS_READABLE, (KarlError, OSError)),
+    ]
 
 
 def of_jobs(redis: Redis) -> list[Watch]:

@@ -9,6 +9,7 @@ rq:wip:{q}, finished, failed, scheduled, canceled
 zset     the jobs in that state
 rq:workers:{q}           set      the keys of a queue's workers; rq:worker:{name} expires with the worker
 rq:karl:waiting:{digest} string   the id of the job that waits with these arguments; expires in a week
+rq:karl:alone:{node}     string   the worker that has this node for itself; expires with the lease
 rq:karl:cron             hash     a row of the schedule -> when it was due last, and its job (JSON)
 rq:karl:cron:turn        string   who asks for what is due at this moment; expires within a minute
 """
@@ -29,6 +30,11 @@ WIP, FINISHED, FAILED, SCHEDULED, CANCELED = "wip", "finished", "failed", "sched
 
 #: The field of a job by which a person asks its worker to end it.
 STOP = "karl_stop"
+
+
+def alone_key(node: str) -> str:
+    """Name the lease of a node that does one job at a time."""
+    return f"{PREFIX}:karl:alone:{node}"
 
 
 def queue_key(queue: str) -> str:

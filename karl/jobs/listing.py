@@ -51,6 +51,16 @@ class QueueFacts(msgspec.Struct, frozen=True):
         return bool(self.workers or self.called)
 
 
+class WorkerFacts(msgspec.Struct, frozen=True):
+    """One worker of a queue that lives: its node, what it does, and what it says that it can."""
+
+    name: str
+    node: str
+    state: str
+    says: str
+    capability: dict[str, Any]
+
+
 class Given(NamedTuple):
     """What the last run of a job gave: its result, or why it failed."""
 
@@ -79,6 +89,30 @@ def facts(redis: Redis) -> list[QueueFacts]:
         )
         for queue, row in zip(table.QUEUES, rows, strict=True)
     ]
+
+
+def workers(redis: Redis, queue: str) -> list[WorkerFacts]:
+    """Give the workers of a queue that live, by name."""
+    known: Any = redis.smembers(keys.workers_key(queue))
+    names = sorted(known)
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.hmget(name, ["birth", "hostname", "state", "python_version", "capability"])
+    found = []
+    for key, told in zip(names, pipe.execute(raise_on_error=False), strict=True):
+        if not isinstance(told, list) or told[0] is None:
+            continue
+        host, state, says = ((text or b"")[:500].decode("utf-8", "replace") for text in told[1:4])
+        name = key.decode("utf-8", "replace").removeprefix(keys.worker_key(""))
+        found.append(WorkerFacts(name, name.partition(":")[0] or host, state, says, _object(told[4] or b"")))
+    return found
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(data[: gate.LARGEST], type=dict[str, Any]) if data else {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
 def listed(redis: Redis, queue: str, state: str, limit: int) -> list[gate.Told]:

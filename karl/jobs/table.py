@@ -13,20 +13,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from karl.errors import NotFound, Refused
+from karl.schema.learning import Recipe
 
 if TYPE_CHECKING:
     from karl.settings import Settings
 
-#: Told how much is done, of how much, and where.
+#: Told how much is done, of how much, and where: a word, or a mapping of figures by their names.
 Progress = Callable[[int, int, object], None]
 
 
 class Queue(NamedTuple):
-    """One queue. A worker works on one queue; `where` says on which machines that may be."""
+    """One queue. A worker works on one queue; `where` says on which machines that may be.
+
+    With `alone`, a node does one job of it at a time, however many workers it has.
+    """
 
     name: str
     where: str
     help: str
+    alone: bool = False
 
 
 #: The places: beside the ledger, on a node that KARL_GPU_NODE names, anywhere.
@@ -37,7 +42,7 @@ QUEUES = (
     Queue("embed", ANYWHERE, "Batches for the encoders; on any machine."),
     Queue("route", ANYWHERE, "Predictions about prompts, as they come; on any machine."),
     Queue("centroids", AT_LEDGER, "Routers and what they are judged by; beside the views."),
-    Queue("train", AT_GPU, "Training; on the nodes that KARL_GPU_NODE names."),
+    Queue("train", AT_GPU, "Training; on the nodes that KARL_GPU_NODE names.", alone=True),
 )
 
 
@@ -113,10 +118,72 @@ class Refine(Arguments, frozen=True):
     person: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
+class Preflight(Arguments, frozen=True):
+    """Which model the node is tried with besides the tiny one; without it, none."""
+
+    model: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+_Rate = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class Train(Arguments, frozen=True):
+    """What to train: `data` is the bundle of an export's files, `model` a name that the node knows.
+
+    The rest is as karl.schema.learning.Recipe has it; `label` is a name for what comes of it.
+    """
+
+    export: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] = "0" * 64
+    data: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] = "0" * 64
+    model: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    iters: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200
+    batch: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 4
+    layers: Annotated[int, msgspec.Meta(ge=-1, le=1000)] = 8
+    rank: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
+    scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 20.0
+    dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    learning_rate: _Rate = 1e-4
+    max_tokens: Annotated[int, msgspec.Meta(ge=16, le=1 << 20)] = 512
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
+    weighted: bool = True
+    every: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 25
+    label: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    person: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return Recipe(**{name: getattr(self, name) for name in Recipe.__struct_fields__})
+
+
+_ARMS = Literal["all", "random", "reward", "advantage"]
+_Seed = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+
+class Lift(Train, frozen=True):
+    """What to judge: a recipe, as `train` has it, in several arms, each with every seed.
+
+    `data` is the bundle of train.jsonl, valid.jsonl and heldout.jsonl. `holdouts` are the ids of those that
+    its held-out rows come from. An `adapter` is judged as it is, in the place of the advantage arm's own with
+    its seed; that arm is then the whole export with its weights. The rest is as karl.learning.arms has it.
+    """
+
+    seeds: Annotated[tuple[_Seed, ...], msgspec.Meta(min_length=1, max_length=100)] = (0, 1, 2, 3, 4)
+    arms: Annotated[tuple[_ARMS, ...], msgspec.Meta(max_length=4)] = ("advantage", "random", "all", "reward")
+    share: _Rate = 0.5
+    beta: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
+    w_max: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 4.0
+    items: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 150
+    items_seed: _Seed = 0
+    holdouts: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] = ()
+    adapter: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+
+
 class Job(NamedTuple):
     """One kind of job. Times in seconds; `waits` are the pauses before the first and each further retry.
 
     `grace_s` is how long it may go on when its worker shall end; then it is given back, and begins anew.
+    One that is cancelled has `cancel_s` to leave word of that.
     `threads` are those of numpy, 0 for as many as it likes: on a busy machine several wait for each other.
     """
 
@@ -130,6 +197,7 @@ class Job(NamedTuple):
     result_ttl_s: int = 7 * 86_400
     failure_ttl_s: int = 35 * 86_400
     grace_s: float = 10.0
+    cancel_s: float = 0.0
     threads: int = 0
 
     @property
@@ -207,6 +275,39 @@ JOBS = (
         "Have routing go live when it has earned it, or take it back.",
         timeout_s=3600,
         waits=(30,),
+    ),
+    Job(
+        "preflight",
+        ("train",),
+        "workers.preflight:job",
+        Preflight,
+        "Say whether this node can train, by training a little.",
+        timeout_s=1800,
+        waits=(2,),
+        result_ttl_s=86_400,
+        failure_ttl_s=7 * 86_400,
+    ),
+    Job(
+        "train",
+        ("train",),
+        "workers.train:job",
+        Train,
+        "Train an adapter from an export; one that was broken off goes on from its last checkpoint.",
+        timeout_s=24 * 3600,
+        waits=(2, 10, 60, 300, 900),
+        result_ttl_s=35 * 86_400,
+        cancel_s=8.0,
+    ),
+    Job(
+        "lift",
+        ("train",),
+        "workers.lifting:job",
+        Lift,
+        "Train and judge adapters of several arms; what was judged before it was broken off is kept.",
+        timeout_s=3 * 24 * 3600,
+        waits=(2, 10, 60, 300, 900),
+        result_ttl_s=35 * 86_400,
+        cancel_s=2.0,
     ),
     Job(
         "probe",

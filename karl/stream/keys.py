@@ -1,7 +1,7 @@
 """Every Redis key that KARL writes, with its type and its lifetime.
 
 Keys of one partition share a hash tag, so that one script may touch them on a cluster too.
-`{p}` is the partition number, 0 to 63; `{s}` a session id.
+`{p}` is the partition number, 0 to 63; `{s}` a session id, `{h}` a sha256, `{r}` a run's id.
 
     karl:{p}:events      stream   events on their way to a session; one field `d`, an encoded Event, or
                                   several, one a line;
@@ -27,6 +27,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
                                   (its id), `judged`, what was found of its promotion last, and `off`,
                                   where it was switched off; never expires; without it routing is off
     karl:routing:claim   string   who changes the policy just now; expires within a minute
+    karl:adapters:claim  string   who decides just now which adapter is in use; expires within a minute
+    karl:holdout:claim   string   who decides just now what is held out; expires within a minute
     karl:prompts         stream   prompts that wait for a prediction; one field `d` (JSON), an entry leaves
                                   once its prediction is on its way; bounded: what is lost here is a
                                   prediction, never a prompt
@@ -35,6 +37,9 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
     karl:texts           stream   parcels of prompts that wait for an encoder, so that an erasure finds them;
                                   a bounded one
     karl:vectors         stream   parcels of vectors that wait for who trains; a bounded one
+    karl:run:{r}         hash     a training that is under way: `bundle`, its last checkpoint, `at` which
+                                  place of its folder, and `iteration`; expires a week after the last one
+    karl:adapter:{h}     string   the bundle that brings an adapter, by the adapter's id; expires with it
     karl:nodes           hash     node -> JSON of its shipper's last report (spool depth, redactions)
 """
 
@@ -61,6 +66,8 @@ USUAL = "karl:usual"
 CALIBRATIONS = "karl:calibrations"
 ROUTING = "karl:routing"
 ROUTING_CLAIM = "karl:routing:claim"
+ADAPTERS_CLAIM = "karl:adapters:claim"
+HOLDOUT_CLAIM = "karl:holdout:claim"
 PROMPTS = "karl:prompts"
 TEXTS = "karl:texts"
 VECTORS = "karl:vectors"
@@ -99,6 +106,16 @@ def session_key(partition: int, session: str) -> str:
 def parcel_key(digest: str) -> str:
     """Name a parcel by the sha256 of its bytes, in hex."""
     return f"karl:parcel:{digest}"
+
+
+def run_key(run: str) -> str:
+    """Name what another node needs to go on with a training."""
+    return f"karl:run:{run}"
+
+
+def adapter_key(adapter: str) -> str:
+    """Name what says which bundle brings an adapter."""
+    return f"karl:adapter:{adapter}"
 
 
 def seen_key(partition: int, session: str) -> str:

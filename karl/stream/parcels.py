@@ -81,6 +81,15 @@ def is_there(redis: Redis, digest: str) -> bool:
     return bool(redis.exists(_key(digest)))
 
 
+def refresh(redis: Redis, digest: str, ttl_s: int) -> bool:
+    """Have a parcel last for `ttl_s` seconds from now at least; false when there is none."""
+    key = _key(digest)
+    left_ms: Any = redis.pttl(key)
+    if 0 <= left_ms < ttl_s * 1000:
+        redis.pexpire(key, ttl_s * 1000)
+    return bool(left_ms != -2)
+
+
 def let_go(redis: Redis, digest: str, ttl_s: int) -> None:
     """Let a parcel expire after `ttl_s` seconds; 0 takes it away at once."""
     redis.pexpire(_key(digest), ttl_s * 1000)
