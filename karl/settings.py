@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from karl.errors import SettingsError
+from karl.hidden import hidden
 from karl.retired import RETIRED
 from karl.setting_values import (
     a_ack,
@@ -36,12 +36,12 @@ from karl.setting_values import (
     text,
 )
 
-#: A password may hold an @, and the client takes it from the query as well.
-_URL_PASSWORD = re.compile(r"(//[^:@/]*:).+(?=@)|([?&](?:ssl_)?password=)[^&#]*")
 
-
-def _setting(parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False) -> Any:
-    metadata = {"parse": parse, "meaning": meaning, "secret": secret}
+def _setting(
+    parse: Callable[[str], Any], default: Any, meaning: str, *, secret: bool = False, whole: bool = False
+) -> Any:
+    """Make a row; of a URL that is secret the password alone is hidden, or with `whole` all but its host."""
+    metadata = {"parse": parse, "meaning": meaning, "secret": secret, "whole": whole}
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
@@ -248,6 +248,13 @@ class Settings:
         "Password of `karl dashboard rq`; when not set, `dashboard.password` in the data folder.",
         secret=True,
     )
+    webhook_url: str = _setting(
+        text,
+        "",
+        "Webhook that `karl post-digest` sends to: Discord's, Slack's, or one that takes JSON.",
+        secret=True,
+        whole=True,
+    )
 
     def __post_init__(self) -> None:
         """Check what no single value can know. Raises SettingsError."""
@@ -361,19 +368,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
-def hide_password(url: str) -> str:
-    """Give a URL as it may be shown."""
-    return _URL_PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", url)
-
-
 def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value) if isinstance(value, Path) else value
-
-
-def _hidden(secret: str) -> str:
-    return hide_password(secret) if "://" in secret or not secret else "***"
 
 
 def describe(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -381,7 +379,7 @@ def describe(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, A
     rows = []
     for item in fields(Settings):
         value = getattr(settings, item.name)
-        shown = _hidden(value) if item.metadata["secret"] else value
+        shown = hidden(value, host_only=item.metadata["whole"]) if item.metadata["secret"] else value
         rows.append(
             {
                 "variable": variable(item.name),

@@ -1,15 +1,43 @@
-"""Dashboards in a browser: `karl dashboard rq` shows the jobs."""
+"""Where everything stands: `karl dashboard` as text or JSON, `karl dashboard rq` the jobs in a browser."""
 
 from __future__ import annotations
 
 import click
 
 from karl.cli.main import pass_settings
+from karl.cli.render import print_json
 from karl.errors import Refused
 from karl.settings import Settings
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.option(
+    "--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Days that count as lately."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def dashboard(ctx: click.Context, *, days: int, as_json: bool) -> None:
+    """Show where everything stands: the line, jobs, agents lately, routing, training.
+
+    What can not be told is null in the JSON, and a hint on stderr says why. `karl dashboard rq` shows the
+    jobs in a browser.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(_stand, days=days, as_json=as_json)
+
+
+@pass_settings
+def _stand(settings: Settings, *, days: int, as_json: bool) -> None:
+    from karl.cli.dashboard_page import page, print_page  # noqa: PLC0415 - it loads all that it looks at
+
+    made = page(settings, days)
+    if as_json:
+        print_json(made.document())
+    else:
+        print_page(made, days)
+
+
+@dashboard.command(name="rq")
 @click.option(
     "--port", default=9181, show_default=True, type=click.IntRange(0, 65_535), help="0 for any free one."
 )
@@ -24,7 +52,7 @@ def rq(settings: Settings, *, port: int, writable: bool, hosts: tuple[str, ...],
     once, and kept in the data folder. Without --writable it changes nothing.
     """
     try:
-        from karl.jobs import dashboard  # noqa: PLC0415 - Flask comes with an extra, for who looks
+        from karl.jobs import dashboard as browser  # noqa: PLC0415 - Flask comes with an extra, for who looks
     except ModuleNotFoundError as error:
         raise Refused("the dashboard is not installed: pip install 'karl-ledger[dashboard]'") from error
     from karl.process import leaving_in_order  # noqa: PLC0415
@@ -38,13 +66,13 @@ def rq(settings: Settings, *, port: int, writable: bool, hosts: tuple[str, ...],
     password = token_of(settings.dashboard_password, "KARL_DASHBOARD_PASSWORD", kept)
     with on_jobs(settings, "karl-dashboard") as redis:
         redis.ping()
-        app = dashboard.app(redis, dashboard.Shown(password, dashboard.HOSTS | set(hosts), writable))
+        app = browser.app(redis, browser.Shown(password, browser.HOSTS | set(hosts), writable))
         try:
-            made = dashboard.server(app, "127.0.0.1", port)
+            made = browser.server(app, "127.0.0.1", port)
         except OSError as error:
             raise Refused(f"port {port} can not be had: {error.strerror}; --port 0 takes any") from error
         with made as server, leaving_in_order():
-            click.echo(f"http://127.0.0.1:{server.port}/  user {dashboard.USER}")
+            click.echo(f"http://127.0.0.1:{server.port}/  user {browser.USER}")
             click.echo(f"password {password}" if first else f"password as in {_where(settings)}")
             click.echo("jobs may be changed there" if writable else "jobs are only shown (--writable)")
             server.serve_forever()

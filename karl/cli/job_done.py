@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HERE = click.option("--here", is_flag=True, help="Do it in this process, whoever works on the queue.")
 #: States of a job from which nothing more comes.
 ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
+#: Figures that `done` and `total` say already.
+_COUNTED = frozenset({"iteration", "iterations", "bytes", "of"})
 #: Seconds between two looks at a job that is waited for.
 _LOOK_S = 0.2
 
@@ -75,10 +77,17 @@ def _by_worker(settings: Settings, asked: Asked) -> Any:
     return given.result
 
 
-def awaited(redis: Any, id_: str, name: str, *, otherwise: str = "") -> tuple[Told, Given]:
+def awaited(
+    redis: Any,
+    id_: str,
+    name: str,
+    *,
+    otherwise: str = "",
+    heard: Callable[[Told], object] | None = None,
+) -> tuple[Told, Given]:
     """Look at a job until it has ended; a terminal shows how far it is, elsewhere `otherwise` is said.
 
-    Raises NotFound, and the client's error.
+    `heard` is given each look where there is no terminal. Raises NotFound, and the client's error.
     """
     from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
 
@@ -91,6 +100,8 @@ def awaited(redis: Any, id_: str, name: str, *, otherwise: str = "") -> tuple[To
                 return told, given
             if progress and (far := how_far(told)):
                 progress(*far)
+            elif heard and not progress:
+                heard(told)
             time.sleep(_LOOK_S)
 
 
@@ -98,5 +109,31 @@ def how_far(told: Told) -> tuple[int, int, str] | None:
     """Give how far a job says that it is: done, of how much, and where; null where it says nothing."""
     far, total = told.meta.get("done"), told.meta.get("total")
     if isinstance(far, int) and isinstance(total, int):
-        return far, total, str(told.meta.get("where", ""))
+        where, said = str(told.meta.get("where", "")), in_figures(figures_of(told))
+        return far, total, f"{where}: {said}" if where and said else where or said
     return None
+
+
+def figures_of(told: Told) -> dict[str, Any]:
+    """Give the figures that a job tells of itself, by name; none where it tells of none."""
+    found = told.meta.get("progress")
+    return found if isinstance(found, dict) else {}
+
+
+def in_figures(figures: Mapping[str, Any]) -> str:
+    """Say in one line what a job's figures are: those that are one number, and not nothing."""
+    said = []
+    for name, value in figures.items():
+        if name in _COUNTED or isinstance(value, bool) or not isinstance(value, int | float) or not value:
+            continue
+        shown = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+        said.append(f"{span(value)} left" if name == "seconds_left" else f"{name.replace('_', ' ')} {shown}")
+    return ", ".join(said)
+
+
+def span(seconds: float) -> str:
+    """Give a span to the minute, or to the second below five: `2 h 10 min`, `95 s`."""
+    if seconds < 300:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from karl.cli.job_done import ENDED, awaited, how_far
+from karl.cli.job_done import ENDED, awaited, figures_of, how_far, in_figures
 from karl.cli.main import pass_settings
 from karl.cli.moments import when
 from karl.cli.render import one_line, plain, print_json, print_table
@@ -40,6 +40,7 @@ def list_(settings: Settings, *, queue: str | None, state: str | None, limit: in
 
     names = [queue] if queue else [one.name for one in table.QUEUES]
     with _connected(settings) as redis:
+        able = [one for one in listing.workers(redis, "train") if one.capability] if "train" in names else []
         facts = [one for one in listing.facts(redis) if one.queue in names]
         jobs = [
             (one, told, listing.last_given(redis, told.id))
@@ -48,7 +49,9 @@ def list_(settings: Settings, *, queue: str | None, state: str | None, limit: in
             for told in listing.listed(redis, name, one, limit)
         ]
     if as_json:
-        print_json({"queues": facts, "jobs": [_as_json(told, given) for _, told, given in jobs]})
+        print_json(
+            {"queues": facts, "nodes": able, "jobs": [_as_json(told, given) for _, told, given in jobs]}
+        )
         return
     columns = ("queue", "workers", "running", "waiting", "scheduled", "failed", "finished")
     rows_of = [[getattr(one, column) for column in columns] for one in facts]
@@ -56,6 +59,8 @@ def list_(settings: Settings, *, queue: str | None, state: str | None, limit: in
         if one.called and not one.workers:
             row[1] = "when needed"
     print_table(columns, rows_of)
+    for node in able:
+        click.echo(f"train on {plain(node.node)}: {plain(node.says)}; {plain(node.state)}")
     if jobs:
         click.echo()
         rows = [
@@ -183,6 +188,8 @@ def _print_one(told: Told, given: Given, *, as_json: bool) -> None:
         ("ended", told.ended_at),
         ("worker", told.worker),
         ("attempts", f"{told.retries_left} left" if told.status not in ENDED else ""),
+        ("far", _far(told)),
+        ("figures", in_figures(figures_of(told))),
     ):
         if value:
             click.echo(f"{label:<12} {one_line(value, 200)}")
@@ -190,6 +197,12 @@ def _print_one(told: Told, given: Given, *, as_json: bool) -> None:
         click.echo(plain(msgspec.json.format(msgspec.json.encode(given.result), indent=2).decode()))
     elif given.failure:
         click.echo(plain(given.failure))
+
+
+def _far(told: Told) -> str:
+    far, total, where = (told.meta.get(name) for name in ("done", "total", "where"))
+    counted = isinstance(far, int) and isinstance(total, int) and told.status not in {"queued", "finished"}
+    return f"{far:,} of {total:,} {where or ''}".rstrip() if counted else ""
 
 
 def _as_json(told: Told, given: Given) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def when(value: str) -> int:
     if span := _SPAN.fullmatch(value.strip()):
         return int((time.time() - int(span[1]) * _UNITS_S[span[2]]) * 1000)
     try:
-        return int(datetime.fromisoformat(value).timestamp() * 1000)
+        return round(datetime.fromisoformat(value).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{value!r} is neither a span such as 90m, 12h, 7d nor a date such as 2026-01-31"

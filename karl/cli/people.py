@@ -6,6 +6,8 @@ import getpass
 import os
 from typing import TYPE_CHECKING
 
+import click
+
 from karl.errors import KarlError, Refused
 
 if TYPE_CHECKING:
@@ -15,12 +17,24 @@ if TYPE_CHECKING:
 AGENTS_SHELLS = (
     "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "CURSOR_AGENT", "GEMINI_CLI", "OPENCODE",
 )  # fmt: skip
+_REASON_MAX = 2000
 
 
 def only_people() -> None:
     """Raises Refused in a shell that an agent runs."""
     if agents := [name for name in AGENTS_SHELLS if os.environ.get(name)]:
         raise Refused(f"this is an agent's shell ({agents[0]} is set); say it from a terminal of your own")
+
+
+def a_reason(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check what an option says as a reason. Raises BadParameter."""
+    if value is None:
+        return None
+    if not value.strip():
+        raise click.BadParameter("say why, for whoever reads it later")
+    if len(value) > _REASON_MAX:
+        raise click.BadParameter(f"a reason has at most {_REASON_MAX:,} characters")
+    return value
 
 
 def user_at(settings: Settings) -> str:

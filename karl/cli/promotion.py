@@ -11,7 +11,7 @@ import click
 
 from karl.cli.main import pass_settings
 from karl.cli.moments import moment
-from karl.cli.people import only_people, user_at, without_secrets
+from karl.cli.people import a_reason, only_people, user_at, without_secrets
 from karl.cli.render import one_line, plain, print_json, print_table
 from karl.settings import Settings
 
@@ -20,19 +20,8 @@ if TYPE_CHECKING:
     from workers.doors import Doors
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything.")
-_REASON_MAX = 2000
-
-
-def _reason(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    if not value.strip():
-        raise click.BadParameter("say why, for whoever reads it later")
-    if len(value) > _REASON_MAX:
-        raise click.BadParameter(f"a reason has at most {_REASON_MAX:,} characters")
-    return value
-
-
 _REASON = click.option(
-    "--reason", required=True, callback=_reason, metavar="TEXT", help="Why; it stays in the ledger."
+    "--reason", required=True, callback=a_reason, metavar="TEXT", help="Why; it stays in the ledger."
 )
 
 

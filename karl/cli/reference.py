@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from karl.cli.main import load
+from karl.cli.superseded import PROGRAM, SCRIPT, Name
 from karl.cli.table import COMMANDS, GROUPS, Row
 from karl.metrics.page import page as metrics_page
 from karl.retired import RENAMED, RETIRED
@@ -32,6 +33,13 @@ _ABOUT_SETTINGS = """\
 Every setting is an environment variable, read once when a command starts.
 An unknown `KARL_*` variable, or a value that does not fit, is an error (exit code 2).
 `karl config` shows the values in use; passwords are hidden.
+"""
+
+_ABOUT_SUPERSEDED = """\
+## Names of the superseded command lines
+
+All names of the two command lines that KARL supersedes are commands here. What of their arguments is gone is
+an error, and never passed over.
 """
 
 _ABOUT_RETIRED = """
@@ -58,7 +66,18 @@ def commands_page() -> str:
     for group, heading in GROUPS.items():
         parts.append(f"## {heading}\n")
         parts += [_command(row) for row in COMMANDS if row.group == group]
+    parts.append(_ABOUT_SUPERSEDED)
+    for title, names in (("The script of 67 commands", SCRIPT), ("The installed program of ten", PROGRAM)):
+        parts += [f"### {title}\n", *_superseded(names)]
     return "\n".join(parts)
+
+
+def _superseded(names: Iterable[Name]) -> Iterator[str]:
+    yield "| name | now | what changed, and why |"
+    yield "|---|---|---|"
+    for one in names:
+        yield f"| `{one.name}` | `{one.now}` | {one.change} |"
+    yield ""
 
 
 def settings_page() -> str:

@@ -40,7 +40,7 @@ def _what(news: News) -> str:
     if news.unreadable is not None:
         return f"{one_line(news.kind, 20)} that can not be read: {one_line(news.unreadable, 80)}"
     if news.says is not None:
-        return f"{one_line(news.says, 120)}  {one_line(news.prompt or '', 60)}".rstrip()
+        return f"{one_line(news.says, 160)}  {one_line(news.prompt or '', 60)}".rstrip()
     if news.kind == "trajectory":
         failed = style(f"{news.failures} failed", fg="red") if news.failures else "0 failed"
         counts = f"turn {news.turn}: {news.calls} calls, {failed}, reward {news.reward:.4f}"

@@ -15,7 +15,7 @@ from redis.exceptions import BusyLoadingError, NoPermissionError, RedisError, Re
 from karl.doctor.check import Check, Machine, size, span
 from karl.doctor.machine import supervisor
 from karl.errors import LineDown
-from karl.settings import hide_password
+from karl.hidden import hide_password
 from karl.stream import keys
 from karl.stream.connect import UNUSABLE, Secured, command, connect, secured
 from karl.stream.facts import Facts, facts

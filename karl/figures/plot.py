@@ -1,4 +1,4 @@
-"""Plots in text: values over days, said against was, how values are spread.
+"""Plots in text: values over days, losses of a training, said against was, how values are spread.
 
 Lines of text without colours or escapes, so that they are the same on a terminal, in a pipe and in a file.
 Where the output can not show braille (`braille=False`), dots become stars.
@@ -7,7 +7,7 @@ Where the output can not show braille (`braille=False`), dots become stars.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import plotille
@@ -110,6 +110,34 @@ def histogram(
         bar = (_BAR if braille else "#") * max(counts[at] > 0, round(counts[at] / most * room))
         out.append(f"{low + at * step:8.2f} to {low + (at + 1) * step:.2f} | {bar} {counts[at]}")
     return out
+
+
+def losses(
+    curve: Sequence[Sequence[Any]], *, width: int, height: int = HEIGHT, braille: bool = True
+) -> list[str]:
+    """Draw a training's (iteration, loss, validation loss), null where one was not measured.
+
+    What is trained with are dots, what is validated with is a line; what they say at last stands below.
+    """
+    train = [(point[0], point[1]) for point in curve if point[1] is not None]
+    valid = [(point[0], point[2]) for point in curve if point[2] is not None]
+    values = [loss for _, loss in (*train, *valid)]
+    if not values:
+        return []
+    figure = _figure(width, height)
+    room = max(max(values) - min(values), 0.01) * 0.05
+    figure.set_y_limits(min(values) - room, max(values) + room)
+    figure.set_x_limits(0, max(1, *(point[0] for point in curve)))
+    figure.x_ticks_fkt = lambda at, _: f"{at:.0f}"
+    said = []
+    if train:
+        figure.scatter([at for at, _ in train], [loss for _, loss in train])
+        said.append(f"dots: training, {train[-1][1]:.4f} at last")
+    if valid:
+        figure.plot([at for at, _ in valid], [loss for _, loss in valid])
+        at, best = min(valid, key=lambda one: one[1])
+        said.append(f"line: validation, best {best:.4f} after {at} iterations")
+    return [*_lines(figure, braille=braille), "; ".join(said)]
 
 
 def _figure(width: int, height: int) -> plotille.Figure:

@@ -46,6 +46,23 @@ def position_after(folder: Path) -> Position:
     return Position(last.segment, last.end, last.seq, last.hash)
 
 
+def line_of(folder: Path, seq: int) -> Line | None:
+    """Give the line of a number, at the cost of one header a later segment and its own segment's end.
+
+    Null where the ledger has no such line. Raises LedgerDamaged.
+    """
+    header = newest_header(folder, list_segments(folder))
+    stop: int | None = None
+    while header and header.line.seq > seq:
+        header, stop = _before(folder, header)
+    if header is None:
+        return None
+    for line in _backwards(folder, header.line.segment, stop):
+        if line.seq <= seq:
+            return line if line.seq == seq else None
+    return None
+
+
 def _before(folder: Path, header: Header) -> tuple[Header | None, int | None]:
     seal = header.seal
     if seal is None:

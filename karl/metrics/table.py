@@ -126,6 +126,18 @@ VIEWS_DURATION = Histogram("views", "karl_view_update_duration_seconds", "Taking
 VIEWS_REBUILDS = Counter("views", "karl_views_rebuilds_total", "Times that the views were made anew.")
 VIEWS_COMPLAINTS = Counter("views", "karl_views_complaints_total", "Records that they did not understand.")
 
+# --- worker views: what was learned ---
+VIEWS_READABLE = Gauge("views", "karl_views_readable", "1 when the views could be asked last.")
+HELD_OUT = Gauge("views", "karl_held_out_sessions", "Sessions of the holdouts in force.")
+ADAPTER_IN_USE = Gauge("views", "karl_adapter_in_use", "1 while an adapter is in use.")
+LAST_TRAINING = Gauge(
+    "views", "karl_last_training_timestamp_seconds", "Unix time of the last training that gave an adapter."
+)
+LAST_EVALUATION = Gauge(
+    "views", "karl_last_evaluation_timestamp_seconds", "Unix time of the last evaluation of adapters."
+)
+LAST_VERDICT = Gauge("views", "karl_last_verdict", "Its verdict: 1 lift, 0 no lift, -1 harm.")
+
 # --- worker jobs ---
 JOBS_ENDED = Counter("jobs", "karl_jobs_ended_total", "Jobs that this worker ended, by how they did.", "how")
 JOB_DURATION = Histogram("jobs", "karl_job_duration_seconds", "One job, however it ended.", LONG_SECONDS)

@@ -133,6 +133,11 @@ class Repository:
         name = told[0].decode("ascii")
         return Found(name, None if int(told[2]) > READ_MAX else self._text(name))
 
+    def size_of(self, blob: str) -> int:
+        """Give the bytes of a blob; -1 for what is none, or is not here (another repository's commit)."""
+        told = self._ask_one("--batch-check", blob.encode("ascii")).split()
+        return int(told[2]) if len(told) == 3 and told[1] == b"blob" else -1
+
     def _text(self, blob: str) -> str | None:
         """Give the text of a blob; null for what is no text."""
         head = self._ask_one("--batch", blob.encode("ascii")).split()

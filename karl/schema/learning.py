@@ -222,7 +222,8 @@ class EvaluationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     `items` counts held-out next actions, `sessions` those of each session in the order of the items.
     `guard` has the loss on plain instructions of each arm; `primary` is the contrast that decides.
     `holdouts` are the ids of the holdouts that the items come from, empty where the export's validation part
-    was used.
+    was used. `labels` has for each tool a bit an item, as ArmRun's: whether it is the one that was right.
+    `options` are those of the arms (karl.learning.arms).
     """
 
     id: str
@@ -242,6 +243,8 @@ class EvaluationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str
     time_ms: int
     holdouts: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    options: dict[str, float] = {}
     seconds: float = 0.0
     job: str = ""
     person: str = ""

@@ -105,8 +105,8 @@ def test_all_that_a_line_and_its_commands_make_is_their_owners_alone(here: Here)
         lambda: all(name in here.karl("sessions", "--json") for name in ("s1", "t1", "p1")), "all are seen"
     )
     for form in ("jsonl", "chatml", "sharegpt"):
-        here.karl("export", "--format", form, "--output", f"out/{form}", "--session", "s1")
-    here.karl("export", "--format", "atif", "--output", "out/atif")
+        here.karl("export", "--format", form, "--output", f"out/{form}.jsonl", "--session", "s1")
+    here.karl("export", "--format", "atif", "--documents", "--output", "out/atif")
     here.karl("replay", "s1", "--html", "out/page.html")
     here.karl("rebuild")
     here.karl("verify")
@@ -164,7 +164,7 @@ def test_a_file_among_the_views_whose_name_has_digits_of_another_script_is_none_
 def test_an_output_that_is_a_link_is_replaced_and_what_it_leads_to_stays(
     tmp_path: Path, command: tuple[str, ...], recorded_data: Path
 ) -> None:
-    victim, out = tmp_path / "victim", tmp_path / "out"
+    victim, out = tmp_path / "victim", tmp_path / "out.jsonl"
     victim.write_text("mine")
     out.symlink_to(victim)
     named = [str(out) if word == "OUT" else word for word in command]

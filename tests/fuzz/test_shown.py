@@ -115,8 +115,9 @@ def test_a_session_with_wild_places_is_shown_and_exported_and_runs_nowhere(data:
             return
         look(folder, "s1")
         for form in ("jsonl", "chatml", "sharegpt", "atif"):
-            output = folder / f"out.{form}" / "." if form == "atif" else folder / f"out.{form}"
-            run(folder, "export", "--format", form, "--output", str(output))
+            output = folder / "out" / "." if form == "atif" else folder / f"out-{form}.jsonl"
+            more = ["--documents"] if form == "atif" else []
+            run(folder, "export", "--format", form, "--output", str(output), *more)
 
 
 def turn_of(session: str, prompt: str) -> list[bytes]:
@@ -164,7 +165,7 @@ def test_sessions_that_are_named_like_paths_options_and_patterns_are_found_and_l
         assert result.exit_code == 0, (session, result.output)
         assert json.loads(result.stdout)["session"]["session"] == session
     out = tmp_path / "inner" / "out"
-    assert karl(folder, "export", "--format", "atif", "--output", str(out)).exit_code == 0
+    assert karl(folder, "export", "--format", "atif", "--documents", "--output", str(out)).exit_code == 0
     assert len(list(out.iterdir())) == len(SESSIONS)
     assert {path.name for path in tmp_path.iterdir()} == {"inner"}
     assert {path.name for path in (tmp_path / "inner").iterdir()} == {"data", "out"}

@@ -235,7 +235,7 @@ def test_two_hundred_planted_secrets_are_found_in_nothing(
     page = tmp_path / "page.html"
     said.append(up.karl("replay", rows[0]["session"], "--html", str(page)))
     for form in ("jsonl", "atif"):
-        said.append(up.karl("export", "--format", form, "--output", str(tmp_path / f"out-{form}")))
+        said.append(up.karl("export", "--format", form, "--output", str(tmp_path / f"out-{form}.jsonl")))
     said += [
         up.karl("doctor", "--json"),
         up.karl("status", "--json"),

@@ -1,0 +1,57 @@
+"""Whether a node can train: `karl sft-preflight`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from karl.cli.job_done import done
+from karl.cli.main import pass_settings
+from karl.cli.render import plain, print_json, print_table
+from karl.cli.sft import how_to_start
+from karl.errors import Refused
+from karl.settings import Settings
+
+if TYPE_CHECKING:
+    from karl.jobs.listing import WorkerFacts
+
+
+@click.command(name="sft-preflight")
+@click.option("--model", metavar="NAME", default="", help="Model to try it with. [KARL_TRAIN_MODEL]")
+@click.option("--here", is_flag=True, help="Look at this machine, whoever works on the queue.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def sft_preflight(settings: Settings, *, model: str, here: bool, as_json: bool) -> None:
+    """Say whether the node that trains can: device, versions, disk, memory, and two iterations of training.
+
+    The worker of the queue `train` looks at its own node. A tiny model is trained, and the base model where
+    the node has it. Exits with 1 when something keeps it from training.
+    """
+    if not here and not _nodes(settings):
+        raise Refused(f"nobody trains now: {how_to_start(settings)}; or look at this machine with --here")
+    report = done(settings, "preflight", {"model": model or settings.train_model}, here=here)
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    sys.exit(0 if report["ready"] else 1)
+
+
+def _nodes(settings: Settings) -> list[WorkerFacts]:
+    from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
+    from workers.line import on_jobs  # noqa: PLC0415
+
+    with on_jobs(settings, "karl-preflight") as rq:
+        return listing.workers(rq, "train")
+
+
+def _print(report: dict[str, Any]) -> None:
+    rows = [(one["level"], one["what"], one["found"]) for one in report["findings"]]
+    print_table(("", "what", "found"), rows)
+    for one in report["findings"]:
+        if one.get("todo"):
+            click.echo(f"{plain(one['what'])}: {plain(one['todo'])}")
+    node = plain(report["node"])
+    click.echo(f"{node} can train" if report["ready"] else f"{node} can not train yet")
