@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench torture fuzz clean docs
+.PHONY: help demo train-demo eval-lift test check bench torture fuzz clean docs
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "KARL needs Python 3.11 or newer on PATH; or say make PYTHON=/path/to/python3"; exit 1; }
@@ -20,6 +20,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## run a scripted agent through the whole line and show its scored sessions
 	$(BIN)/karl demo
+
+train-demo: $(STAMP) ## train an adapter of a small model on real sessions, and try it (about a quarter of an hour)
+	$(BIN)/python -m karl.demo.learning train
+
+eval-lift: $(STAMP) ## train many, and say whether the reward's choice helped (more than an hour on two cores)
+	$(BIN)/python -m karl.demo.learning lift
 
 test: $(STAMP) check ## everything CI runs: lint, types, import contracts, tests
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal
