@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from karl.errors import KarlError, Refused
+from karl.errors import KarlError, NotFound, Refused
 from karl.learning import claims
 from karl.learning.claims import JUDGED
 from karl.learning.proof import Check, Known
@@ -103,14 +103,22 @@ def listed(settings: Settings, views: Lineage) -> list[Listed]:
     return list(found.values())
 
 
-def examine(settings: Settings, views: Lineage, name: str) -> Examined:
-    """Look at an adapter, by its id, the beginning of it, or a label or id of its training.
+def named(views: Lineage, name: str) -> TrainingRow:
+    """Find an adapter by its id, the beginning of it, or its training's label or id; or `current`.
 
-    Raises NotFound, and Refused where no adapter came of that training.
+    Raises NotFound, Refused where no adapter came of that training, and KarlError where several fit.
     """
-    row = views.training(name)
+    if name == CURRENT and not views.current():
+        raise NotFound("no adapter is in use")
+    row = views.training(views.current() if name == CURRENT else name)
     if not row.adapter:
         raise Refused(f"no adapter came of the training {row.id[:_ID]}: it ended {row.ended}")
+    return row
+
+
+def examine(settings: Settings, views: Lineage, name: str) -> Examined:
+    """Look at an adapter, by a name that `named` finds. Raises what that does."""
+    row = named(views, name)
     proofs = Proofs(settings, views)
     body = proofs.training(row)
     evaluation = next(iter(views.evaluations_of(row.adapter, arm=JUDGED)), None)
@@ -141,9 +149,9 @@ def promote(doors: Doors, name: str, *, person: str, reason: str = "", force: bo
     settled(doors.redis, settings, doors.wait)
     with Lineage(settings.views) as views:
         upon, was = _upon(views), views.current()
+        files = _fetched(doors, Proofs(settings, views).training(named(views, name)))
         found = examine(settings, views, name)
     adapter = found.training.adapter
-    files = _fetched(doors, found.body)
     checks = [*found.checks, files]
     missing = [check for check in checks if check.result in {"no", "broken", "unknown"}]
     if files.result != "yes":
@@ -169,7 +177,7 @@ def rollback(doors: Doors, name: str | None, *, person: str, reason: str) -> Dec
     with Lineage(settings.views) as views:
         decisions = views.decisions(-1)
         upon, was = _upon(views), views.current()
-        adapter = before(decisions) if name is None else views.training(name).adapter
+        adapter = before(decisions) if name is None else named(views, name).adapter
         body = Proofs(settings, views).training(views.training(adapter)) if adapter else None
     if not was and not adapter:
         raise Refused("no adapter is in use: there is nothing to take back")

@@ -22,7 +22,10 @@ CLAIM_MS = 60_000
 
 @contextmanager
 def claimed(redis: Redis, key: str, token: str, about: str) -> Iterator[None]:
-    """Hold the claim `key` as `token`; `about` names what is decided. Raises Refused while another holds it."""
+    """Hold the claim `key` as `token`; `about` names what is decided.
+
+    Raises Refused while another holds it.
+    """
     if not redis.set(key, token, nx=True, px=CLAIM_MS):
         raise Refused(f"somebody else decides {about} just now; look at it and say it again in a minute")
     try:

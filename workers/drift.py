@@ -7,7 +7,9 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -141,13 +143,13 @@ def _look(views: Lineage, ledger: Path, manifest: Manifest, progress: Progress |
     which = _where(manifest.filters)
     trained = frozenset(manifest.sessions.get("train", ()))
     held_out, total = views.held_out(), views.fitting(which)
-    by_span = _chose(manifest)
+    by_span, until_ms = _chose(manifest), _until_ms(manifest)
     looked = _Looked([], [], 0, 0)
     others = damaged = 0
     for count, row in enumerate(views.walk(which), 1):
         if progress:
             progress(count, total, row.session)
-        was = manifest.ledger.from_seq <= row.place.seq <= manifest.ledger.to_seq
+        was = row.place.seq <= manifest.ledger.to_seq and row.time_ms < until_ms
         if row.session in held_out or row.place.seq < manifest.ledger.from_seq:
             continue
         if was and not by_span and mark(row.session) not in trained:
@@ -162,6 +164,12 @@ def _look(views: Lineage, ledger: Path, manifest: Manifest, progress: Progress |
             continue
         (looked.before if was else looked.since).append(turn)
     return looked._replace(other_versions=others, damaged=damaged)
+
+
+def _until_ms(manifest: Manifest) -> float:
+    """Give the time (Unix, ms) from which on turns were not wanted, though the ledger had them."""
+    until = manifest.filters.get("until")
+    return datetime.fromisoformat(until).timestamp() * 1000 if isinstance(until, str) else math.inf
 
 
 def _where(filters: Mapping[str, Any]) -> Filter:

@@ -24,7 +24,7 @@ import msgspec
 from karl.errors import LedgerDamaged, LedgerRewound, NotFound, Refused, Unreadable
 from karl.jobs import table
 from karl.jobs.table import Outcome, Progress
-from karl.stream import keys, parcels
+from karl.stream import bundles, keys, parcels
 from karl.stream.connect import command
 from workers.encoder import opened_encoder
 from workers.line import on_line
@@ -56,10 +56,11 @@ _COLLECTED = "collected"
 _log = logging.getLogger("karl")
 
 
-class Announced(msgspec.Struct, frozen=True):
-    """A parcel of texts, or of vectors, that is there."""
+class Announced(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A parcel of texts, or of vectors, that is there; or a `bundle` of a data set (karl.stream.bundles)."""
 
     parcel: str
+    bundle: bool = False
 
 
 class Prompt(NamedTuple):
@@ -227,24 +228,40 @@ def ask(line: Redis, rq: Redis, batch: Batch) -> Asked:
     from karl.jobs import asking, batches, gate  # noqa: PLC0415 - RQ loads with who asks for a job
 
     parcel = parcels.put(line, batches.pack_texts(batch.texts), ttl_s=TEXTS_TTL_S)
-    told: dict[Any, Any] = {"d": msgspec.json.encode(Announced(parcel))}
-    line.xadd(keys.TEXTS, told, maxlen=_ANNOUNCED_MAX, approximate=True)
+    announce(line, Announced(parcel))
     arguments = table.Embed(parcel, batch.from_seq, batch.to_seq, batch.encoder)
     digest = hashlib.sha256(msgspec.json.encode(arguments)).hexdigest()
     made = asking.once(rq, gate.Asked(table.find("embed"), arguments), f"embed-{digest[:32]}")
     return Asked(made.id, made.new, len(batch.texts))
 
 
-def forget(line: Redis) -> int:
-    """Take all texts that wait for an encoder out of Redis; gives how many batches.
+def announce(line: Redis, told: Announced) -> None:
+    """Say that texts wait in Redis, so that an erasure finds them. Raises the client's error."""
+    said: dict[Any, Any] = {"d": msgspec.json.encode(told)}
+    line.xadd(keys.TEXTS, said, maxlen=_ANNOUNCED_MAX, approximate=True)
 
-    Their jobs fail, and `karl routing embed` asks for what the ledger still has. Raises the client's error.
+
+def forget(line: Redis) -> int:
+    """Take all texts that wait for an encoder, and all data sets that wait for who trains, out of Redis.
+
+    Gives how many. Their jobs fail; `karl routing embed` and `karl train` ask for what the ledger still has.
+    Raises the client's error.
     """
     found = command(line, "XRANGE", keys.TEXTS, "-", "+")
     for _, (_, data) in found:
-        parcels.let_go(line, msgspec.json.decode(data, type=Announced).parcel, 0)
+        told = msgspec.json.decode(data, type=Announced)
+        if told.bundle:
+            _drop(line, told.parcel)
+        parcels.let_go(line, told.parcel, 0)
     line.delete(keys.TEXTS)
     return len(found)
+
+
+def _drop(line: Redis, bundle: str) -> None:
+    try:
+        bundles.drop(line, bundle)
+    except Unreadable as error:  # nobody can read it either, and its pieces expire
+        _log.warning("the data set %s can not be dropped: %s", bundle[:12], error)
 
 
 # --- who wants the vectors ---

@@ -11,7 +11,7 @@ from karl.training.base_models import Model, find
 from karl.training.order import Fuse, Fused, Generate, Generated, Told
 from karl.training.process import run
 from karl.views.lineage import Lineage
-from workers.adapters import whole_folder
+from workers.adapters import named, whole_folder
 from workers.capability import device_of
 from workers.proofs import Proofs
 
@@ -59,10 +59,7 @@ def answer(settings: Settings, name: str, prompt: str, *, model: str, base: bool
 
 def _training(settings: Settings, name: str) -> TrainingBody:
     with Lineage(settings.views) as views:
-        row = views.training(name)
-        if not row.adapter:
-            raise Refused(f"no adapter came of the training {row.id[:12]}: it ended {row.ended}")
-        return Proofs(settings, views).training(row)
+        return Proofs(settings, views).training(named(views, name))
 
 
 def _model(settings: Settings, body: TrainingBody, name: str) -> Model:

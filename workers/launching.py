@@ -7,6 +7,7 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,7 @@ from karl.schema.learning import Manifest, TrainingBody
 from karl.stream import bundles
 from karl.views.lineage import Lineage
 from workers.datasets import check
+from workers.embedding import Announced, announce
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -90,13 +92,23 @@ def arguments(found: DataSet, bundle: str, **more: object) -> table.Train:
     return made
 
 
+def send(redis: Redis, files: Mapping[str, Path], progress: Progress | None = None) -> str:
+    """Put a data set into Redis for who trains, and say so, for an erasure must find it; gives the bundle.
+
+    Raises Refused, OSError, and the client's error.
+    """
+    bundle = bundles.put(redis, files, TTL_S, progress or bundles.untold)
+    announce(redis, Announced(bundle, bundle=True))
+    return bundle
+
+
 def launch(redis: Redis, rq: Redis, found: DataSet, progress: Progress | None, **more: object) -> Launched:
     """Put a data set into Redis and ask for its training. Raises Refused, OSError, the client's error."""
     from karl.jobs import asking, gate  # noqa: PLC0415 - RQ loads when a job is asked for
 
     arguments(found, "0" * 64, **more)  # what can not be asked is refused before anything is sent
     files = {name: found.folder / name for name in (*found.manifest.files, manifests.NAME)}
-    bundle = bundles.put(redis, files, TTL_S, progress or bundles.untold)
+    bundle = send(redis, files, progress)
     asked = gate.Asked(table.find("train"), arguments(found, bundle, **more))
     made = asking.enqueue(rq, asked)
     return Launched(made.id, bundle, made.new)

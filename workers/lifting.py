@@ -14,6 +14,7 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -60,6 +61,10 @@ def job(arguments: Lift, settings: Settings, progress: Progress) -> Outcome:
             send_adapter(redis, settings.adapters / training.adapter)
         told = [Outgoing("training", LEARNING, one) for one in kept]
         send(redis, [*told, Outgoing("evaluation", LEARNING, body)], time.sleep)
+    shutil.rmtree(
+        folder / "data", ignore_errors=True
+    )  # what was said in sessions stays no longer than needed
+    (folder / "items.jsonl").unlink(missing_ok=True)
     return Outcome(msgspec.to_builtins(body))
 
 

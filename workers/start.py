@@ -161,12 +161,15 @@ def run_jobs(
 ) -> int:
     """Work on the jobs of one queue; gives the exit code. Raises Refused where this node may not, or can not.
 
-    With `also`, workers of these queues are started while something waits there.
+    With `also`, workers of these queues are started while something waits there; beside `default` one of
+    `train` too, where KARL_GPU_NODE names this node.
     """
     from karl.jobs import table  # noqa: PLC0415 - RQ loads with the process that uses it
     from workers import capability  # noqa: PLC0415
     from workers.jobs import JobsWorker  # noqa: PLC0415
 
+    if queue == "default" and also and settings.node in settings.gpu_node:
+        also = (*also, *({"train"} - set(also)))  # this machine is the node that trains, too
     found, *others = (table.find_queue(name) for name in (queue, *also))
     for one in (found, *others):
         table.may_work(one, settings)

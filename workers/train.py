@@ -35,6 +35,7 @@ from karl.training.order import Told, Train, Trained
 from karl.training.process import Died, run
 from workers import adapter_files, capability
 from workers.checkpoints import forget, restore, share
+from workers.datasets import check
 from workers.line import on_line
 from workers.records import LEARNING, Outgoing, send
 from workers.this_job import asked_to_end, this
@@ -229,11 +230,22 @@ def _fetch(one: Run, settings: Settings, progress: Progress) -> None:
         )
 
     with on_line(settings, "karl-train") as redis:
-        if not (one.data / manifests.NAME).is_file():
+        if not _has_data(one):
+            shutil.rmtree(one.data, ignore_errors=True)
             bundles.get(redis, one.asked.data, one.data, told)
+            if not _has_data(one):
+                shutil.rmtree(one.data)
+                bundle, export = one.asked.data[:12], one.asked.export[:12]
+                raise Refused(f"the bundle {bundle} brings another export than {export}")
         restore(redis, one.id, one.out)
-    if bundles.digest_of(one.data / manifests.NAME) != one.asked.export:
-        raise Refused(f"the bundle {one.asked.data[:12]} brings another export than {one.asked.export[:12]}")
+
+
+def _has_data(one: Run) -> bool:
+    """Say whether the data set is here, each file as its manifest says, and the one that was asked for."""
+    try:
+        return manifests.id_of(check(one.data)) == one.asked.export
+    except KarlError:
+        return False
 
 
 def _trained(one: Run, settings: Settings, state: State, progress: Progress) -> Trained:

@@ -49,9 +49,9 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 def show(settings: Settings, adapter: str, *, as_json: bool) -> None:
     """Show what an adapter is made of: ledger lines, export, training, evaluation, decisions; check by check.
 
-    ID is the adapter's, the beginning of it, or the label of its training. Hashes are compared with the
-    files that are here, figures are computed again from the evaluation's runs. Exit code 1 when something is
-    broken.
+    ID is the adapter's, the beginning of it, the label of its training, or `current`. Hashes are compared
+    with the files that are here, figures are computed again from the evaluation's runs. Exit code 1 when
+    something is broken.
     """
     from karl.cli.adapters_shown import broken, show_one  # noqa: PLC0415
     from karl.views.lineage import Lineage  # noqa: PLC0415

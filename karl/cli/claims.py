@@ -17,7 +17,7 @@ from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.schema.learning import ClaimKind
-    from karl.views.lineage import ClaimRow
+    from karl.views.lineage import ClaimRow, Lineage
     from workers.doors import Doors
     from workers.proofs import Judged
 
@@ -161,10 +161,9 @@ def report(settings: Settings, *, output: Path | None) -> None:
     from karl.views.lineage import Lineage  # noqa: PLC0415
     from workers.whole_files import write_whole  # noqa: PLC0415
 
-    found = _judged(settings)
     with Lineage(settings.views) as views:
-        position = views.position()
-    text = rendered(found, position)
+        found = _each(settings, views)
+        text = rendered(found, views.position())
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -174,15 +173,21 @@ def report(settings: Settings, *, output: Path | None) -> None:
 
 def _judged(settings: Settings, *, withdrawn: bool = False) -> list[tuple[ClaimRow, Judged]]:
     from karl.views.lineage import Lineage  # noqa: PLC0415 - SQLite loads when it is asked
-    from workers.proofs import Proofs  # noqa: PLC0415
 
-    with Lineage(settings.views) as views, counting("checking") as progress:
-        proofs = Proofs(settings, views)
-        found: list[tuple[ClaimRow, Judged]] = []
+    with Lineage(settings.views) as views:
+        return _each(settings, views, withdrawn=withdrawn)
+
+
+def _each(settings: Settings, views: Lineage, *, withdrawn: bool = False) -> list[tuple[ClaimRow, Judged]]:
+    from workers.proofs import Proofs  # noqa: PLC0415 - numpy loads when it is asked
+
+    proofs = Proofs(settings, views)
+    found: list[tuple[ClaimRow, Judged]] = []
+    with counting("checking") as progress:
         for row in views.claims(withdrawn=withdrawn):
             progress("claim", len(found) + 1)
             found.append((row, proofs.judge(row)))
-        return found
+    return found
 
 
 @contextmanager

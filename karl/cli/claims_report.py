@@ -60,7 +60,7 @@ def _page(found: Sequence[tuple[ClaimRow, Judged]], position: Position) -> Itera
     yield (
         f"KARL {__version__}, the ledger up to line {position.seq:,} with the hash `{position.head[:_ID]}`. "
         "Statuses are computed from the ledger's records and from the files that are here; "
-        "[claims.md](claims.md) says how."
+        "`docs/claims.md` says how."
     )
     yield ""
     if not found:

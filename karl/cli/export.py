@@ -76,18 +76,22 @@ def export(
 
     Example: karl export --format chatml --detail brief --model smollm2 --max-tokens 512 --output data
     """  # noqa: D301 - \b is click's sign for lines that are kept as they are
-    from karl.cli.export_options import archive_only, data_set_only  # noqa: PLC0415
+    from karl.cli.export_options import archive_only, data_set_only, useless  # noqa: PLC0415
     from karl.process import leaving_in_order  # noqa: PLC0415
 
     _check(given)
     is_set = not (given["documents"] or _is_file(output))
     wrong = (archive_only if is_set else data_set_only)(ctx)
-    if wrong and not (form == "parquet" and not is_set):
+    if wrong and not (form == "parquet" and set(wrong) <= {"--detail"}):
         kind = "an archive (a file, - or --documents)" if is_set else "a data set (name a folder)"
         raise click.UsageError(f"{', '.join(wrong)} is for {kind}")
+    if is_set and (wrong := useless(ctx, form)):
+        raise click.UsageError(f"{', '.join(wrong)} means nothing for {form}")
     with leaving_in_order():
         if is_set:
             _data_set(settings, form, _path(output), given, force=force, as_json=as_json)
+        elif form == "parquet" and output != "-":
+            _table(settings, _path(output), given, force=force, as_json=as_json)
         else:
             _archive(settings, form, output, given, force=force, as_json=as_json)
 
@@ -237,6 +241,26 @@ def _archive(
         progress = partial(_show, show, total)
         report = run(settings.views, settings.ledger, choice, wanted, stream=stream, progress=progress)
         stream.flush()  # here, where it is known what to say when that fails
+    show_report(report, as_json=as_json)
+    sys.exit(0 if report.is_sound else 1)
+
+
+def _table(settings: Settings, output: Path, given: dict[str, Any], *, force: bool, as_json: bool) -> None:
+    """Write all steps into one Parquet file."""
+    from karl.cli.export_shown import show_report  # noqa: PLC0415
+    from karl.export.table import archived, export_table  # noqa: PLC0415
+
+    how = archived(_options(settings, "parquet", given, None))
+    with measuring("exporting") as show:
+        report = export_table(
+            settings.views,
+            settings.ledger,
+            how,
+            output,
+            lambda session, number: show(number, 0, session) if show else None,
+            force=force,
+            with_held_out=given["with_held_out"],
+        )
     show_report(report, as_json=as_json)
     sys.exit(0 if report.is_sound else 1)
 

@@ -133,6 +133,19 @@ _NAMES_DATA_SET = (
 _NAMES_ARCHIVE = ("whole_sessions", "documents", "with_held_out")
 
 
+#: What a format of a data set has no use for.
+_NO_WEIGHTS = ("mask", "weights", "beta", "w_max", "copies", "batch", "synthetic", "subagents")
+_USELESS = {
+    **dict.fromkeys(("dpo", "kto"), _NO_WEIGHTS),
+    **dict.fromkeys(("atif", "jsonl"), (*_NO_WEIGHTS, "detail", "model", "max_tokens")),
+}
+
+
+def useless(ctx: click.Context, form: str) -> list[str]:
+    """Give the options that were said, and that mean nothing for a data set of this format."""
+    return _said(ctx, _USELESS.get(form, ()))
+
+
 def data_set_only(ctx: click.Context) -> list[str]:
     """Give the options that were said, and that only data sets have."""
     return _said(ctx, _NAMES_DATA_SET)

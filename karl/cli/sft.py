@@ -76,7 +76,7 @@ def sft_launch(
     launched, nodes = launch(settings, found, given(recipe))
     if not wait:
         if as_json:
-            print_json({**launched._asdict(), "export": found.id, "nodes": nodes})
+            print_json({**launched._asdict(), "export": found.id, "nodes": nodes.workers})
         else:
             say_launched(launched, nodes, settings)
         return
@@ -86,7 +86,7 @@ def sft_launch(
         print_json({**result, "folder": str(place)})
         return
     print_curve(result["curve"])
-    say_fetched(adapter, place)
+    say_fetched(adapter, place, folder)
 
 
 @click.command(name="sft-fetch")
@@ -127,16 +127,35 @@ def settle(settings: Settings) -> None:
         settled(redis, settings, time.sleep)
 
 
+class Nodes(NamedTuple):
+    """The workers that train; `called` says that one is started when something waits."""
+
+    workers: list[WorkerFacts]
+    called: bool
+
+    @property
+    def served(self) -> bool:
+        """Say whether somebody will train."""
+        return bool(self.workers) or self.called
+
+
+def nodes_of(rq: Any) -> Nodes:
+    """Ask who trains. Raises the client's error."""
+    from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
+
+    called = next(one.called for one in listing.facts(rq) if one.queue == "train")
+    return Nodes(listing.workers(rq, "train"), bool(called))
+
+
 class Asked(NamedTuple):
-    """A training that was asked for, and the workers that may take it."""
+    """A training that was asked for, and who may take it."""
 
     launched: Launched
-    nodes: list[WorkerFacts]
+    nodes: Nodes
 
 
 def launch(settings: Settings, found: DataSet, more: dict[str, Any]) -> Asked:
     """Send a data set and ask for its training. Raises Refused, LineDown."""
-    from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
     from workers import launching  # noqa: PLC0415
     from workers.line import on_jobs, on_line  # noqa: PLC0415
 
@@ -147,10 +166,10 @@ def launch(settings: Settings, found: DataSet, more: dict[str, Any]) -> Asked:
         measuring("sending", in_bytes=True) as progress,
     ):
         launched = launching.launch(redis, rq, found, progress, **more)
-        return Asked(launched, listing.workers(rq, "train"))
+        return Asked(launched, nodes_of(rq))
 
 
-def say_launched(launched: Launched, nodes: list[WorkerFacts], settings: Settings) -> None:
+def say_launched(launched: Launched, nodes: Nodes, settings: Settings) -> None:
     """Say what was asked for, and who will do it."""
     click.echo(
         f"{launched.job} waits in the queue train" + ("" if launched.new else ", where it was already")
@@ -158,7 +177,7 @@ def say_launched(launched: Launched, nodes: list[WorkerFacts], settings: Setting
     click.echo(
         f"`karl sft-status {launched.job}` shows how far it is; `karl jobs cancel {launched.job}` ends it"
     )
-    if not nodes:
+    if not nodes.served:
         click.echo(f"karl: nobody trains now: {how_to_start(settings)}", err=True)
 
 
@@ -198,32 +217,38 @@ def fetch(settings: Settings, result: dict[str, Any]) -> tuple[str, Path]:
         return adapter, folder_of(settings, redis, adapter, str(result["parcel"]))
 
 
-def say_fetched(adapter: str, place: Path) -> None:
+def say_fetched(adapter: str, place: Path, data: Path | None = None) -> None:
     """Say where an adapter is, and what to do with it."""
     click.echo(f"the adapter {adapter} is in {plain(place)}")
-    click.echo("a loss is no proof: `karl sft-eval DIR` holds it against what could explain its success")
+    held = f"`karl sft-eval {plain(data or 'DIR')}`"
+    click.echo(f"a loss is no proof: {held} holds the recipe against what could explain its success")
     click.echo(f"`karl adapters promote {adapter[:12]}` puts it to use once that found a lift")
 
 
 def _say_dry(settings: Settings, found: DataSet, more: dict[str, Any], *, as_json: bool) -> None:
-    from karl.jobs import listing  # noqa: PLC0415
     from workers.launching import arguments  # noqa: PLC0415
     from workers.line import on_jobs  # noqa: PLC0415
 
     asked = arguments(found, "0" * 64, **{"model": settings.train_model, **more})
     with on_jobs(settings, "karl-launch") as rq:
-        nodes = listing.workers(rq, "train")
+        nodes = nodes_of(rq)
     size = sum(made.bytes for made in found.manifest.files.values())
     if as_json:
         print_json(
-            {"export": found.id, "model": asked.model, "recipe": asked.recipe, "bytes": size, "nodes": nodes}
+            {
+                "export": found.id,
+                "model": asked.model,
+                "recipe": asked.recipe,
+                "bytes": size,
+                "nodes": nodes.workers,
+            }
         )
-        sys.exit(0 if nodes else 1)
+        sys.exit(0 if nodes.served else 1)
     named = asked.recipe.__struct_fields__
     recipe = ", ".join(f"{name} {getattr(asked.recipe, name)}" for name in named)
     click.echo(f"the export {found.id[:12]} would be sent ({size:,} bytes)")
     click.echo(f"{plain(asked.model)} would be trained: {recipe}")
-    for one in nodes:
+    for one in nodes.workers:
         click.echo(f"it would run on {plain(one.node)}: {plain(one.says)}")
-    if not nodes:
+    if not nodes.served:
         raise Refused(f"nobody trains now: {how_to_start(settings)}")

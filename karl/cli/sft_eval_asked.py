@@ -105,14 +105,13 @@ def ask(settings: Settings, plan: Plan, *, wait: bool) -> EvaluationBody | None:
     from karl.cli.sft_shown import Heard  # noqa: PLC0415
     from karl.jobs import asking, gate, listing  # noqa: PLC0415
     from karl.learning import manifests  # noqa: PLC0415
-    from karl.stream import bundles  # noqa: PLC0415
-    from workers.launching import TTL_S  # noqa: PLC0415
+    from workers.launching import send  # noqa: PLC0415
     from workers.line import on_jobs, on_line  # noqa: PLC0415
 
     names = (*plan.found.manifest.files, manifests.NAME)
     files = {**{name: plan.found.folder / name for name in names}, HELD: plan.held}
     with on_line(settings, "karl-eval") as redis, measuring("sending", in_bytes=True) as progress:
-        bundle = bundles.put(redis, files, TTL_S, progress or bundles.untold)
+        bundle = send(redis, files, progress)
     job = table.find("lift")
     asked = gate.Asked(job, table.checked(job, {**plan.arguments, "data": bundle}))
     with on_jobs(settings, "karl-eval") as redis:
@@ -167,7 +166,10 @@ def _speed(settings: Settings, asked: table.Lift) -> tuple[float | None, str]:
     if row is None:
         return None, f"{asked.model} was never trained with: `karl sft-preflight` measures how fast it is"
     body = body_at(settings.ledger, row.place, TrainingBody)
-    each = body.seconds / max(1, body.recipe.iters) * asked.batch / body.recipe.batch
+    took = body.seconds
+    if asked.adapter:  # all arms validate as often as it did
+        took = max(took, (body.time_ms - body.started_ms) / 1000)
+    each = took / max(1, body.recipe.iters) * asked.batch / body.recipe.batch
     return each, (
         f"{each:.1f} s an iteration, as the training {body.id[:12]} on {body.device} had it; judging a row "
         "taken for a third of training with it"

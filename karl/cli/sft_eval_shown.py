@@ -25,6 +25,8 @@ _WHAT = {
     "bigram": "counts which tool follows which",
     "majority": "the most frequent tool",
 }
+#: What two arms are where an adapter is judged that was trained with the whole export.
+_WHOLE = {"advantage": "the whole export, weighted", "random": "every row of it, not weighted"}
 _ONE_SEED = "one seed: no result"
 
 
@@ -42,7 +44,7 @@ def show(body: EvaluationBody, found: Found) -> None:
         "intervals of 95 % over seeds and sessions"
     )
     click.echo()
-    _arms(found.arms)
+    _arms(found.arms, {**_WHAT, **_WHOLE} if body.options.get("exported") else _WHAT)
     if found.differences:
         click.echo()
         _differences(found.differences)
@@ -100,14 +102,14 @@ def _named(one: ArmFigures) -> dict[str, Any]:
     return {**told, "guard": one.guard}
 
 
-def _arms(arms: list[ArmFigures]) -> None:
+def _arms(arms: list[ArmFigures], what: dict[str, str]) -> None:
     rows = []
     for one in arms:
         few = one.tool is None
         rows.append(
             (
                 one.name,
-                _WHAT.get(one.name, ""),
+                what.get(one.name, ""),
                 one.seeds,
                 f"{one.rows:,}" if one.rows else "-",
                 f"{one.ess:,.0f}" if one.ess else "-",

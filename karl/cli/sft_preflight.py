@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from karl.cli.job_done import done
 from karl.cli.main import pass_settings
 from karl.cli.render import plain, print_json, print_table
-from karl.cli.sft import how_to_start
+from karl.cli.sft import how_to_start, nodes_of
 from karl.errors import Refused
 from karl.settings import Settings
-
-if TYPE_CHECKING:
-    from karl.jobs.listing import WorkerFacts
 
 
 @click.command(name="sft-preflight")
@@ -29,7 +26,7 @@ def sft_preflight(settings: Settings, *, model: str, here: bool, as_json: bool) 
     The worker of the queue `train` looks at its own node. A tiny model is trained, and the base model where
     the node has it. Exits with 1 when something keeps it from training.
     """
-    if not here and not _nodes(settings):
+    if not here and not _served(settings):
         raise Refused(f"nobody trains now: {how_to_start(settings)}; or look at this machine with --here")
     report = done(settings, "preflight", {"model": model or settings.train_model}, here=here)
     if as_json:
@@ -39,12 +36,11 @@ def sft_preflight(settings: Settings, *, model: str, here: bool, as_json: bool) 
     sys.exit(0 if report["ready"] else 1)
 
 
-def _nodes(settings: Settings) -> list[WorkerFacts]:
-    from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
-    from workers.line import on_jobs  # noqa: PLC0415
+def _served(settings: Settings) -> bool:
+    from workers.line import on_jobs  # noqa: PLC0415 - Redis loads when it is asked
 
     with on_jobs(settings, "karl-preflight") as rq:
-        return listing.workers(rq, "train")
+        return nodes_of(rq).served
 
 
 def _print(report: dict[str, Any]) -> None:

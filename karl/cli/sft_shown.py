@@ -109,8 +109,10 @@ def print_job(told: Told) -> None:
     """Show a training that waits, runs or has failed in a line or two."""
     far = how_far(told)
     said = one_line(far[2], 160) if far else one_line(told.description, 160)
-    counted = f"{far[0]:,} of {far[1]:,} iterations; " if far and told.status == "started" else ""
-    click.echo(f"{told.id}  {_STATES.get(told.status) or plain(told.status)}: {counted}{said}")
+    of = " iterations" if told.name == "train" else ""
+    counted = f"{far[0]:,} of {far[1]:,}{of}; " if far and told.status == "started" else ""
+    state = _STATES.get(told.status) or plain(told.status)
+    click.echo(f"{told.id}  {plain(told.name)} {state}: {counted}{said}")
     if told.worker and told.status == "started":
         click.echo(f"  on {one_line(told.worker, 80)}")
 

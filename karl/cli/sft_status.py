@@ -10,14 +10,15 @@ import click
 from karl.cli.job_done import ENDED, figures_of
 from karl.cli.main import pass_settings
 from karl.cli.render import one_line, plain, print_json
-from karl.cli.sft import how_to_start
+from karl.cli.sft import how_to_start, nodes_of
 from karl.cli.sft_shown import curve_of, print_body, print_curve, print_job, print_runs
 from karl.errors import KarlError, NotFound
 from karl.settings import Settings
 
 if TYPE_CHECKING:
+    from karl.cli.sft import Nodes
     from karl.jobs.gate import Told
-    from karl.jobs.listing import Given, WorkerFacts
+    from karl.jobs.listing import Given
     from karl.schema.learning import TrainingBody
     from karl.views.lineage import TrainingRow
 
@@ -45,11 +46,13 @@ def show_all(settings: Settings, limit: int, *, as_json: bool = False) -> None:
     here = frozenset(path.name for path in settings.adapters.glob("*") if not path.name.startswith("."))
     if as_json:
         told = [{**one._asdict(), "failure": given.failure} for one, given in jobs]
-        print_json({"nodes": nodes, "jobs": told, "trainings": rows, "adapters_here": sorted(here)})
+        print_json({"nodes": nodes.workers, "jobs": told, "trainings": rows, "adapters_here": sorted(here)})
         return
-    for node in nodes:
+    for node in nodes.workers:
         click.echo(f"{plain(node.node)} trains: {plain(node.says)}; {plain(node.state)}")
-    if not nodes:
+    if nodes.called and not nodes.workers:
+        click.echo("a worker is started when a training waits")
+    if not nodes.served:
         click.echo(f"nobody trains now; {how_to_start(settings)}")
     for one, given in jobs:
         click.echo()
@@ -86,17 +89,17 @@ def show_one(settings: Settings, run: str, *, as_json: bool = False) -> None:
         print_body(body)
 
 
-def _jobs(settings: Settings) -> tuple[list[WorkerFacts], list[tuple[Told, Given]]]:
+def _jobs(settings: Settings) -> tuple[Nodes, list[tuple[Told, Given]]]:
     from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
     from workers.line import on_jobs  # noqa: PLC0415
 
     with on_jobs(settings, "karl-sft") as rq:
-        nodes = listing.workers(rq, "train")
+        nodes = nodes_of(rq)
         told = [
             one
             for state in ("running", "waiting", "scheduled", "failed")
             for one in listing.listed(rq, "train", state, 20)
-            if one.name == "train"
+            if one.name in {"train", "lift"}
         ]
         return nodes, [(one, listing.last_given(rq, one.id)) for one in told]
 

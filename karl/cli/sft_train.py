@@ -65,7 +65,9 @@ def train(
         say_launched(launched, nodes, settings)
     if not wait:
         if as_json:
-            print_json({**launched._asdict(), "export": found.id, "folder": made.output, "nodes": nodes})
+            print_json(
+                {**launched._asdict(), "export": found.id, "folder": made.output, "nodes": nodes.workers}
+            )
         return
     result = follow(settings, launched.job)
     adapter, place = fetch(settings, result)
@@ -73,7 +75,7 @@ def train(
         print_json({**result, "data": made.output, "folder": str(place)})
         return
     print_curve(result["curve"])
-    say_fetched(adapter, place)
+    say_fetched(adapter, place, Path(made.output))
 
 
 def data_set(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[DataSet, Budget | None]:

@@ -41,12 +41,8 @@ class Counter:
     """Counts the tokens of a chat as a model's tokenizer and template make them."""
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from tokenizers import Tokenizer  # noqa: PLC0415 - an extra, and slow to load
-        except ImportError:
-            raise KarlError(
-                "--model needs the packages of the extra `train`: pip install 'karl-ledger[train]'"
-            ) from None
+        from tokenizers import Tokenizer  # noqa: PLC0415 - slow to load
+
         files = [folder / name for name in _FILES if (folder / name).is_file()]
         if folder / "tokenizer.json" not in files:
             raise NotFound(f"{folder} has no tokenizer.json: it is no model that tokens can be counted for")

@@ -24,7 +24,7 @@ from typing import NamedTuple, NoReturn
 import msgspec
 
 from karl.errors import NotFound
-from karl.export import written
+from karl.export import parquet, written
 from karl.export.budget import Budget
 from karl.export.clean import Cleaner
 from karl.export.gather import MASKED, Gathered, Gatherer, skips
@@ -120,6 +120,8 @@ def make(
     Raises NotFound where nothing fits, Refused for what is there already, for a side that would be empty, and
     for what is contaminated or not clean.
     """
+    if how.format == "parquet":
+        parquet.needed()
 
     def behind(seq: int) -> None:
         progress("reading the ledger", seq, 0)
@@ -193,7 +195,9 @@ class _Making:
         how, moment = self._how, self._moment
         choice = how.choice
         selection = Selection(moment, self._ledger, choice, self._cleaner, skips(how, self._held_out))
-        total = moment.fitting(choice.which)
+        total = sum(
+            moment.fitting(choice.which._replace(session=name)) for name in choice.sessions or (None,)
+        )
         gathered = Gatherer(how, selection, self._cleaner, self._budget).gather(
             spill, lambda _session, number: self._progress("reading turns", number, total)
         )

@@ -78,13 +78,16 @@ def _of_completions(line: dict[str, Any]) -> Iterator[Row]:
 
 
 def sharegpt(row: Row) -> bytes:
-    """Give a row as `conversations`; the last turn is the model's."""
+    """Give a row as `conversations`, in turns: what the model said just before goes with its next turn."""
     system = [message["content"] for message in row.messages if message["role"] == "system"]
     turns: list[dict[str, str]] = []
     for message in row.messages:
         if message["role"] != "system":
-            who, value = _turn(message)
-            if turns and turns[-1]["from"] == who:
+            before = (
+                turns.pop()["value"] if turns and turns[-1]["from"] == "gpt" and _is_model(message) else ""
+            )
+            who, value = _turn(message, before)
+            if turns and turns[-1]["from"] == who != "function_call":
                 turns[-1]["value"] += f"\n\n{value}"
             else:
                 turns.append({"from": who, "value": value})
@@ -98,12 +101,18 @@ _WHO = {"user": "human", "assistant": "gpt", "tool": "observation"}
 _ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function_call": "assistant"}
 
 
-def _turn(message: dict[str, Any]) -> tuple[str, str]:
+def _is_model(message: dict[str, Any]) -> bool:
+    return bool(message["role"] == "assistant")
+
+
+def _turn(message: dict[str, Any], before: str) -> tuple[str, str]:
+    """Give who says a message, and what, with what the model said in a message of its own before it."""
+    text = "\n\n".join(filter(None, (before, message["content"])))
     calls = [dict(call["function"]) for call in message.get("tool_calls", ())]
     if not calls:
-        return _WHO[message["role"]], message["content"]
-    if message["content"]:
-        calls[0]["content"] = message["content"]
+        return _WHO[message["role"]], text
+    if text:
+        calls[0]["content"] = text
     return "function_call", as_json(calls[0] if len(calls) == 1 else calls)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from karl.errors import LedgerRewound
 from karl.export.options import DataSet
 from karl.learning.groups import Item
 from karl.learning.row import Row
@@ -21,6 +23,9 @@ def made_up(lineage: Lineage, ledger: Path, how: DataSet, away: Sequence[Item], 
     """
     if not how.synthetic:
         return []
-    bodies = [body_at(ledger, row.place, SyntheticBody) for row in lineage.synthetic()]
+    bodies = []
+    for row in lineage.synthetic():
+        with suppress(LedgerRewound):  # it was erased
+            bodies.append(body_at(ledger, row.place, SyntheticBody))
     worked = [Worked(item.project, item.started_ms) for item in away]
     return rows(apart(bodies, worked), how.synthetic, of_rows, how.split.seed)

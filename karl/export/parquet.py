@@ -18,6 +18,11 @@ from karl.learning.row import Row
 _GROUP = 1000
 
 
+def needed() -> None:
+    """Raises KarlError where pyarrow is not there."""
+    _arrow()
+
+
 def write(path: Path, rows: Iterable[Row]) -> int:
     """Write rows; gives how many."""
     pa, pq = _arrow()

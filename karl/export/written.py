@@ -126,7 +126,10 @@ def examine(
     if sum(found.counts.values()):
         told = ", ".join(f"{number:,} by {name}" for name, number in found.counts.items() if number)
         first = "; ".join(f"{name}: {one} and {other}" for name, one, other in found.examples)
-        raise Refused(f"the export is contaminated and was not kept: rows on both sides: {told} ({first})")
+        raise Refused(
+            f"the export is contaminated and was not kept: rows on both sides: {told} ({first}); "
+            "--group-by repository keeps more together, and another --seed parts otherwise"
+        )
     return Examined(reading.files, found.counts, sorted(reading.sizes))
 
 

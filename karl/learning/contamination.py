@@ -100,7 +100,7 @@ class _Told:
 
     def prompts(self, name: str, side: _Side, others: frozenset[int], texts: _Texts) -> None:
         """Tell of the rows before which something was asked that is among the others, too."""
-        found = dict(overlapping(texts.words, side.prompts, others))
+        found = overlapping(texts.words, side.prompts, others)
         for numbers, rows in side.asked.items():
             hit = next((number for number in sorted(numbers) if number in found), None)
             if hit is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from karl.learning.shingles import WORDS_MIN, Ties, alike, words
+from karl.learning.shingles import WORDS_MIN, Ties, alike, size, words
 from karl.routing.text import asked
 
 #: What a group is at least: a session, or all sessions of a repository.
@@ -58,7 +58,7 @@ def _texts(items: Sequence[Item]) -> tuple[list[int], list[str]]:
     of, texts = [], []
     for at, item in enumerate(items):
         said = [text for text in map(asked, item.prompts) if text]
-        if said and all(len(set(words(text))) < WORDS_MIN for text in said):
+        if said and all(size(words(text)) < WORDS_MIN for text in said):
             said = [" ".join(said)]
         of += [at] * len(said)
         texts += said

@@ -112,5 +112,6 @@ def _check(
         )
     if len(taken) == len(free):
         raise Refused(
-            f"nothing would be left, all groups ({len(free):,}) would be held out{why}: record more, choose a smaller share{by}"
+            f"nothing would be left, all groups ({len(free):,}) would be held out{why}: record more, "
+            f"choose a smaller share{by}"
         )

@@ -317,7 +317,7 @@ def _too_few(asked: Asked) -> str:
     sessions, items = len(asked.sessions), sum(asked.sessions)
     if sessions < SESSIONS_MIN or items < ITEMS_MIN:
         return (
-            f"{items} next actions of {sessions} sessions are too few to tell arms apart; at least {ITEMS_MIN} "
+            f"{items} next actions of {sessions} sessions are too few for a verdict; at least {ITEMS_MIN} "
             f"of {SESSIONS_MIN} are needed"
         )
     return ""

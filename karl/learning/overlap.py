@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import SequenceMatcher
 
@@ -22,93 +22,90 @@ SAME_MIN = 6
 NEAR_MIN = 12
 #: A template: so many texts have so many words in a row.
 TEMPLATE_TEXTS, TEMPLATE_WORDS = 20, 8
-#: Texts that one is held against at most, those that share the most rare words.
-LIKELY = 50
-#: The rarest words of a text, of which another has to have some to be looked at; and how often a rare word
-#: may be there.
-_RARE, _SHARED, _RARE_MAX = 16, 4, 300
+#: Rarest words of a text, of which another has to have half to be looked at; texts that one may be in.
+_RARE, _RARE_MAX = 16, 300
 #: Texts that a weight counts with at least.
 _TEXTS_MIN = 1000
 _WORD = re.compile(r"[^\W_]+")
+_ADDRESS = re.compile(r"https?://[^\s\"'<>)\]}]+")
 #: Scripts without spaces between words, whose characters are words.
 _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff])")
 
 
 def plain_words(text: str) -> tuple[str, ...]:
-    """Give a text's words in one case, without spaces and punctuation."""
-    return tuple(_WORD.findall(_UNSPACED.sub(r" \1 ", text.casefold())))
+    """Give a text's words in one case, without spaces and punctuation; an address is one word."""
+    plain = _ADDRESS.sub(lambda found: "".join(_WORD.findall(found[0])), text.casefold())
+    return tuple(_WORD.findall(_UNSPACED.sub(r" \1 ", plain)))
 
 
 def overlapping(
     texts: Sequence[tuple[str, ...]], ours: AbstractSet[int], theirs: AbstractSet[int]
-) -> Iterator[tuple[int, int]]:
+) -> dict[int, int]:
     """Give each of our texts, by its place, that overlaps one of theirs, with the first such one."""
-    there = sorted(theirs)
-    for one in sorted(ours & theirs):
-        if len(set(texts[one])) >= SAME_MIN:
-            yield one, one
+    found = {one: one for one in ours & theirs if len(set(texts[one])) >= SAME_MIN}
     places = sorted(ours | theirs)
     own = dict(zip(places, _without_templates([texts[at] for at in places]), strict=True))
-    index = _Index({at: words for at, words in own.items() if len(words) >= NEAR_MIN}, frozenset(there))
-    for one in sorted(ours - theirs):
+    index = _Index({at: words for at, words in own.items() if len(words) >= NEAR_MIN})
+    few, many = sorted((ours, theirs), key=len)
+    index.fill(many)
+    for one in sorted(few):
         for other in index.near(one):
-            if _overlaps(own[one], own[other], index.weight):
-                yield one, other
-                break
+            our, their = (one, other) if few is ours else (other, one)
+            if our not in found and index.overlap(one, other):
+                found[our] = their
+    return found
 
 
 class _Index:
-    """Texts by their rare words: those of others that may overlap one."""
+    """Texts by their rare words, and how much each word tells."""
 
-    def __init__(self, texts: dict[int, tuple[str, ...]], others: AbstractSet[int]) -> None:
-        """Take all texts by place, and the places of those that are looked for."""
-        self._others = others
+    def __init__(self, texts: dict[int, tuple[str, ...]]) -> None:
+        """Take all texts by place."""
+        self._texts = texts
         self._held = Counter(word for words in texts.values() for word in set(words))
+        most = max(len(texts), _TEXTS_MIN)
+        self._weight = {word: math.log1p(most / held) for word, held in self._held.items()}
+        self._total = {at: sum(self._weight[word] for word in words) for at, words in texts.items()}
         self._rare = {at: self._rarest(words) for at, words in texts.items()}
-        self._words = {at: frozenset(words) for at, words in texts.items()}
         self._with: dict[str, list[int]] = defaultdict(list)
         self._rare_with: dict[str, list[int]] = defaultdict(list)
-        for at in sorted(others & texts.keys()):
-            for word in self._words[at]:
+
+    def fill(self, places: AbstractSet[int]) -> None:
+        """Take the places of texts that are to be found."""
+        for at in sorted(places & self._texts.keys()):
+            for word in set(self._texts[at]):
                 if self._held[word] <= _RARE_MAX:
                     self._with[word].append(at)
             for word in self._rare[at]:
                 self._rare_with[word].append(at)
 
     def near(self, one: int) -> list[int]:
-        """Give the places of others that may overlap, the likeliest first, at most LIKELY of them.
-
-        Either text has some of the other's rare words.
-        """
+        """Give the places of texts that may overlap: either has half of the other's rare words."""
         if one not in self._rare:
             return []
         mine = Counter(at for word in self._rare[one] for at in self._with[word])
         of_them = Counter(
-            at for word in self._words[one] if word in self._rare_with for at in self._rare_with[word]
+            at for word in set(self._texts[one]) if word in self._rare_with for at in self._rare_with[word]
         )
-        enough = min(_SHARED, len(self._rare[one]))
-        found = {at for at, many in mine.items() if many >= enough}
-        found |= {at for at, many in of_them.items() if many >= min(_SHARED, len(self._rare[at]))}
-        return sorted(found - {one}, key=lambda at: (-mine[at] - of_them[at], at))[:LIKELY]
+        found = {at for at, many in mine.items() if 2 * many >= len(self._rare[one])}
+        found |= {at for at, many in of_them.items() if 2 * many >= len(self._rare[at])}
+        return sorted(found - {one})
 
-    def weight(self, word: str) -> float:
-        """Say how much a word tells: the more, the fewer texts have it."""
-        return math.log1p(max(len(self._words), _TEXTS_MIN) / max(1, self._held[word]))
+    def overlap(self, one: int, other: int) -> bool:
+        """Say whether two texts overlap."""
+        shorter, longer = sorted((self._texts[one], self._texts[other]), key=len)
+        wanted = SHARE * self._total[one if shorter is self._texts[one] else other]
+        there = frozenset(longer)
+        if sum(self._weight[word] for word in shorter if word in there) < wanted:
+            return False
+        blocks = SequenceMatcher(None, longer, shorter, autojunk=False).get_matching_blocks()
+        runs = (shorter[block.b : block.b + block.size] for block in blocks if block.size >= RUN)
+        return sum(self._weight[word] for run in runs for word in run) >= wanted
 
     def _rarest(self, words: tuple[str, ...]) -> list[str]:
         """Give the rarest words that another text has, too."""
         shared = sorted((self._held[word], word) for word in set(words) if self._held[word] > 1)
         return [word for held, word in shared[:_RARE] if held <= _RARE_MAX or len(shared) < _RARE]
-
-
-def _overlaps(one: tuple[str, ...], other: tuple[str, ...], weight: Callable[[str], float]) -> bool:
-    shorter, longer = sorted((one, other), key=len)
-    wanted = SHARE * sum(map(weight, shorter))
-    if sum(weight(word) * many for word, many in (Counter(shorter) & Counter(longer)).items()) < wanted:
-        return False
-    blocks = SequenceMatcher(None, longer, shorter, autojunk=False).get_matching_blocks()
-    runs = (shorter[block.b : block.b + block.size] for block in blocks if block.size >= RUN)
-    return sum(weight(word) for run in runs for word in run) >= wanted
 
 
 def _without_templates(texts: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:

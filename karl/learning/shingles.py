@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 ALIKE = 0.45
 #: Distinct words below which a text says too little to be like another ("go on").
 WORDS_MIN = 6
-#: Words below which a text may be in another by chance: that takes more, in a text up to twice as long.
-SHORT = 12
+#: Words below which a text may be in another by chance: that takes more, in a text up to TIMES as long.
+SHORT, TIMES = 12, 3
 ALIKE_SHORT = 0.65
 #: Texts, all different, from which on what they share is a template's; more where there are many texts.
 TEMPLATE = 20
@@ -39,9 +39,12 @@ _TEXTS_MIN = 1000
 _CLOSE = 1e-6
 #: Pairs of texts that are looked at in one go.
 _STEP = 1 << 20
+#: What an address (of an issue, say) counts for: as a word of a text, and in the weight of its pairs.
+ADDRESS = 3
+_IS_ADDRESS = ("http://", "https://")
 #: Scripts that put no spaces between words: each character counts as one. An address is one, too.
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"https?://[^\s<>\"')]+|[{_ALONE}]|[^\W{_ALONE}]+")
+_WORD = re.compile(rf"https?://[^\s<>\"')]*\w|[{_ALONE}]|[^\W{_ALONE}]+")
 
 _Ints = NDArray[np.int64]
 _Flags = NDArray[np.bool_]
@@ -50,6 +53,12 @@ _Flags = NDArray[np.bool_]
 def words(text: str) -> list[str]:
     """Give the words of a text, in one case and one form of each character."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def size(told: Sequence[str]) -> int:
+    """Count the different words of a text, an address as ADDRESS of them."""
+    different = set(told)
+    return len(different) + (ADDRESS - 1) * sum(word.startswith(_IS_ADDRESS) for word in different)
 
 
 class _Texts(NamedTuple):
@@ -73,7 +82,7 @@ def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     first: dict[tuple[str, ...], int] = {}
     for at, text in enumerate(texts):
         told = tuple(words(text))
-        if len(set(told)) < WORDS_MIN:
+        if size(told) < WORDS_MIN:
             continue
         known = first.setdefault(told, at)
         if known != at:
@@ -104,13 +113,13 @@ def _near(texts: Sequence[tuple[str, ...]]) -> Iterator[tuple[int, int]]:
 
 
 def _weighed(texts: Sequence[tuple[str, ...]]) -> _Texts:
-    of, pair = _pairs(texts)
+    of, pair, counts_for = _pairs(texts)
     own = _own(of, pair, len(texts))
     kinds = pair.max() + 1
     of, pair = np.divmod(_once(of[own] * kinds + pair[own]), kinds)  # each pair once a text
-    held = np.bincount(pair)
-    weight = np.log1p(max(len(texts), _TEXTS_MIN) / np.maximum(held, 1))
-    order = np.lexsort((pair, held[pair], of))
+    held = np.bincount(pair, minlength=len(counts_for))
+    weight = counts_for * np.log1p(max(len(texts), _TEXTS_MIN) / np.maximum(held, 1.0))
+    order = np.lexsort((pair, -weight[pair], of))
     of, pair = of[order], pair[order]
     start = np.searchsorted(of, np.arange(len(texts) + 1))
     total = np.bincount(of, weight[pair], len(texts)).astype(np.float64)
@@ -118,15 +127,20 @@ def _weighed(texts: Sequence[tuple[str, ...]]) -> _Texts:
     return _Texts(pair, start, weight, total, length)
 
 
-def _pairs(texts: Sequence[tuple[str, ...]]) -> tuple[_Ints, _Ints]:
-    """Give the pairs of neighbouring words, as numbers, in their order: whose they are, and which."""
+def _pairs(texts: Sequence[tuple[str, ...]]) -> tuple[_Ints, _Ints, NDArray[np.float64]]:
+    """Give the pairs of neighbouring words, as numbers, in their order: whose they are, and which.
+
+    The third are what each number's pair counts for.
+    """
     length = np.array([len(one) for one in texts], np.int64)
     number = {word: at for at, word in enumerate(sorted({word for one in texts for word in one}))}
     flat = np.fromiter((number[word] for one in texts for word in one), np.int64, int(length.sum()))
     inner = np.ones(len(flat) - 1, bool)
     inner[np.cumsum(length)[:-1] - 1] = False  # the last word of a text and the first of the next are no pair
-    _, pair = np.unique((flat[:-1] * len(number) + flat[1:])[inner], return_inverse=True)
-    return np.repeat(np.arange(len(texts)), length - 1), pair
+    kinds, pair = np.unique((flat[:-1] * len(number) + flat[1:])[inner], return_inverse=True)
+    is_address = np.fromiter((word.startswith(_IS_ADDRESS) for word in number), np.bool_, len(number))
+    has_one = is_address[kinds // len(number)] | is_address[kinds % len(number)]
+    return np.repeat(np.arange(len(texts)), length - 1), pair, np.where(has_one, float(ADDRESS), 1.0)
 
 
 def _own(of: _Ints, pair: _Ints, count: int) -> _Flags:
@@ -175,7 +189,7 @@ def _comparable(known: _Texts, left: _Ints, right: _Ints) -> Iterator[tuple[int,
     is_less = (known.total[left] < known.total[right]) | (
         (known.total[left] == known.total[right]) & (left < right)
     )
-    long_enough = (known.length[left] >= SHORT) | (known.length[right] <= 2 * known.length[left])
+    long_enough = (known.length[left] >= SHORT) | (known.length[right] <= TIMES * known.length[left])
     keep = is_less & long_enough
     found = _once(left[keep] * len(known.total) + right[keep])
     yield from zip((found // len(known.total)).tolist(), (found % len(known.total)).tolist(), strict=True)

@@ -34,8 +34,8 @@ Keys of one partition share a hash tag, so that one script may touch them on a c
                                   prediction, never a prompt
     karl:parcel:{h}      string   bytes on their way from one machine to another, by their sha256; expires,
                                   but for the router that routes
-    karl:texts           stream   parcels of prompts that wait for an encoder, so that an erasure finds them;
-                                  a bounded one
+    karl:texts           stream   parcels of prompts that wait for an encoder, and bundles of data sets that
+                                  wait for who trains, so that an erasure finds them; a bounded one
     karl:vectors         stream   parcels of vectors that wait for who trains; a bounded one
     karl:run:{r}         hash     a training that is under way: `bundle`, its last checkpoint, `at` which
                                   place of its folder, and `iteration`; expires a week after the last one

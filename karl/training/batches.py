@@ -19,7 +19,7 @@ import numpy as np
 from karl.training.chat import Example
 
 #: Batches are as long as their longest row, rounded up: few shapes are quicker than many.
-_ROUND = 32
+_ROUND, _ROUND_ANSWERS = 32, 8
 
 Batch = tuple[mx.array, mx.array, mx.array]
 
@@ -49,15 +49,21 @@ def batches(examples: Sequence[Example], size: int, seed: int, start: int) -> It
 
 
 def padded(examples: Sequence[Example]) -> Batch:
-    """Give rows as arrays: tokens (rows, length), (start, last) of the answers, and weights.
+    """Give rows as arrays: tokens (rows, length), places (rows, most) of the answers' tokens, and weights.
 
     The length is one more than a multiple of 32: inputs are all but the last token, targets all but the
-    first. What is added is no target.
+    first. Where a row has fewer targets than another its places are 0, which never is one.
     """
     longest = max(len(example.tokens) for example in examples)
-    length = 1 + _ROUND * -(-(longest - 1) // _ROUND)
-    tokens: np.ndarray[Any, Any] = np.zeros((len(examples), length), np.int32)
+    most = max(len(example.tokens) - example.start for example in examples)
+    tokens: np.ndarray[Any, Any] = np.zeros((len(examples), 1 + _up(longest - 1, _ROUND)), np.int32)
+    places: np.ndarray[Any, Any] = np.zeros((len(examples), _up(most, _ROUND_ANSWERS)), np.int32)
     for row, example in enumerate(examples):
-        tokens[row, : len(example.tokens)] = example.tokens
-    spans = [(example.start, len(example.tokens) - 1) for example in examples]
-    return mx.array(tokens), mx.array(spans), mx.array([example.weight for example in examples])
+        end = len(example.tokens)
+        tokens[row, :end] = example.tokens
+        places[row, : end - example.start] = range(example.start, end)
+    return mx.array(tokens), mx.array(places), mx.array([example.weight for example in examples])
+
+
+def _up(count: int, step: int) -> int:
+    return -(-count // step) * step

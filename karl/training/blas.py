@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from karl.errors import KarlError
+
 #: What mlx calls of it.
 _CALLED = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
 _PREFIX = "scipy_"
@@ -33,7 +35,10 @@ _PATCH_S = 60
 
 
 def environ(base: Mapping[str, str], cache: Path, *, threads: int = 0) -> dict[str, str]:
-    """Give the environment for a process that trains; the copy of the library is kept in `cache`."""
+    """Give the environment for a process that trains; the copy of the library is kept in `cache`.
+
+    Raises KarlError where it can not be made there: without it a training would take days, unasked.
+    """
     given = dict(base)
     if threads:
         given["OPENBLAS_NUM_THREADS"] = given["OMP_NUM_THREADS"] = str(threads)
@@ -78,7 +83,13 @@ def _library(cache: Path) -> str:
         return ctypes.util.find_library("openblas") or ""
     made = cache / f"libopenblas-{number}.so"
     if not made.exists():
-        _make(source, made, patchelf)
+        try:
+            _make(source, made, patchelf)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise KarlError(
+                f"the fast BLAS for training could not be made in {cache}: {error}; mend that, "
+                "or set LD_PRELOAD to this machine's own OpenBLAS"
+            ) from error
     return str(made.resolve())
 
 

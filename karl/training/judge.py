@@ -20,10 +20,12 @@ import numpy as np
 
 from karl.errors import KarlError
 from karl.learning.action import Action, action
+from karl.training import loss
 from karl.training.batches import padded
 from karl.training.chat import Chat, Example, Line, read_lines
 from karl.training.loaded import choose, load
 from karl.training.order import Judge, Judged, Told
+from karl.training.parts import Parts, parts_of
 from karl.training.telling import Teller
 from karl.training.validate import mean_loss
 
@@ -64,13 +66,14 @@ def judge(order: Judge, teller: Teller) -> Judged:
     loaded = load(order.model, order.adapter)
     chat = Chat(loaded.tokenizer)
     loaded.model.eval()
+    parts = parts_of(loaded.model)
     items = [_item(chat, line, order) for line in read_lines(order.items)]
     answers: dict[int, Answer] = {}
     for batch in _batches(items, order.batch):
-        said = _answers(loaded.model, [items[index] for index in batch])
+        said = _answers(loaded.model, parts, [items[index] for index in batch])
         answers.update(zip(batch, said, strict=True))
         teller.progress(Told(kind="progress", where="judging", iteration=len(answers), iterations=len(items)))
-    guard = _guard(chat, loaded.model, order, teller) if order.guard else None
+    guard = _guard(chat, loaded.model, parts, order, teller) if order.guard else None
     told = [answers[index] for index in range(len(items))]
     return Judged(
         tools=tuple(answer.tool for answer in told),
@@ -142,16 +145,14 @@ def _batches(items: Sequence[Item], most: int) -> Iterator[list[int]]:
         yield batch
 
 
-def _answers(model: Any, items: Sequence[Item]) -> list[Answer]:
+def _answers(model: Any, parts: Parts, items: Sequence[Item]) -> list[Answer]:
     """Let the model go through some items."""
-    tokens, _spans, _weights = padded([item.example for item in items])
-    logits = model(tokens[:, :-1])
-    mx.eval(logits)
-    said = []
-    for row, item in enumerate(items):
-        start, end = item.example.start, len(item.example.tokens)
-        said.append(_answer(item, np.array(logits[row, start - 1 : end - 1].astype(mx.float32))))
-    return said
+    tokens, places, _weights = padded([item.example for item in items])
+    logits: np.ndarray[Any, Any] = np.array(parts.logits(model, tokens, places).astype(mx.float32))
+    return [
+        _answer(item, logits[row, : len(item.example.tokens) - item.example.start])
+        for row, item in enumerate(items)
+    ]
 
 
 def _answer(item: Item, logits: np.ndarray[Any, Any]) -> Answer:
@@ -171,7 +172,7 @@ def _answer(item: Item, logits: np.ndarray[Any, Any]) -> Answer:
     return Answer(tool=tool, target=target, nll=nll, tokens=len(true))
 
 
-def _guard(chat: Chat, model: Any, order: Judge, teller: Teller) -> float | None:
+def _guard(chat: Chat, model: Any, parts: Parts, order: Judge, teller: Teller) -> float | None:
     """Give the loss on plain instructions: what an adapter must not unlearn."""
     lines = read_lines(Path(str(files("karl.training") / _GUARD)))
     examples = [example for example in chat.examples(lines, order.max_tokens) if example is not None]
@@ -181,4 +182,4 @@ def _guard(chat: Chat, model: Any, order: Judge, teller: Teller) -> float | None
             Told(kind="progress", where="judging plain answers", iteration=done, iterations=total)
         )
 
-    return mean_loss(model, examples, order.batch, say)
+    return mean_loss(model, loss.of(parts), examples, order.batch, say)

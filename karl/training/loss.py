@@ -11,24 +11,31 @@ all weights 1 it is mlx-lm's own loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
 from mlx import nn
 
 from karl.errors import KarlError
+from karl.training.parts import Parts
+
+Loss = Callable[[Any, mx.array, mx.array, mx.array], tuple[mx.array, mx.array]]
 
 
-def weighted(model: Any, tokens: mx.array, spans: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
-    """Give the loss of a batch, and the tokens that it is of."""
-    targets = tokens[:, 1:]
-    logits = model(tokens[:, :-1])
-    places = mx.arange(1, targets.shape[1] + 1)
-    mask = mx.logical_and(places >= spans[:, 0:1], places <= spans[:, 1:])
-    losses = nn.losses.cross_entropy(logits, targets).astype(mx.float32) * mask
-    count = mask.sum()
-    return (losses * weights[:, None]).sum() / count, count
+def of(parts: Parts) -> Loss:
+    """Give a model's loss: of a batch (`karl.training.batches`), with the tokens that it is of."""
+
+    def weighted(
+        model: Any, tokens: mx.array, places: mx.array, weights: mx.array
+    ) -> tuple[mx.array, mx.array]:
+        logits = parts.logits(model, tokens, places)
+        mask = places > 0
+        losses = nn.losses.cross_entropy(logits, mx.take_along_axis(tokens, places, axis=1))
+        count = mask.sum()
+        return (losses.astype(mx.float32) * mask * weights[:, None]).sum() / count, count
+
+    return weighted
 
 
 def of_mean_one(weights: Sequence[float]) -> list[float]:

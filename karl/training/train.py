@@ -34,6 +34,7 @@ from karl.training.dataset import Dataset
 from karl.training.loaded import choose, load, peak_mb, versions
 from karl.training.order import ADAPTER, Told, Train, Trained
 from karl.training.pace import Pace
+from karl.training.parts import parts_of
 from karl.training.telling import Teller
 from karl.training.validate import mean_loss
 
@@ -64,6 +65,7 @@ class _Training:
     def __init__(self, order: Train, model: Any, data: Dataset, of: str, teller: Teller) -> None:
         self._order, self._recipe, self._data, self._teller = order, order.recipe, data, teller
         self._model = model
+        self._loss = loss.of(parts_of(model))
         mx.random.seed(self._recipe.seed)
         self._layers = adapter.attach(model, self._recipe)
         self._optimizer = optimizers.Adam(learning_rate=self._recipe.learning_rate)
@@ -78,7 +80,7 @@ class _Training:
     def run(self) -> None:
         """Train until all iterations are done."""
         if not self._state.iteration and not self._state.curve:
-            valid = self._validate()
+            valid = self._validate(0)
             self._state = _with(self._state, curve=(Measured(0, None, valid),))
         while (at := self._state.iteration) < self._recipe.iters:
             every = max(1, self._recipe.every)
@@ -139,11 +141,11 @@ class _Training:
                 self._optimizer,
                 self._data.train,
                 args=args,
-                loss=loss.weighted,
+                loss=self._loss,
                 iterate_batches=self._batches,
                 training_callback=self._pace.callback(self._say),
             )
-        valid = self._validate()
+        valid = self._validate(at + iterations)
         point = Measured(at + iterations, self._pace.mean_loss(), valid)
         improved = valid is None or all(
             past.valid_loss is None or valid < past.valid_loss for past in self._state.curve if past.iteration
@@ -192,18 +194,18 @@ class _Training:
             for index in batches.batch_of(iteration, rows, size, seed)
         )
 
-    def _validate(self) -> float | None:
+    def _validate(self, iteration: int) -> float | None:
         def say(done: int, total: int) -> None:
             self._teller.progress(
                 Told(
                     kind="progress",
                     where=f"validating, row {done} of {total}",
-                    iteration=self._state.iteration,
+                    iteration=iteration,
                     iterations=self._recipe.iters,
                 )
             )
 
-        return mean_loss(self._model, self._data.valid, self._recipe.batch, say)
+        return mean_loss(self._model, self._loss, self._data.valid, self._recipe.batch, say)
 
     def _say(self, iteration: int, train_loss: float, seconds: float) -> None:
         """Say how far it is after an iteration."""

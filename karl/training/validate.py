@@ -9,11 +9,11 @@ import mlx.core as mx
 
 from karl.training.batches import padded
 from karl.training.chat import Example
-from karl.training.loss import weighted
+from karl.training.loss import Loss
 
 
 def mean_loss(
-    model: Any, examples: Sequence[Example], size: int, say: Callable[[int, int], object]
+    model: Any, loss: Loss, examples: Sequence[Example], size: int, say: Callable[[int, int], object]
 ) -> float | None:
     """Give the mean over all tokens of the answers (nats), null without rows; `say` is told rows done."""
     if not examples:
@@ -23,7 +23,7 @@ def mean_loss(
     by_length = sorted(examples, key=lambda example: len(example.tokens))
     total, count = 0.0, 0
     for start in range(0, len(by_length), size):
-        mean, tokens = weighted(model, *padded(by_length[start : start + size]))
+        mean, tokens = loss(model, *padded(by_length[start : start + size]))
         mx.eval(mean, tokens)
         total += float(mean) * int(tokens)
         count += int(tokens)

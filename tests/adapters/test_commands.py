@@ -71,7 +71,7 @@ def test_show_goes_from_the_ledger_to_the_decision(scene: Scene) -> None:
         assert word in result.stdout
     assert "\x1b" not in result.stdout
     assert "\u202e" not in result.stdout
-    document = told(scene, "show", made.adapter)
+    document = told(scene, "show", "current")
     assert document["in_use"]
     assert document["erased"] == 0
     assert {check["result"] for check in document["checks"]} == {"yes"}

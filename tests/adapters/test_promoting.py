@@ -112,11 +112,17 @@ def test_files_that_are_others_are_not_put_to_use_not_even_by_force(scene: Scene
     assert linked(scene.settings) is None
 
 
-def test_files_that_are_elsewhere_are_fetched(scene: Scene, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_files_that_are_elsewhere_or_damaged_are_fetched(
+    scene: Scene, tmp_path: Path, *, damaged: bool
+) -> None:
     made = scene.earned()
     folder = scene.settings.adapters / made.adapter
     send_files(scene.redis, folder)
-    folder.rename(tmp_path / "away")
+    if damaged:
+        (folder / "adapters.safetensors").write_bytes(b"x")
+    else:
+        folder.rename(tmp_path / "away")
     promote(scene, made.adapter)
     assert linked(scene.settings) == made.adapter
     assert (folder / "adapters.safetensors").is_file()

@@ -165,6 +165,14 @@ def test_sessions_kept_to_validate_with_are_on_neither_side(scene: Scene) -> Non
     assert (found.trained_sessions, found.sessions) == (9, 0)
 
 
+def test_turns_from_the_end_that_the_export_set_are_new(scene: Scene) -> None:
+    scene.sessions(OLD)
+    scene.trained(OLD[:9], until="2025-01-01T00:00:00.000Z")
+    found = look(scene.settings).drift
+    assert found is not None
+    assert (found.trained_sessions, found.sessions) == (0, 12)
+
+
 def test_an_export_of_another_project_has_nothing_to_do_with_these_turns(scene: Scene) -> None:
     scene.sessions(OLD)
     scene.trained(OLD, project="another")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from tests.export.sessions import (
     many,
     recorded,
     session,
+    viewed,
 )  # fmt: skip
 from workers.datasets import check
 
@@ -200,6 +202,15 @@ def test_its_own_record_does_not_change_it_and_the_command_in_it_makes_it_again(
     result = karl(data, "export", *words, str(tmp_path / "three"), "--no-record")
     assert result.exit_code == 0, result.output
     assert everything(tmp_path / "one") == everything(tmp_path / "two") == everything(tmp_path / "three")
+
+
+def test_another_machine_with_a_copy_of_the_ledger_makes_the_same_bytes(tmp_path: Path) -> None:
+    here = recorded(tmp_path / "here", many(), held("s05"))
+    shutil.copytree(here / "ledger", tmp_path / "there" / "ledger")
+    there = viewed(tmp_path / "there")
+    made(here, tmp_path / "one")
+    made(there, tmp_path / "two")
+    assert everything(tmp_path / "one") == everything(tmp_path / "two")
 
 
 def test_an_earlier_state_is_exported_as_it_was_though_scores_and_sessions_came_since(tmp_path: Path) -> None:
@@ -472,6 +483,8 @@ def test_misuse_is_said_with_exit_code_2(shop: Path, tmp_path: Path) -> None:
         ("--format", "chatml", "--output", to, "--batch", "4"),
         ("--format", "chatml", "--output", to, "--valid", "1"),
         ("--format", "jsonl", "--output", to, "--documents"),
+        ("--format", "jsonl", "--output", to, "--detail", "brief"),
+        ("--format", "kto", "--output", to, "--no-mask"),
     ):
         assert karl(shop, "export", *words).exit_code == 2, words
     assert not list(tmp_path.iterdir())

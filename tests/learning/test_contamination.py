@@ -116,6 +116,11 @@ def test_results_that_stand_as_a_users_messages_in_brief_rows_were_not_asked() -
     assert check(rows[:1], rows[1:]) == NOTHING
 
 
+def test_the_same_words_about_another_address_are_another_prompt() -> None:
+    text = "please analyse this issue: https://example.org/team/shop-orders/web-frontend/issues/{}".format
+    assert check([row("a", text(1))], [row("b", text(2))]) == NOTHING
+
+
 def test_what_no_person_asked_and_short_prompts_are_not_compared() -> None:
     machine = "<task-notification> the background command has ended with exit code 0, see its output </task-notification>"
     for text in (machine, "go on", "yes please, do that"):

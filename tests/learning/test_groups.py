@@ -80,13 +80,14 @@ def test_scripts_without_spaces_tie_as_well() -> None:
     assert names(items) == [["a", "b"], ["c"]]
 
 
-def test_an_address_is_one_word() -> None:
-    items = [item(f"s{n}", f"analyse https://example.org/team/shop-orders/issues/{n}") for n in range(3)]
+def test_an_address_is_one_word_that_says_much() -> None:
+    issue = "https://example.org/team/shop-orders/issues/{}".format
+    items = [item(f"s{n}", f"analyse the following issue: {issue(n)}") for n in range(3)]
     assert len(names(items)) == 3
-    items = [
-        item(f"s{n}", f"{prompt(n)} see https://example.org/team/shop-orders/issues/{n}") for n in range(3)
-    ]
-    assert len(names(items)) == 3
+    again = item("t", f"One more time, and be careful: analyse the following issue. {issue(1)}")
+    assert names([*items, again]) == [["s0"], ["s1", "t"], ["s2"]]
+    assert len(names([item("a", f"see {issue(1)}"), item("b", f"see {issue(1)}")])) == 2
+    assert len(names([item("a", f"{prompt(1)} {issue(1)}"), item("b", f"{prompt(2)} {issue(1)}")])) == 2
 
 
 def test_what_many_prompts_have_in_common_is_a_template_and_ties_nothing() -> None:

@@ -106,8 +106,10 @@ def test_a_worker_killed_in_the_middle_goes_on_and_records_what_was_judged(
     training, recorded = (one for _, one in told(redis))
     assert recorded == body
     _looks_right(body)
+    assert not list(data_dir.glob("runs/lift-*/**/*.jsonl")), "rows stay on the node no longer than needed"
     assert (body.job, body.person, body.node) == (made.id, "me@here", "trainer")
     _is_kept(settings_of(data_dir, redis_url), redis, body, training)
+    _is_judged_as_it_is(settings_of(data_dir, redis_url), redis, bundle, body, training.adapter)
 
 
 def _looks_right(body: EvaluationBody) -> None:
@@ -135,6 +137,23 @@ def _is_kept(settings: Settings, redis: Redis, body: EvaluationBody, training: T
     assert adapter_files.id_of(adapter_files.files_of(settings.adapters / adapter)) == adapter
     other = read_settings({"KARL_DATA_DIR": str(settings.data_dir.parent / "elsewhere")})
     assert adapter_files.folder_of(other, redis, adapter).is_dir()
+
+
+def _is_judged_as_it_is(
+    settings: Settings, redis: Redis, bundle: str, body: EvaluationBody, adapter: str
+) -> None:
+    """Named, an adapter is not trained again: what it gets right is what it got right."""
+    one = {**ASKED, "data": bundle, "seeds": [3], "arms": ["advantage"], "share": 1.0, "adapter": adapter}
+    asked = table.checked(table.find("lift"), one)
+    assert isinstance(asked, Lift)
+    again = msgspec.convert(lifting.job(asked, settings, lambda *_: None).result, EvaluationBody)
+    judged, before = (
+        next(arm.runs[0] for arm in given.arms if arm.name == "advantage") for given in (again, body)
+    )
+    assert (judged.adapter, judged.tools, judged.targets) == (adapter, before.tools, before.targets)
+    assert judged.nll == before.nll
+    assert judged.rows == 80
+    assert [kind for kind, _ in told(redis)] == ["training", "evaluation", "evaluation"]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from redis import Redis
 
 from karl.errors import KarlError, NotFound, Refused
 from karl.jobs import asking, keys
@@ -19,10 +20,11 @@ from karl.schema.learning import HoldoutBody
 from karl.stream import bundles
 from tests.cli.running import karl
 from tests.conftest import wait_until
-from tests.jobs.conftest import state
+from tests.jobs.conftest import failure, state
 from tests.train_jobs.conftest import MODEL, QUICK, Training, write_data
 from tests.views.ledgers import trajectory, write
 from tests.workers.conftest import Line
+from workers import embedding, launching
 from workers.data_kept import DataKept
 from workers.records import LEARNING, Outgoing, send
 
@@ -188,3 +190,15 @@ def test_data_of_a_training_that_waits_is_kept_for_as_long_as_it_waits(
             training.redis.expire(name, 60)
         DataKept(training.redis, line).look()
         assert all(training.redis.ttl(name) <= 60 for name in names)
+
+
+def test_an_erasure_takes_data_sets_that_wait_out_of_redis_whosever_they_are(
+    training: Training, redis: Redis
+) -> None:
+    found = launching.opened(training.data)
+    job = launching.launch(redis, redis, found, None, model=MODEL).job
+    assert list(redis.scan_iter("karl:parcel:*"))
+    assert embedding.forget(redis) == 1
+    assert not list(redis.scan_iter("karl:parcel:*"))
+    training.workers.work("train")
+    assert "has expired, or was never put there" in failure(redis, job)

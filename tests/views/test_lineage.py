@@ -242,7 +242,7 @@ def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-@examples(max_examples=15, deadline=None)
+@examples(max_examples=10, deadline=None)
 @given(st.data())
 def test_the_rows_do_not_depend_on_how_the_lines_were_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
