@@ -35,6 +35,8 @@ from workers.capability import device_of
 from workers.this_job import asked_to_end, this
 from workers.whole_files import write_whole
 
+#: The folder of what was judged.
+RESULTS = "results"
 #: How often a training that died is started again.
 _TRIES = 3
 _decode = msgspec.json.Decoder(Row).decode
@@ -96,7 +98,7 @@ class Runs:
 
     def all(self) -> list[Done]:
         """Give the results of base, and of each arm with each seed; those that are there are not redone."""
-        (self.folder / "results").mkdir(parents=True, exist_ok=True)
+        (self.folder / RESULTS).mkdir(parents=True, exist_ok=True)
         self._write(self.folder / "items.jsonl", self.held.rows)
         done = [self._base()]
         for seed in self.asked.seeds:
@@ -112,7 +114,7 @@ class Runs:
 
     def _base(self) -> Done:
         self._at = "base"
-        path = self.folder / "results" / "base.json"
+        path = self.folder / RESULTS / "base.json"
         if path.exists():
             self._units += len(self.held.rows)
             return self._read(path, "base")
@@ -125,7 +127,7 @@ class Runs:
         recipe = msgspec.structs.replace(self.asked.recipe, seed=seed)
         given = self.given if arm == "advantage" and seed == self.asked.seed else None
         digest = self._digest(chosen, recipe, given)
-        path = self.folder / "results" / f"{digest}.json"
+        path = self.folder / RESULTS / f"{digest}.json"
         if path.exists():
             self._units += self._each
             found = self._read(path, arm)

@@ -33,7 +33,7 @@ from karl.stream import bundles
 from karl.training.base_models import Model, find
 from workers.adapter_files import folder_of
 from workers.adapter_files import send as send_adapter
-from workers.lift_runs import Done, Held, Runs, rows_of
+from workers.lift_runs import RESULTS, Done, Held, Runs, rows_of
 from workers.line import on_line
 from workers.records import LEARNING, Outgoing, send
 from workers.this_job import this
@@ -61,10 +61,7 @@ def job(arguments: Lift, settings: Settings, progress: Progress) -> Outcome:
             send_adapter(redis, settings.adapters / training.adapter)
         told = [Outgoing("training", LEARNING, one) for one in kept]
         send(redis, [*told, Outgoing("evaluation", LEARNING, body)], time.sleep)
-    shutil.rmtree(
-        folder / "data", ignore_errors=True
-    )  # what was said in sessions stays no longer than needed
-    (folder / "items.jsonl").unlink(missing_ok=True)
+    _forget_rows(folder)
     return Outcome(msgspec.to_builtins(body))
 
 
@@ -81,6 +78,15 @@ class _Found(msgspec.Struct, frozen=True):
 def folder_for(settings: Settings, asked: Lift) -> Path:
     """Give the folder in which an evaluation's results are kept while it goes on."""
     return settings.runs / f"lift-{_digest(asked)[:16]}"
+
+
+def _forget_rows(folder: Path) -> None:
+    """Leave results and the log: what was said in sessions stays no longer than it is needed."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != RESULTS:
+            shutil.rmtree(path)
+        elif path.suffix == ".jsonl":
+            path.unlink()
 
 
 def _digest(asked: Lift, *more: str) -> str:

@@ -59,11 +59,9 @@ def show_plan(told: Estimate) -> None:
         f"{told.runs:,} runs of {told.iters:,} iterations: {', '.join(told.arms)}, each with {told.seeds} "
         f"seed{'s' if told.seeds != 1 else ''}, of {plain(told.model)} on the export {told.export[:12]}"
     )
-    kept = (
-        f"held out by {len(told.holdouts)} holdouts" if told.holdouts else "of the export's validation part"
-    )
+    kept = "held out" if told.holdouts else "of the export's validation part"
     click.echo(
-        f"judged by {told.held_out_rows:,} next actions of {told.held_out_sessions:,} sessions, {kept}"
+        f"judged by at most {told.held_out_rows:,} next actions of {told.held_out_sessions:,} sessions, {kept}"
     )
     if told.seeds < 5:
         click.echo("fewer than 5 seeds can not be a lift, whatever they show")

@@ -7,16 +7,17 @@ opens a row (system prompt, prompt) and its target stay; a row of which these al
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from karl.errors import KarlError, NotFound
+from karl.export.answers import as_json
 from karl.export.forms import texts
 from karl.export.pieces import LeftOut
 from karl.learning.row import Row
@@ -25,8 +26,12 @@ TOO_LONG = "steps that are too long themselves (--max-tokens)"
 NO_ROOM = "steps whose prompt leaves them no room (--max-tokens)"
 #: What stands in a call that a template is tried with.
 _SENTINEL = "zqx_probe_7"
+#: Messages whose tokens are remembered.
+_KNOWN_MAX = 50_000
 #: Files of a tokenizer that decide what a count is.
 _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Fitting(NamedTuple):
@@ -55,7 +60,11 @@ class Counter:
 
     def count(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = ()) -> int:
         """Count the tokens of a chat. Raises KarlError for one that the template refuses."""
-        return len(self._tokenizer.encode(self.render(messages, tools), add_special_tokens=False).ids)
+        return self.tokens(self.render(messages, tools))
+
+    def tokens(self, text: str) -> int:
+        """Count the tokens of a text."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def render(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = ()) -> str:
         """Give a chat as the model reads it."""
@@ -117,32 +126,68 @@ class Budget:
     def __init__(self, counter: Counter, max_tokens: int) -> None:
         self.counter = counter
         self._max = max_tokens
+        self._known: dict[bytes, int] = {}
 
     def fit(self, row: Row) -> Fitting | LeftOut:
         """Give a row that is within the budget, with as much of its latest history as fits."""
         messages = row.messages if self.counter.knows_calls else texts(row.messages)
-        tools = row.tools
-        whole = self._count(messages, tools)
-        if not self._max or whole <= self._max:
-            return Fitting(msgspec.structs.replace(row, messages=messages), whole, cut=False)
         opening, steps, target = taken_apart(messages)
-        least = self._count([*opening, target], tools)
+        about = [sum(map(self._about, step)) for step in steps]
+        alone = sum(map(self._about, (*opening, target)))
+        if not self._max or alone + sum(about) <= self._max:
+            tokens = self.counter.count(messages, row.tools)
+            if not self._max or tokens <= self._max:
+                return Fitting(msgspec.structs.replace(row, messages=messages), tokens, cut=False)
+        least = self.counter.count([*opening, target], row.tools)
         if least > self._max:
-            alone = self._count([{"role": "user", "content": ""}, target], [])
-            return LeftOut(TOO_LONG if alone > self._max else NO_ROOM)
-        low, high, tokens = 0, len(steps) - 1, least  # how many of the latest steps fit, and what may
-        while low < high:
-            middle = (low + high + 1) // 2
-            found = self._count([*opening, *_flat(steps[-middle:]), target], tools)
-            if found <= self._max:
-                low, tokens = middle, found
-            else:
-                high = middle - 1
-        kept = [*opening, *_flat(steps[len(steps) - low :]), target]
-        return Fitting(msgspec.structs.replace(row, messages=kept), tokens, cut=True)
+            by_itself = self.counter.count([{"role": "user", "content": ""}, target])
+            return LeftOut(TOO_LONG if by_itself > self._max else NO_ROOM)
 
-    def _count(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> int:
-        return self.counter.count(messages, tools)
+        def count(latest: int) -> int:
+            kept = _flat(steps[len(steps) - latest :])
+            return self.counter.count([*opening, *kept, target], row.tools) if latest else least
+
+        latest, tokens = _most(count, _guess(about, self._max - least), len(steps), self._max)
+        kept = [*opening, *_flat(steps[len(steps) - latest :]), target]
+        found = msgspec.structs.replace(row, messages=kept)
+        return Fitting(found, tokens, cut=latest < len(steps))
+
+    def _about(self, message: dict[str, Any]) -> int:
+        """Give about how many tokens a message has: it comes in many rows, so this is remembered."""
+        raw = _encode(message)
+        key = blake2b(raw, digest_size=16).digest()
+        if key not in self._known:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[key] = self.counter.tokens(_said(message))
+        return self._known[key]
+
+
+def _guess(about: Sequence[int], room: int) -> int:
+    """Give how many of the latest steps may fit."""
+    latest = 0
+    for size in reversed(about):
+        room -= size
+        if room < 0:
+            break
+        latest += 1
+    return latest
+
+
+def _most(count: Callable[[int], int], guess: int, most: int, max_tokens: int) -> tuple[int, int]:
+    """Give the most that fits, and its tokens, looking from a guess on; none always fits."""
+    latest, tokens = guess, count(guess)
+    while tokens > max_tokens:
+        latest -= 1
+        tokens = count(latest)
+    while latest < most and (more := count(latest + 1)) <= max_tokens:
+        latest, tokens = latest + 1, more
+    return latest, tokens
+
+
+def _said(message: dict[str, Any]) -> str:
+    calls = message.get("tool_calls")
+    return f"{message['content']}{as_json(calls) if calls else ''}"
 
 
 def taken_apart(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -57,8 +58,11 @@ def choose(device: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions that have a say in what comes out."""
-    return {"python": platform.python_version(), "mlx": version("mlx"), "mlx-lm": version("mlx-lm")}
+    """Give what has a say in what comes out, besides the order: on a CPU, the threads that add up too."""
+    found = {"python": platform.python_version(), "mlx": version("mlx"), "mlx-lm": version("mlx-lm")}
+    if mx.default_device() == mx.cpu:
+        found["threads"] = os.environ.get("OPENBLAS_NUM_THREADS") or str(os.cpu_count())
+    return found
 
 
 def peak_mb() -> float:

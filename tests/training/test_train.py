@@ -52,7 +52,8 @@ def test_a_training_learns_and_leaves_an_adapter_that_says_nothing_of_the_machin
     assert 1 < done.ess < 22
     assert done.tokens > 0
     assert done.device.startswith("cpu")
-    assert set(done.versions) == {"python", "mlx", "mlx-lm"}
+    assert set(done.versions) == {"python", "mlx", "mlx-lm", "threads"}
+    assert done.versions["threads"] == "1"
     assert [line.iteration for line in told if line.kind == "saved"] == [4, 8, 12]
     assert sorted(path.name for path in done.adapter.iterdir()) == sorted(done.files)
     for name, digest in done.files.items():
