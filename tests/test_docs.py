@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from dataclasses import fields
 from typing import get_args
 
@@ -13,8 +14,20 @@ import pytest
 from karl import errors
 from karl.cli.main import load
 from karl.cli.table import COMMANDS
+from karl.jobs.table import JOBS, QUEUES
 from karl.retired import RETIRED
 from karl.schema.event import Event
+from karl.schema.learning import (
+    AdapterBody,
+    ArmRun,
+    ClaimBody,
+    EvaluationBody,
+    ExportBody,
+    HoldoutBody,
+    Manifest,
+    SyntheticBody,
+    TrainingBody,
+)
 from karl.schema.record import (
     AnnotationBody,
     CalibrationBody,
@@ -106,7 +119,8 @@ def test_every_redis_key_is_in_the_list_of_its_module() -> None:
     made = [
         keys.events_key(5), keys.records_key(5), keys.dead_key(5), keys.lease_key(5), keys.session_key(5, "{s}"),
         keys.seen_key(5, "{s}"), keys.LEDGER_LEASE, keys.LEDGER_TERM, keys.LEDGER_WAKE, keys.WORKERS, keys.NODES,
-        keys.LEDGER_HEAD, keys.LEDGER_FOLLOWERS, keys.USUAL, keys.CALIBRATIONS,
+        keys.LEDGER_HEAD, keys.LEDGER_FOLLOWERS, keys.USUAL, keys.CALIBRATIONS, keys.ROUTING_CLAIM,
+        keys.ADAPTERS_CLAIM, keys.HOLDOUT_CLAIM, keys.adapter_key("{h}"), keys.run_key("{r}"),
     ]  # fmt: skip
     listed = keys.__doc__ or ""
     assert [name for name in made if name.replace("{5}", "{p}") not in listed] == []
@@ -136,6 +150,15 @@ def test_every_kind_of_record_is_in_the_ledgers_format() -> None:
         RouterBody,
         RoutingBody,
         ShadowBody,
+        HoldoutBody,
+        ExportBody,
+        Manifest,
+        TrainingBody,
+        EvaluationBody,
+        ArmRun,
+        AdapterBody,
+        ClaimBody,
+        SyntheticBody,
     ],
 )
 def test_every_member_of_a_record_is_in_the_ledgers_format(body: type) -> None:
@@ -152,6 +175,17 @@ def test_every_proof_that_the_guarantees_name_exists_and_every_mark_has_one() ->
         file, *tests = re.findall(r"`([^`]+)`", proof)
         text = (ROOT / file).read_text()
         assert [name for name in tests if f"def {name}(" not in text] == [], file
+
+
+def test_every_job_and_every_queue_is_on_its_page() -> None:
+    page = TEXTS["docs/jobs.md"]
+    assert [row.name for row in (*JOBS, *QUEUES) if f"\n| `{row.name}` |" not in page] == []
+
+
+def test_the_architecture_draws_the_layers_that_are_proven() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    assert "\n".join(layers) in TEXTS["docs/ARCHITECTURE.md"]
 
 
 def test_every_page_of_the_documentation_is_named_in_the_readme() -> None:

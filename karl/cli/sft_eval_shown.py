@@ -61,7 +61,8 @@ def show_plan(told: Estimate) -> None:
     )
     kept = "held out" if told.holdouts else "of the export's validation part"
     click.echo(
-        f"judged by at most {told.held_out_rows:,} next actions of {told.held_out_sessions:,} sessions, {kept}"
+        f"judged by at most {told.held_out_rows:,} next actions of {told.held_out_sessions:,} sessions, "
+        f"{kept}"
     )
     if told.seeds < 5:
         click.echo("fewer than 5 seeds can not be a lift, whatever they show")

@@ -39,16 +39,19 @@ _FORMATS = {"claude-code": "claude", "codex": "codex", "copilot": "copilot"}
 
 
 class Plan(NamedTuple):
-    """How much is done. `seeds` adapters are trained in each arm, `items` next actions judged."""
+    """How much is done. `seeds` adapters are trained in each arm, `items` next actions judged.
+
+    `valid` is the share of the turns that losses are measured over, which takes longer than training does.
+    """
 
     iters: int
     seeds: int
     items: int
-    arms: str
+    valid: str
 
 
-TRAIN = Plan(iters=60, seeds=1, items=60, arms="base,advantage")
-LIFT = Plan(iters=60, seeds=5, items=150, arms="")
+TRAIN = Plan(iters=40, seeds=1, items=40, valid="0.03")
+LIFT = Plan(iters=40, seeds=5, items=100, valid="0.1")
 
 
 class Session:
@@ -157,21 +160,22 @@ def _play(session: Session, sessions: list[tuple[str, Path]], plan: Plan, *, who
         karl("import", form, str(path), may_fail=True)  # a damaged file is said so, and passed over
     karl("holdout", "reserve", "--share", "0.25", "--reason", "what adapters are judged with")
     data = str(session.folder / "data-set")
-    how = ("--detail", "brief", "--model", "smollm2", "--max-tokens", "256")
-    karl("export", "--format", "chatml", *how, "--output", data, "--force")
+    how = ("--detail", "brief", "--model", "smollm2", "--max-tokens", "256", "--valid", plan.valid)
+    karl("export", "--format", "chatml", *how, "--output", data)
     session.work()
     karl("sft-preflight")
-    iters = ("--iters", str(plan.iters), "--max-tokens", "256")
-    if not whole:
-        karl("sft-launch", data, *iters, "--wait")
-        karl("sft-fetch")
-        karl("adapters", "list")
-        karl("adapters", "try", "latest", "The parser drops the last entry of a long list. Repair it.")
-        karl("adapters", "promote", "latest", may_fail=True)  # refused: nothing has earned it yet
-        return
-    size = ("--seeds", str(plan.seeds), "--items", str(plan.items))
-    karl("sft-eval", "--data", data, *iters, *size, "--wait")
-    karl("claims", "list")
+    recipe = ("--iters", str(plan.iters), "--max-tokens", "256")
+    judged = ("--seeds", str(plan.seeds), "--items", str(plan.items), "--wait")
+    if whole:
+        karl("sft-eval", "--data", data, *recipe, *judged, "--label", "demo")
+        karl("sft-eval", "--recompute", "latest")
+    else:
+        karl("sft-launch", data, *recipe, "--every", str(plan.iters), "--label", "demo", "--wait")
+        karl("sft-fetch", "demo")
+        karl("adapters", "try", "demo", "The parser drops the last entry of a long list. Repair it.")
+        karl("sft-eval", "demo", "--arms", "advantage", *judged)  # one seed: no result, and it says so
+    karl("adapters", "list")
+    karl("adapters", "promote", "demo", may_fail=True)  # only a lift earns it
 
 
 if __name__ == "__main__":

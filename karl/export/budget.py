@@ -20,6 +20,7 @@ from karl.errors import KarlError, NotFound
 from karl.export.answers import as_json
 from karl.export.forms import texts
 from karl.export.pieces import LeftOut
+from karl.learning.inert import Controls
 from karl.learning.row import Row
 
 TOO_LONG = "steps that are too long themselves (--max-tokens)"
@@ -57,6 +58,9 @@ class Counter:
         self._tokenizer.no_padding()
         self._config = _json(folder / "tokenizer_config.json")
         self._template = _template(folder, self._config)
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        #: What would open or end a turn wherever it stands.
+        self.controls = Controls({one.content: one.special for one in added}, self._template)
 
     def count(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = ()) -> int:
         """Count the tokens of a chat. Raises KarlError for one that the template refuses."""
@@ -130,7 +134,9 @@ class Budget:
 
     def fit(self, row: Row) -> Fitting | LeftOut:
         """Give a row that is within the budget, with as much of its latest history as fits."""
-        messages = row.messages if self.counter.knows_calls else texts(row.messages)
+        said = row.messages if self.counter.knows_calls else texts(row.messages)
+        messages: list[dict[str, Any]] = self.counter.controls.without(said)
+        row = msgspec.structs.replace(row, tools=self.counter.controls.without(row.tools))
         opening, steps, target = taken_apart(messages)
         about = [sum(map(self._about, step)) for step in steps]
         alone = sum(map(self._about, (*opening, target)))

@@ -14,6 +14,7 @@ import msgspec
 from jinja2 import TemplateError
 
 from karl.errors import KarlError, NotFound
+from karl.learning.inert import Controls
 
 #: What a template must say again to have a place for calls.
 _SENTINEL = "look_for_the_archive"
@@ -86,6 +87,9 @@ class Chat:
             raise KarlError(
                 "this model has no chat template; take one that follows instructions (…-Instruct)"
             )
+        known = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        template = str(tokenizer.chat_template)
+        self._controls = Controls({one.content: one.special for one in known}, template)
         self.calls_rendered = self._renders_calls()
 
     def examples(self, rows: Iterable[Line], max_tokens: int) -> Iterator[Example | None]:
@@ -109,6 +113,7 @@ class Chat:
 
     def texts(self, messages: list[Message], tools: list[dict[str, Any]]) -> tuple[str, str]:
         """Give the text up to the answer, as the model is asked for one, and the answer with its end."""
+        messages, tools = self.inert(messages), self.inert(tools)
         chat = [_with_objects(message) for message in messages] if self.calls_rendered else flat(messages)
         given = tools if tools and self.calls_rendered else None
         whole = self._render(chat, given, ask=False)
@@ -119,7 +124,11 @@ class Chat:
 
     def prompt(self, text: str) -> list[int]:
         """Give the tokens by which a model is asked to answer a user's message."""
-        return self.tokens(self._render([{"role": "user", "content": text}], None, ask=True))
+        return self.tokens(self._render([{"role": "user", "content": self.inert(text)}], None, ask=True))
+
+    def inert(self, said: Any) -> Any:
+        """Give what was said without the model's control tokens: no text opens or ends a turn."""
+        return self._controls.without(said)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Give for each token of `text` where it begins and ends in it."""

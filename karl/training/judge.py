@@ -89,7 +89,7 @@ def judge(order: Judge, teller: Teller) -> Judged:
 
 def _item(chat: Chat, line: Line, order: Judge) -> Item:
     """Read an item: its tokens, where tools part in its answer, and which tokens are its target."""
-    messages = line.chat()
+    messages = chat.inert(line.chat())
     example = chat.example(messages, line.tools, order.max_tokens)
     if example is None:
         raise KarlError(f"an answer of {order.items} is longer than {order.max_tokens} tokens")
