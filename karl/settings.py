@@ -322,7 +322,7 @@ class Settings:
 
     @property
     def runs(self) -> Path:
-        """The folder of this node's trainings: order, log and checkpoints of each."""
+        """The folder of this node's trainings and evaluations: data, log and checkpoints, or results, of each."""
         return self.data_dir / "runs"
 
     @property

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from karl.settings import Settings
 
-TRAIN, VALID = "train.jsonl", "valid.jsonl"
 #: Formats whose rows the trainer reads.
 FORMATS = ("chatml", "completions")
 #: Seconds for which a data set waits in Redis for who trains; what waits longer is asked for again.
@@ -61,7 +60,7 @@ def faults(manifest: Manifest) -> list[str]:
     said = []
     if manifest.format not in FORMATS:
         said.append(f"its format is {manifest.format}; {' and '.join(FORMATS)} can be trained with")
-    said += [f"it has no {name}" for name in (TRAIN, VALID) if name not in manifest.files]
+    said += [f"it has no {name}" for name in (manifests.TRAIN, manifests.VALID) if name not in manifest.files]
     if both := {name: count for name, count in manifest.contamination.items() if count}:
         said.append(f"rows were found on both sides of the split: {both}")
     return said
@@ -71,7 +70,7 @@ def held_by_now(settings: Settings, manifest: Manifest) -> list[str]:
     """Give the marks of sessions of a data set that are held out by now. Raises NotFound without views."""
     with Lineage(settings.views) as views:
         held = {mark(session) for session in views.held_out()}
-    return sorted(held & {one for part in ("train", "valid") for one in manifest.sessions.get(part, ())})
+    return sorted(held & {one for part in manifests.PARTS for one in manifest.sessions.get(part, ())})
 
 
 def may_train(settings: Settings, found: DataSet) -> None:

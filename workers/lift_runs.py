@@ -24,6 +24,7 @@ from karl.errors import Refused
 from karl.jobs.table import Lift, Progress
 from karl.learning.arms import TRAINED, Arms, Chosen
 from karl.learning.lift import pack
+from karl.learning.manifests import TRAIN, VALID
 from karl.learning.row import Row
 from karl.schema.learning import ArmRun, Recipe, TrainingBody
 from karl.settings import Settings
@@ -162,8 +163,8 @@ class Runs:
             msgspec.structs.replace(self.train[at], weight=weight)
             for at, weight in zip(chosen.places, chosen.weights, strict=True)
         ]
-        self._write(data / "train.jsonl", rows)
-        self._write(data / "valid.jsonl", self.valid)
+        self._write(data / TRAIN, rows)
+        self._write(data / VALID, self.valid)
         order = Train(
             data=data,
             model=self.model.path,

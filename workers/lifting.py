@@ -26,6 +26,7 @@ from karl.jobs.table import Lift, Outcome, Progress
 from karl.learning import counts, lift
 from karl.learning.arms import COUNTED, TRAINED, Arms, Options, items
 from karl.learning.lift import pack
+from karl.learning.manifests import HELD, TRAIN, VALID
 from karl.learning.repeats import said
 from karl.learning.row import Row
 from karl.schema.learning import Arm, ArmRun, EvaluationBody
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from karl.settings import Settings
-
-TRAIN, VALID, HELD = "train.jsonl", "valid.jsonl", "heldout.jsonl"
 
 
 def job(arguments: Lift, settings: Settings, progress: Progress) -> Outcome:

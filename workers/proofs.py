@@ -13,7 +13,6 @@ import msgspec
 
 from karl.errors import KarlError, LedgerError
 from karl.learning import claims, manifests
-from karl.learning.claims import PARTS
 from karl.learning.marks import mark
 from karl.learning.proof import Check, Files, Held, Known, Status, Used
 from karl.ledger.latest import line_of
@@ -102,7 +101,7 @@ class Proofs:
         if export not in self._sessions:
             made = self.export(export)
             parts = made.manifest.sessions if made is not None else {}
-            of = frozenset(one for part in PARTS for one in parts.get(part, ()))
+            of = frozenset(one for part in manifests.PARTS for one in parts.get(part, ()))
             self._sessions[export] = of if made is not None else None
         return self._sessions[export]
 

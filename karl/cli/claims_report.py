@@ -11,6 +11,7 @@ from karl.cli.moments import moment
 from karl.cli.render import one_line, plain
 from karl.errors import Unreadable
 from karl.learning import claims, lift
+from karl.learning.arms import TRAINED
 from karl.schema.learning import ClaimKind, EvaluationBody, Recipe
 
 if TYPE_CHECKING:
@@ -191,7 +192,9 @@ def _evaluated(body: EvaluationBody) -> str:
     what = next(iter(sorted(claims.judged(body))), "RUN") if given else "--data DIR"
     share = f" --share {body.options['share']:g}" if "share" in body.options else ""
     recipe = "" if given else f" --model {plain(body.model)} {_recipe(body.recipe, every=False)}"
-    return f"karl sft-eval {what}{recipe} --seeds {len(body.seeds)} --items {body.items}{share} --wait"
+    arms = ",".join(arm.name for arm in body.arms if arm.name in TRAINED)
+    how = f"--seeds {len(body.seeds)} --items {body.items} --arms {arms}"
+    return f"karl sft-eval {what}{recipe} {how}{share} --wait"
 
 
 def _recipe(recipe: Recipe, *, every: bool = True) -> str:
@@ -200,7 +203,7 @@ def _recipe(recipe: Recipe, *, every: bool = True) -> str:
         "learning-rate": f"{recipe.learning_rate:g}", "max-tokens": recipe.max_tokens, "seed": recipe.seed,
     }  # fmt: skip
     if every:
-        options["every"] = recipe.every
+        options |= {"every": recipe.every, "valid-rows": recipe.valid_rows}
     said = " ".join(f"--{name} {value}" for name, value in options.items())
     return said if recipe.weighted or not every else f"{said} --unweighted"
 

@@ -41,6 +41,9 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--max-tokens", type=click.IntRange(16), help="Longest row. [512]"),
             click.option("--seed", type=click.IntRange(0), help="Seed of order and of what is random. [0]"),
             click.option("--every", type=click.IntRange(1), help="Iterations between checkpoints. [25]"),
+            click.option(
+                "--valid-rows", type=click.IntRange(0), help="Rows validated with, at most; 0 all. [100]"
+            ),
             click.option("--unweighted", is_flag=True, help="Leave the rows' weights out of the loss."),
             click.option("--label", default="", help="A name for what comes of it."),
         )

@@ -17,6 +17,7 @@ from karl.cli.render import measuring, plain
 from karl.errors import KarlError, NotFound, Refused
 from karl.jobs import table
 from karl.learning.cost import of_evaluation, of_training
+from karl.learning.manifests import HELD, NAME, VALID
 from karl.learning.marks import mark
 from karl.learning.row import Row
 from karl.schema.learning import EvaluationBody, Recipe, TrainingBody
@@ -24,8 +25,6 @@ from karl.schema.learning import EvaluationBody, Recipe, TrainingBody
 if TYPE_CHECKING:
     from karl.settings import Settings
     from workers.launching import DataSet
-
-HELD = "heldout.jsonl"
 
 
 class Wanted(NamedTuple):
@@ -105,11 +104,10 @@ def ask(settings: Settings, plan: Plan, *, wait: bool) -> EvaluationBody | None:
     from karl.cli.sft import how_to_start  # noqa: PLC0415 - RQ and Redis load when a job is asked for
     from karl.cli.sft_shown import Heard  # noqa: PLC0415
     from karl.jobs import asking, gate, listing  # noqa: PLC0415
-    from karl.learning import manifests  # noqa: PLC0415
     from workers.launching import send  # noqa: PLC0415
     from workers.line import on_jobs, on_line  # noqa: PLC0415
 
-    names = (*plan.found.manifest.files, manifests.NAME)
+    names = (*plan.found.manifest.files, NAME)
     files = {**{name: plan.found.folder / name for name in names}, HELD: plan.held}
     with on_line(settings, "karl-eval") as redis, measuring("sending", in_bytes=True) as progress:
         bundle = send(redis, files, progress)
@@ -139,7 +137,7 @@ def estimate(settings: Settings, plan: Plan) -> Estimate:
     assert isinstance(asked, table.Lift)
     runs = len(asked.seeds) * len(asked.arms)
     items = min(asked.items, plan.rows)
-    valid = plan.found.manifest.files["valid.jsonl"].rows if asked.adapter else 0
+    valid = plan.found.manifest.files[VALID].rows if asked.adapter else 0
     row_s, basis = _speed(settings, asked.model)
     rows = runs * of_training(asked.recipe, judged=items, valid=valid)
     return Estimate(

@@ -69,12 +69,13 @@ def train_dryrun(settings: Settings, folder: Path, *, as_json: bool, **recipe: A
     """
     from karl.figures.readiness import ok, seconds_of, worth  # noqa: PLC0415
     from karl.figures.row_counts import counted  # noqa: PLC0415
+    from karl.learning.manifests import TRAIN  # noqa: PLC0415
     from workers.launching import arguments, faults, held_by_now, opened  # noqa: PLC0415
 
     found = opened(folder)
     asked = arguments(found, "0" * 64, **{"model": settings.train_model, **given(recipe)})
     with measuring("counting tokens") as progress:
-        train = counted(folder / "train.jsonl", settings.models, asked.model, asked.max_tokens, progress)
+        train = counted(folder / TRAIN, settings.models, asked.model, asked.max_tokens, progress)
     held = held_by_now(settings, found.manifest)
     looked = worth(found.manifest, train, asked.recipe, faults(found.manifest), len(held))
     seconds = seconds_of(asked.recipe, _runs(settings, asked.model))

@@ -31,27 +31,23 @@ from workers.line import on_jobs
 NODE = "trainer"
 #: Made-up sessions, where there are no others.
 _MADE_UP = 120
-#: Seconds between two looks for the worker.
-_LOOK_S = 0.2
+#: Seconds between two looks for the worker, for it to come, and to end.
+_LOOK_S, _START_S, _STOP_S = 0.2, 240.0, 60.0
 _REAL = "fixtures.tar.xz"
 #: The formats of `karl import` by the folder of real sessions that has them.
 _FORMATS = {"claude-code": "claude", "codex": "codex", "copilot": "copilot"}
 
 
 class Plan(NamedTuple):
-    """How much is done. `seeds` adapters are trained in each arm, `items` next actions judged.
-
-    `valid` is the share of the turns that losses are measured over, which takes longer than training does.
-    """
+    """How much is done. `seeds` adapters are trained in each arm, `items` next actions judged."""
 
     iters: int
     seeds: int
     items: int
-    valid: str
 
 
-TRAIN = Plan(iters=40, seeds=1, items=40, valid="0.03")
-LIFT = Plan(iters=40, seeds=5, items=100, valid="0.1")
+TRAIN = Plan(iters=40, seeds=1, items=40)
+LIFT = Plan(iters=40, seeds=5, items=100)
 
 
 class Session:
@@ -91,16 +87,21 @@ class Session:
         )
         log.close()
         settings = read_settings(self._variables)
+        until = time.monotonic() + _START_S
         with on_jobs(settings, "karl-demo") as redis:
             while not listing.workers(redis, "train"):
-                if self._worker.poll() is not None:
+                if self._worker.poll() is not None or time.monotonic() > until:
                     sys.exit(f"the worker did not start: {self.folder / 'worker.log'} says why")
                 time.sleep(_LOOK_S)
 
     def _end(self) -> None:
         if self._worker is not None and self._worker.poll() is None:
             self._worker.terminate()
-            self._worker.wait(60)
+            try:
+                self._worker.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                self._worker.kill()
+                self._worker.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -160,7 +161,7 @@ def _play(session: Session, sessions: list[tuple[str, Path]], plan: Plan, *, who
         karl("import", form, str(path), may_fail=True)  # a damaged file is said so, and passed over
     karl("holdout", "reserve", "--share", "0.25", "--reason", "what adapters are judged with")
     data = str(session.folder / "data-set")
-    how = ("--detail", "brief", "--model", "smollm2", "--max-tokens", "256", "--valid", plan.valid)
+    how = ("--detail", "brief", "--model", "smollm2", "--max-tokens", "256")
     karl("export", "--format", "chatml", *how, "--output", data)
     session.work()
     karl("sft-preflight")
@@ -170,8 +171,8 @@ def _play(session: Session, sessions: list[tuple[str, Path]], plan: Plan, *, who
         karl("sft-eval", "--data", data, *recipe, *judged, "--label", "demo")
         karl("sft-eval", "--recompute", "latest")
     else:
-        karl("sft-launch", data, *recipe, "--every", str(plan.iters), "--label", "demo", "--wait")
-        karl("sft-fetch", "demo")
+        often = ("--every", str(plan.iters), "--valid-rows", "32")  # to validate takes as long as to train
+        karl("sft-launch", data, *recipe, *often, "--label", "demo", "--wait")
         karl("adapters", "try", "demo", "The parser drops the last entry of a long list. Repair it.")
         karl("sft-eval", "demo", "--arms", "advantage", *judged)  # one seed: no result, and it says so
     karl("adapters", "list")

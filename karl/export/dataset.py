@@ -44,8 +44,6 @@ from karl.schema.learning import Manifest, Span
 from producers.redact import Redactor
 from workers.datasets import check
 
-__all__ = ["Made", "Progress", "check", "make"]
-
 #: Sessions that are in no part, though they were read, by where they are.
 NEAR_HELD = "rows of sessions that ask what a held-out session asks"
 STRADDLING = "rows of sessions that go on after the cut, or ask what later ones ask"

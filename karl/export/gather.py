@@ -18,11 +18,12 @@ from karl.export.forms import read_back
 from karl.export.options import DataSet
 from karl.export.pairs import pairs
 from karl.export.pieces import LeftOut, Piece
-from karl.export.rows import is_target, rows
+from karl.export.rows import rows
 from karl.export.selection import HELD_OUT, Group, Progress, Selection
 from karl.export.spill import Spill
 from karl.learning.repeats import said
 from karl.learning.row import Row
+from karl.learning.weights import masked
 from karl.views.queries import TrajectoryRow
 
 OUTSIDE = "turns before the first line that was asked for (--from-seq)"
@@ -88,7 +89,7 @@ class Gatherer:
         for row in rows(turn, how.detail, opening=group.opening, subagents=how.subagents):
             if isinstance(row, LeftOut):
                 self.left_out[row.reason] += row.number
-            elif how.mask and not is_target(row):
+            elif how.mask and masked(row):
                 self.left_out[CORRECTED if row.karl.corrected else FAILED] += 1
             elif (fitting := self._fitted(row)) is not None:
                 self._lay(spill, turn.row.session, turn.row.advantage, msgspec.to_builtins(fitting), "rows")

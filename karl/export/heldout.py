@@ -17,7 +17,6 @@ from karl.export.output import whole_file
 from karl.export.selection import Selection
 from karl.export.spill import Spill
 from karl.learning.marks import mark
-from karl.learning.row import Row
 from karl.schema.learning import Manifest
 from producers.redact import Redactor
 
@@ -53,12 +52,6 @@ def held_out_rows(
                 for at in range(len(spill)):
                     file.write(msgspec.json.encode(row_of(spill.read(at))) + b"\n")
             return len(spill)
-
-
-def rows_of(path: Path) -> list[Row]:
-    """Read such a file."""
-    with path.open("rb") as file:
-        return [row_of(line) for line in file]
 
 
 def _sessions(moment: Moment, manifest: Manifest) -> frozenset[str]:

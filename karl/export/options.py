@@ -12,19 +12,16 @@ from karl.export.rows import Detail
 from karl.export.selection import Choice
 from karl.learning.groups import GroupBy
 from karl.learning.split import Split
+from karl.learning.weights import BETA, W_MAX
 from karl.schema.learning import Manifest, SplitWay
 from karl.views.queries import Filter
 
 Format = Literal["chatml", "completions", "sharegpt", "dpo", "kto", "atif", "parquet", "jsonl"]
 Weighting = Literal["awr", "tiers", "filter", "none"]
 
-#: Formats of one row a step, of pairs, and of whole documents.
+#: Formats of one row a step, which are weighted, and of pairs; the others are of whole documents.
 ROWS = frozenset({"chatml", "completions", "sharegpt", "parquet"})
 PAIRS = frozenset({"dpo", "kto"})
-#: Formats whose rows are learned from one by one, so that they are weighted.
-WEIGHTED = frozenset({"chatml", "completions", "sharegpt", "parquet"})
-#: How sharply weights follow the advantage, which is counted in spreads, and the largest before the mean.
-BETA, W_MAX = 1.0, 4.0
 #: Options of a data set that say how rows are made, which pairs and documents do without.
 _OF_ROWS = ("mask", "weights", "beta", "w_max", "copies", "batch", "synthetic")
 _OF_DETAIL = ("detail", "subagents", "max_tokens", "model")

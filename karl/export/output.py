@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from karl.errors import Refused
+from karl.learning.manifests import HELD, TRAIN, VALID
 from karl.learning.manifests import NAME as MANIFEST
 
 #: Characters of a session's id that a file's name keeps.
@@ -27,7 +28,7 @@ _ODD = re.compile(r"[^A-Za-z0-9._-]")
 _PARTIAL, _PARTIAL_MAX = ".partial", 100
 _PRIVATE = 0o600
 #: What a data set has, in one format or another.
-_OF_A_SET = (MANIFEST, "train.jsonl", "valid.jsonl", "train.parquet", "valid.parquet", "heldout.jsonl")
+_OF_A_SET = (MANIFEST, TRAIN, VALID, "train.parquet", "valid.parquet", HELD)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Two details. `full` has what was said and done: system prompt, prompts, calls wi
 
 Invariants:
 - Messages of a row depend on the turn alone, never on its score: no reward stands in a message.
-- Every step is a row, also one that failed; who learns from rows leaves those out (`is_target`).
+- Every step is a row, also one that failed; who learns from rows leaves those out (`karl.learning.weights.masked`).
 - Steps are numbered over the whole turn, subagents' behind its own: trajectory and step name a row.
 """
 
@@ -45,11 +45,6 @@ class _Step(NamedTuple):
     back: list[dict[str, Any]]
     calls: Sequence[Made]
     time_ms: int
-
-
-def is_target(row: Row) -> bool:
-    """Say whether a row may be learned from: its step did not fail, and its turn was not corrected."""
-    return not (row.karl.failed or row.karl.corrected)
 
 
 def rows(

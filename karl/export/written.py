@@ -15,7 +15,7 @@ from karl.errors import Refused
 from karl.export import parquet
 from karl.export.clean import Cleaner
 from karl.export.forms import FORMS, object_of, of_parquet, row_of, with_results
-from karl.export.options import WEIGHTED, DataSet
+from karl.export.options import DataSet
 from karl.export.spill import Spill
 from karl.export.weighing import Weighing
 from karl.learning.contamination import Held, find
@@ -89,7 +89,7 @@ def _train(how: DataSet, lines: Lines) -> Iterator[bytes]:
         for row in before.get(number, ()):
             yield _line(how, row)
         data = spill.read(place)
-        if how.format not in WEIGHTED:
+        if not how.has_rows:
             yield data
         else:
             yield _line(how, msgspec.structs.replace(row_of(data), weight=weighing.weights[place]))
@@ -107,7 +107,7 @@ def _spread(number: int, extra: Sequence[Row]) -> dict[int, list[Row]]:
 def _valid(how: DataSet, lines: Lines) -> Iterator[bytes]:
     for place in lines.valid:
         data = lines.spill.read(place)
-        yield _line(how, row_of(data)) if how.format in WEIGHTED else data
+        yield _line(how, row_of(data)) if how.has_rows else data
 
 
 def _line(how: DataSet, row: Row) -> bytes:

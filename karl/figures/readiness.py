@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from karl.figures.quality import AgentQuality
+from karl.learning.manifests import TRAIN, VALID
 from karl.schema.learning import Manifest, Recipe
 
 Level = Literal["ok", "warn", "fail"]
@@ -71,9 +72,11 @@ def ready(
         return [*looked, Looked("data set", "fail", f"none can be made: {why_none}")]
     sessions = manifest.sessions.get("train", ())
     looked.append(_at_least("sessions", len(sessions), SESSIONS_MIN, "to train with", "record more"))
-    for part, least in (("train", TRAIN_MIN), ("valid", VALID_MIN)):
-        made = manifest.files.get(f"{part}.jsonl")
-        looked.append(_at_least(f"{part} rows", made.rows if made else 0, least, "", "record more"))
+    for name, least in ((TRAIN, TRAIN_MIN), (VALID, VALID_MIN)):
+        made = manifest.files.get(name)
+        looked.append(
+            _at_least(f"{name.partition('.')[0]} rows", made.rows if made else 0, least, "", "record more")
+        )
     return looked
 
 
@@ -135,7 +138,7 @@ def worth(
 ) -> list[Looked]:
     """Say whether a data set is worth training with; `held` counts its sessions that are held out by now."""
     said = list(faults)
-    valid = manifest.files.get("valid.jsonl")
+    valid = manifest.files.get(VALID)
     mean = train.tokens / train.rows if train.rows else 0.0
     share = manifest.weights.ess / manifest.weights.rows if manifest.weights.rows else 0.0
     counted = "" if train.by_tokenizer else " (about: no tokenizer of this model is here)"

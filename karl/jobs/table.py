@@ -147,6 +147,7 @@ class Train(Arguments, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
     weighted: bool = True
     every: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 25
+    valid_rows: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 100
     label: Annotated[str, msgspec.Meta(max_length=100)] = ""
     person: Annotated[str, msgspec.Meta(max_length=200)] = ""
 

@@ -24,14 +24,12 @@ import msgspec
 
 from karl.errors import Refused
 from karl.learning.row import Row
-from karl.learning.weights import W_MAX, awr, ess, masked
+from karl.learning.weights import BETA, W_MAX, awr, ess, masked
 
 #: Arms that are trained, in the order in which they run: the primary contrast's first.
 TRAINED = ("advantage", "random", "all", "reward")
 #: Arms of which one run stands for all seeds.
 COUNTED = ("bigram", "majority")
-#: How sharply weights follow the advantage, which is in spreads of what is usual.
-BETA = 1.0
 #: Share of the rows that random, reward and advantage learn from.
 SHARE = 0.5
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from karl.errors import Unreadable
 from karl.learning import lift
-from karl.learning.manifests import id_of
+from karl.learning.manifests import PARTS, id_of
 from karl.learning.proof import Check, Files, Known, Result, Status
 from karl.schema.learning import ClaimKind, Contrast, EvaluationBody, TrainingBody
 
@@ -22,8 +22,6 @@ NEEDS: dict[ClaimKind, tuple[str, ...]] = {
     "holdout": (),
     "free": (),
 }
-#: The parts of an export that a training uses.
-PARTS = ("train", "valid")
 #: The arm whose adapters are judged.
 JUDGED = lift.PRIMARY[0]
 _ID, _SHOWN = 12, 4
@@ -44,11 +42,6 @@ def status(kind: ClaimKind, found: Iterable[Check]) -> Status:
     if "unknown" in results:
         return "unproven"
     return "stated" if kind == "free" else "supported"
-
-
-def primary_of(body: EvaluationBody) -> Contrast:
-    """Compute the primary contrast of an evaluation anew. Raises Unreadable where its arms make no sense."""
-    return lift.recomputed(body).primary
 
 
 def interval(one: Contrast) -> str:

@@ -14,6 +14,7 @@ def of_training(recipe: Recipe, *, judged: int = 0, valid: int = 0) -> float:
     Validation is once at the beginning, and after every `recipe.every` iterations.
     """
     passes = 1 - (-recipe.iters // recipe.every) if valid else 0
+    valid = min(valid, recipe.valid_rows or valid)
     return recipe.iters * recipe.batch + JUDGED * (judged + passes * valid)
 
 

@@ -78,7 +78,8 @@ def majority(rows: Iterable[Row]) -> Table:
 
 def before(row: Row) -> str:
     """Give what the call before this step was called on, as its history says; empty where it says nothing."""
-    said = next((one for one in reversed(row.messages[:-1]) if one.get("role") == "assistant"), {})
+    earlier = (one for one in reversed(row.messages[:-1]) if one.get("role") == "assistant")
+    said: Mapping[str, Any] = next(earlier, {})
     found = action_of(said)
     return found.target if found else ""
 

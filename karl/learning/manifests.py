@@ -15,8 +15,11 @@ import msgspec
 from karl.errors import Refused, Unreadable
 from karl.schema.learning import FileMade, Manifest
 
-#: What a manifest is called inside its folder.
+#: What a manifest is called inside its folder; the rows to train and to validate with; those to judge by.
 NAME = "manifest.json"
+TRAIN, VALID, HELD = "train.jsonl", "valid.jsonl", "heldout.jsonl"
+#: The parts of a data set that a training uses: it learns from one and chooses its checkpoint by the other.
+PARTS = ("train", "valid")
 #: The form that this version writes and reads.
 FORM = 1
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from hashlib import sha256
 
 from karl.learning.row import Row
+from karl.learning.split import chance
 
-#: How sharply weights follow the advantage, and the largest before they are divided by their mean.
-BETA, W_MAX = 0.1, 4.0
+#: How sharply weights follow the advantage, which is in spreads of what is usual; the largest before the mean.
+BETA, W_MAX = 1.0, 4.0
 #: Advantages up to which a row has so many copies, and the copies above the last of them.
 _TIERS = ((0.0, 0), (0.1, 1), (0.3, 2))
 _MOST = 3
@@ -60,7 +60,7 @@ def copies(weights: Sequence[float], seed: int) -> list[int]:
 
     Each is rounded up with the chance of its fraction, by a hash of the seed and its place.
     """
-    return [int(one) + (_chance(seed, at) < one - int(one)) for at, one in enumerate(weights)]
+    return [int(one) + (chance(f"{seed}", f"{at}") < one - int(one)) for at, one in enumerate(weights)]
 
 
 def masked(row: Row) -> bool:
@@ -71,7 +71,3 @@ def masked(row: Row) -> bool:
 def _of_mean_1(weights: list[float]) -> list[float]:
     mean = math.fsum(weights) / len(weights) if weights else 0.0
     return [one / mean for one in weights] if mean else weights
-
-
-def _chance(seed: int, at: int) -> float:
-    return int.from_bytes(sha256(f"{seed}\0{at}".encode()).digest()[:8], "big") / 2**64

@@ -118,7 +118,8 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an adapter is trained: all that, with the data and the model, makes it what it is.
 
     `layers` counts from the last one, -1 for all. `max_tokens` is the longest row. `weighted` puts the rows'
-    weights into the loss. Validation and a checkpoint come every `every` iterations.
+    weights into the loss. Validation and a checkpoint come every `every` iterations; losses are measured over
+    `valid_rows` rows at most, the same each time, 0 for all.
     """
 
     iters: int = 200
@@ -132,6 +133,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int = 0
     weighted: bool = True
     every: int = 25
+    valid_rows: int = 100
 
 
 class Measured(msgspec.Struct, frozen=True, array_like=True):

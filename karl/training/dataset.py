@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from typing import NamedTuple
 
 import msgspec
 
 from karl.errors import KarlError, NotFound
+from karl.learning.manifests import TRAIN, VALID
 from karl.schema.learning import Recipe
 from karl.training import loss
-from karl.training.chat import Chat, Example, read_lines
+from karl.training.chat import Chat, Example, Line, read_lines
 from karl.training.order import Train
-
-TRAIN, VALID = "train.jsonl", "valid.jsonl"
 
 
 class Dataset(NamedTuple):
@@ -36,13 +36,22 @@ def read(order: Train, chat: Chat) -> Dataset:
     _check(len(kept), len(found), recipe)
     weights = loss.of_mean_one([example.weight if recipe.weighted else 1.0 for example in kept])
     train = [example._replace(weight=weight) for example, weight in zip(kept, weights, strict=True)]
+    lines = _some(list(read_lines(order.data / VALID)), recipe.valid_rows)
     valid = [
         example._replace(weight=1.0)
-        for example in chat.examples(read_lines(order.data / VALID), recipe.max_tokens)
+        for example in chat.examples(lines, recipe.max_tokens)
         if example is not None
     ]
     cut = sum(example.cut for example in kept)
     return Dataset(train, valid, cut, len(found) - len(kept))
+
+
+def _some(lines: list[Line], most: int) -> list[Line]:
+    """Give at most so many rows, 0 for all; whatever the seed the same ones: losses can be compared."""
+    if not most or len(lines) <= most:
+        return lines
+    chosen = random.Random("validation").sample(range(len(lines)), most)  # noqa: S311 - not for secrets
+    return [lines[at] for at in sorted(chosen)]
 
 
 def _check(kept: int, found: int, recipe: Recipe) -> None:

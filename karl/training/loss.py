@@ -44,8 +44,3 @@ def of_mean_one(weights: Sequence[float]) -> list[float]:
     if not weights or min(weights) < 0 or not 0 < total < float("inf"):
         raise KarlError("weights of rows must be 0 or more, and not all 0; export the data set again")
     return [weight * len(weights) / total for weight in weights]
-
-
-def effective(weights: Sequence[float]) -> float:
-    """Give the effective sample size of weights: (sum w)^2 / sum w^2."""
-    return sum(weights) ** 2 / sum(weight * weight for weight in weights)

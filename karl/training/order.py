@@ -24,7 +24,7 @@ class Trained(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `best` is the iteration whose checkpoint was kept. `cut` counts rows whose history was too long, `left`
     those whose answer alone was, which are not trained with. `ess` is the effective sample size of the
-    weights of `rows` rows, `tokens` counts those of answers that were trained with.
+    weights of `rows` rows, `tokens` counts all that went through, those of histories too.
     """
 
     adapter: Path

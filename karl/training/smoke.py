@@ -11,8 +11,8 @@ import mlx.core as mx
 import msgspec
 
 from karl.learning.action import action
+from karl.learning.manifests import TRAIN, VALID
 from karl.training import blas
-from karl.training.dataset import TRAIN, VALID
 from karl.training.loaded import choose, peak_mb, versions
 from karl.training.order import Smoke, Smoked, Train
 from karl.training.telling import Teller

@@ -26,6 +26,7 @@ from mlx_lm.tuner.trainer import TrainingArgs
 from mlx_lm.tuner.trainer import train as train_segment
 
 from karl.errors import Refused
+from karl.learning.weights import ess
 from karl.schema.learning import Measured
 from karl.training import adapter, batches, checkpoint, dataset, loss
 from karl.training.chat import Chat
@@ -100,7 +101,7 @@ class _Training:
             device=device,
             versions=versions(),
             rows=len(weights),
-            ess=round(loss.effective(weights), 2),
+            ess=round(ess(weights), 2),
             tokens=state.tokens,
             tokens_per_s=round(state.tokens / state.seconds, 1) if state.seconds else 0.0,
             seconds=round(state.seconds, 3),

@@ -20,7 +20,7 @@ import pytest
 
 from karl.errors import KarlError, NotFound, Refused, Unreadable
 from karl.export import dataset
-from karl.export.heldout import held_out_rows, rows_of
+from karl.export.heldout import held_out_rows
 from karl.learning.groups import Item
 from karl.learning.manifests import id_of
 from karl.learning.marks import mark
@@ -47,6 +47,7 @@ from tests.export.sessions import (
     viewed,
 )  # fmt: skip
 from workers.datasets import check
+from workers.lift_runs import rows_of
 
 ROWS = ("chatml", "completions", "sharegpt", "parquet")
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from karl.export.forms import FORMS, of_parquet, parquet, row_of
 from karl.export.pieces import LeftOut
-from karl.export.rows import SUBAGENTS, Detail, is_target, rows
+from karl.export.rows import SUBAGENTS, Detail, rows
 from karl.export.selection import Chosen
 from karl.export.targets import target_of
 from karl.learning.action import TARGET_MAX, action
 from karl.learning.row import About, Row
+from karl.learning.weights import masked
 from tests.export.telling import body, chosen
 from tests.session.making import Script
 
@@ -112,8 +113,8 @@ def test_every_result_in_a_row_stands_behind_its_call_and_rows_share_nothing_tha
 
 
 def test_steps_that_failed_and_steps_of_corrected_turns_are_no_targets() -> None:
-    assert [is_target(row) for row in made(turn(), "brief")] == [False, True, True]
-    assert not any(is_target(row) for row in made(turn(corrected=True), "brief"))
+    assert [masked(row) for row in made(turn(), "brief")] == [True, False, False]
+    assert all(masked(row) for row in made(turn(corrected=True), "brief"))
 
 
 def test_subagents_are_rows_of_their_own_when_asked_for_and_counted_when_not() -> None:

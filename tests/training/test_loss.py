@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karl.errors import KarlError
+from karl.learning.weights import ess
 from karl.training import loss
 from karl.training.batches import batch_of, order, padded
 from karl.training.chat import Example
@@ -106,7 +107,7 @@ def test_weights_are_divided_by_their_mean(weights: list[float]) -> None:
         return
     scaled = loss.of_mean_one(weights)
     assert sum(scaled) / len(scaled) == pytest.approx(1)
-    assert 1 - 1e-9 <= loss.effective(scaled) <= len(weights) + 1e-6
+    assert 1 - 1e-9 <= ess(scaled) <= len(weights) + 1e-6
 
 
 @pytest.mark.parametrize("weights", [[1.0, -0.1], [], [0.0, 0.0], [float("nan")], [float("inf"), 1.0]])

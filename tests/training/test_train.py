@@ -128,6 +128,18 @@ def test_the_adapter_kept_is_that_of_the_best_validation_not_the_last(
     assert short.files["adapters.safetensors"] == done.files["adapters.safetensors"]
 
 
+def test_losses_are_measured_over_the_same_few_rows_whatever_the_seed(
+    here: Here, data: Path, tiny: Path, tmp_path: Path
+) -> None:
+    def first_loss(name: str, **how: Any) -> float | None:
+        done: Trained = here(training(data, tiny, tmp_path / name, iters=1, every=1, **how))
+        return done.curve[0].valid_loss
+
+    one = first_loss("one", valid_rows=1)
+    assert first_loss("other", valid_rows=1, seed=5) == one
+    assert first_loss("all", valid_rows=0) not in (one, None)
+
+
 def test_equal_weights_of_any_size_train_as_no_weights_do(here: Here, tiny: Path, tmp_path: Path) -> None:
     rows = [row(n % 4, weight=3.0) for n in range(8)]
     write_rows(tmp_path / "data" / "train.jsonl", rows)
