@@ -322,7 +322,7 @@ class Settings:
 
     @property
     def runs(self) -> Path:
-        """The folder of this node's trainings and evaluations: data, log and checkpoints, or results, of each."""
+        """The folder of what this node trains and evaluates: data, log and checkpoints of each."""
         return self.data_dir / "runs"
 
     @property
@@ -334,6 +334,11 @@ class Settings:
     def models(self) -> Path:
         """The folder of base models, each by its name."""
         return self.data_dir / "models"
+
+    @property
+    def fast(self) -> Path:
+        """The folder of what makes mlx fast on this machine (karl.training.blas)."""
+        return self.models / ".cache"
 
     @property
     def vectors(self) -> Path:

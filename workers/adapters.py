@@ -21,7 +21,7 @@ import msgspec
 
 from karl.errors import KarlError, NotFound, Refused
 from karl.learning import claims
-from karl.learning.claims import JUDGED
+from karl.learning.claims import ITS_FILES, JUDGED
 from karl.learning.proof import Check, Known
 from karl.schema.event import event_id
 from karl.schema.learning import AdapterAction, AdapterBody, TrainingBody
@@ -125,7 +125,10 @@ def examine(settings: Settings, views: Lineage, name: str) -> Examined:
     known = proofs.of_evaluation(evaluation.id) if evaluation else Known()
     sessions = proofs.sessions_of(body.export)
     erased = len(sessions - views.marks()) if sessions is not None else None
-    checks = [_evaluated(row, evaluation), *(claims.of_lift(known) if evaluation else ())]
+    checks = [_evaluated(row, evaluation)]
+    checks += (
+        claims.of_lift(known) if evaluation else [claims.of_files(ITS_FILES, files_here(settings, body))]
+    )
     return Examined(
         training=row,
         body=body,

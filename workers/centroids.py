@@ -32,8 +32,7 @@ from workers.line import on_line
 from workers.policy import Decision, change, heal
 from workers.put_back import put_back
 from workers.records import ROUTING, Outgoing, send, settled
-from workers.routers import keep, kept
-from workers.training import (
+from workers.router_training import (
     InUse,
     Recipe,
     Rows,
@@ -43,6 +42,7 @@ from workers.training import (
     some_anew,
     trained,
 )
+from workers.routers import keep, kept
 from workers.versions import versions as versions_known
 
 if TYPE_CHECKING:

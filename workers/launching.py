@@ -19,6 +19,8 @@ from karl.learning.marks import mark
 from karl.schema.learning import Manifest, TrainingBody
 from karl.stream import bundles
 from karl.views.lineage import Lineage
+from karl.views.routing import body_at
+from workers.adapter_files import folder_of
 from workers.datasets import check
 from workers.embedding import Announced, announce
 
@@ -118,9 +120,6 @@ def fetched(settings: Settings, redis: Redis, name: str, progress: Progress | No
 
     `name` is what `Lineage.training` takes; empty for the newest that made one. Raises NotFound, Unreadable.
     """
-    from karl.views.routing import body_at  # noqa: PLC0415 - SQLite loads when it is asked
-    from workers import adapter_files  # noqa: PLC0415
-
     with Lineage(settings.views) as views:
         rows = [views.training(name)] if name else [row for row in views.trainings(200) if row.adapter]
     if not rows or not rows[0].adapter:
@@ -128,4 +127,4 @@ def fetched(settings: Settings, redis: Redis, name: str, progress: Progress | No
         raise NotFound(f"{said}; `karl sft-status` lists trainings")
     body = body_at(settings.ledger, rows[0].place, TrainingBody)
     told = progress or bundles.untold
-    return adapter_files.folder_of(settings, redis, body.adapter, body.parcel, told), body.adapter
+    return folder_of(settings, redis, body.adapter, body.parcel, told), body.adapter

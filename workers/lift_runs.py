@@ -204,7 +204,7 @@ class Runs:
 
     def _how(self, progress: Any) -> dict[str, Any]:
         return {
-            "cache": self.settings.models / ".cache",
+            "cache": self.settings.fast,
             "progress": progress,
             "stop": asked_to_end,
             "log": self.folder / "log.txt",

@@ -7,37 +7,27 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from karl.errors import KarlError, NotFound, Refused
 from karl.jobs import table
 from karl.jobs.table import Outcome, Progress
+from karl.learning.findings import Finding, ok
 from karl.schema.learning import Recipe
+from karl.training.base_models import Model, find
 from karl.training.order import Smoke, Smoked
 from karl.training.process import run
 from workers import capability
 
 if TYPE_CHECKING:
     from karl.settings import Settings
-    from karl.training.base_models import Model
 
 #: GFLOP/s of a float32 product below which a CPU's BLAS is the slow one that mlx's wheel comes with.
 SLOW_GFLOPS = 10.0
 #: MiB that a training needs at least, beside the model's own size, on disk and in memory.
 DISK_MIN_MB, MEMORY_MIN_MB = 1024, 1024
-
-Level = Literal["ok", "warn", "fail"]
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at, and what was found; `todo` says what to do about it."""
-
-    what: str
-    level: Level
-    found: str
-    todo: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -84,9 +74,8 @@ def preflight(model: str, settings: Settings, progress: Progress) -> Report:
         of_base, said = _smoke(base, settings, base.name)
         findings += said
         smoked = of_base or smoked
-    ready = not any(one.level == "fail" for one in findings)
     each, gflops = (smoked.seconds_an_iteration, smoked.gflops) if smoked else (0.0, 0.0)
-    return Report(ready, settings.node, found.device, found.versions, tuple(findings), each, gflops)
+    return Report(ok(findings), settings.node, found.device, found.versions, tuple(findings), each, gflops)
 
 
 def _designated(settings: Settings) -> Finding:
@@ -120,8 +109,6 @@ def _memory(found: capability.Capability) -> Finding:
 
 
 def _model(name: str, settings: Settings) -> tuple[Model | None, Finding]:
-    from karl.training.base_models import find  # noqa: PLC0415 - what hashes a model loads with it
-
     try:
         found = find(settings.models, name)
     except NotFound as error:
@@ -137,7 +124,7 @@ def _smoke(base: Model | None, settings: Settings, name: str) -> tuple[Smoked | 
         base.path if base else None, Recipe(iters=2, batch=2, every=2), capability.device_of(settings)
     )
     try:
-        found = run(order, cache=settings.models / ".cache")
+        found = run(order, cache=settings.fast)
     except KarlError as error:
         return None, [Finding("training", "fail", f"{name} can not be trained: {error}", "see what it says")]
     losses = " then ".join(f"{loss:.3f}" for loss in found.losses)

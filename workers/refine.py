@@ -28,7 +28,7 @@ from workers.encoder import opened_encoder
 from workers.exemplars import Material, exemplar, material, taken_back
 from workers.line import on_line
 from workers.records import ROUTING, Outgoing, send, settled
-from workers.training import Recipe, Rows, trained, without
+from workers.router_training import Recipe, Rows, trained, without
 
 if TYPE_CHECKING:
     from karl.jobs.table import Progress

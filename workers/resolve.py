@@ -19,7 +19,7 @@ from workers.encoder import opened_encoder
 from workers.exemplars import Material, material, name_of
 from workers.records import ROUTING, Outgoing, send, settled
 from workers.refine import contrast, said_of
-from workers.training import DEFAULT, Rows
+from workers.router_training import DEFAULT, Rows
 
 if TYPE_CHECKING:
     from workers.doors import Doors

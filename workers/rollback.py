@@ -15,8 +15,8 @@ from workers.centroids import use
 from workers.doors import Doors
 from workers.encoder import opened_encoder
 from workers.records import ROUTING, Outgoing, send, settled
+from workers.router_training import Recipe, Rows, trained
 from workers.routers import data_of, keep
-from workers.training import Recipe, Rows, trained
 from workers.versions import Resolved, gone_of, resolved, there_now
 
 

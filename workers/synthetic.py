@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from karl.errors import LedgerRewound, NotFound, Refused
-from karl.learning.commits import Told
-from karl.learning.subjects import is_revert, is_to_fold
-from karl.learning.synthetic import By, Made, Redact, TooLittle, id_of, made_of, once
+from karl.learning.synthetic.commits import Told
+from karl.learning.synthetic.questions import By, Made, Redact, TooLittle, id_of, made_of, once
+from karl.learning.synthetic.subjects import is_revert, is_to_fold
 from karl.outcomes.commits import commits_of
 from karl.outcomes.repository import Repository
 from karl.schema.learning import SyntheticBody
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
     from karl.settings import Settings
     from karl.views.lineage_rows import SyntheticRow
-
-
-#: Questions of a repository, where nobody says otherwise.
-MOST = 50
 
 #: Told the commits looked at so far, and the repository.
 Progress = Callable[[object, int], None]

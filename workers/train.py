@@ -31,6 +31,7 @@ from karl.learning import manifests
 from karl.schema.learning import Measured, Recipe, TrainingBody, TrainingEnd
 from karl.stream import bundles
 from karl.training import checkpoint
+from karl.training.base_models import find
 from karl.training.order import Told, Train, Trained
 from karl.training.process import Died, run
 from workers import adapter_files, capability
@@ -108,8 +109,6 @@ def job(arguments: table.Train, settings: Settings, progress: Progress) -> Outco
 
 def run_of(asked: table.Train, settings: Settings) -> Run:
     """Say which run this is, with the model of this node. Raises NotFound where it has no such model."""
-    from karl.training.base_models import find  # noqa: PLC0415 - what hashes a model loads with it
-
     name = asked.model or settings.train_model
     model = find(settings.models, name)
     id_ = run_id(asked.export, asked.data, model.digest, asked.recipe)
@@ -264,7 +263,7 @@ def _trained(one: Run, settings: Settings, state: State, progress: Progress) -> 
         try:
             return run(
                 order,
-                cache=settings.models / ".cache",
+                cache=settings.fast,
                 progress=Watch(one, state, settings, progress),
                 stop=asked_to_end,
                 log=one.folder / "log.txt",

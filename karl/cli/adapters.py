@@ -131,7 +131,7 @@ def fuse(settings: Settings, adapter: str, *, output: Path, gguf: bool, model: s
     What loads such folders needs no adapter then. The base model must be the one that the adapter was trained
     for, by its hash. Needs the extra `train`.
     """
-    from workers.fusing import fuse as run  # noqa: PLC0415 - mlx runs in a process of its own
+    from workers.adapter_use import fuse as run  # noqa: PLC0415 - mlx runs in a process of its own
 
     with _told("fusing") as progress:
         made = run(settings, adapter, output, model=model, gguf=gguf, progress=progress)
@@ -157,7 +157,7 @@ def try_(
     An answer or two say nothing of whether an adapter is better: `karl sft-eval` does. Needs the extra
     `train`.
     """
-    from workers.fusing import answer  # noqa: PLC0415 - mlx runs in a process of its own
+    from workers.adapter_use import answer  # noqa: PLC0415 - mlx runs in a process of its own
 
     made = answer(settings, adapter, prompt, model=model, base=base, tokens=tokens)
     if as_json:

@@ -79,7 +79,7 @@ def fetch_model(settings: Settings, *, name: str, force: bool, as_json: bool) ->
     from karl.training.fetch import fetch  # noqa: PLC0415
 
     with measuring(f"fetching {name}") as progress:
-        fetch(settings.models, name, cache=settings.models / ".cache", force=force, progress=progress)
+        fetch(settings.models, name, cache=settings.fast, force=force, progress=progress)
     _say(settings.models / name, as_json=as_json)
 
 
@@ -102,7 +102,7 @@ def convert_model(settings: Settings, *, file: Path, name: str, as_json: bool) -
         )
     with measuring(f"converting {name}") as progress:
         folder = settings.models / name
-        said = convert(file, folder, cache=settings.models / ".cache", progress=progress)
+        said = convert(file, folder, cache=settings.fast, progress=progress)
     click.echo(f"asked “{QUESTION}” it says “{plain(said)}”", err=True)
     _say(folder, as_json=as_json)
 

@@ -61,7 +61,7 @@ def add(settings: Settings, *, kind: ClaimKind, text: str, boundary: str, as_jso
 
     Example: karl claims add --kind lift --evaluation 3f2a "the advantage chooses better turns than chance"
     """
-    from workers.claiming import add as run  # noqa: PLC0415 - Redis and SQLite load when they are asked
+    from workers.claims import add as run  # noqa: PLC0415 - Redis and SQLite load when they are asked
 
     if not text.strip() or len(text) > _TEXT_MAX or len(boundary) > _TEXT_MAX:
         raise click.UsageError(
@@ -83,7 +83,7 @@ def add(settings: Settings, *, kind: ClaimKind, text: str, boundary: str, as_jso
 @pass_settings
 def withdraw(settings: Settings, claim: str, *, reason: str, as_json: bool) -> None:
     """Take a claim back, as a record. Run it while the line runs."""
-    from workers.claiming import withdraw as run  # noqa: PLC0415 - Redis and SQLite load when asked
+    from workers.claims import withdraw as run  # noqa: PLC0415 - Redis and SQLite load when asked
 
     with _doors(settings) as doors:
         body = run(doors, claim, person=user_at(settings), reason=without_secrets(reason))

@@ -27,6 +27,8 @@ _FORMATS = ("chatml", "completions", "sharegpt", "dpo", "kto", "atif", "parquet"
 _ARCHIVES = ("jsonl", "chatml", "sharegpt", "atif")
 #: What ends in one of these, and `-`, is one file: an archive.
 _SUFFIXES = (".jsonl", ".json", ".parquet")
+#: Words of a person's that a manifest has as they were given.
+_IN_MANIFEST = ("agent", "project", "node", "fleet", "search")
 
 
 @click.command()
@@ -119,8 +121,12 @@ def _data_set(
 ) -> None:
     """Make a data set, tell the ledger of it, and say what it is."""
     from karl.cli.export_shown import show_made  # noqa: PLC0415
+    from karl.cli.people import without_secrets  # noqa: PLC0415
     from karl.export.dataset import make  # noqa: PLC0415
 
+    for name in _IN_MANIFEST:
+        if given[name] and without_secrets(given[name]) != given[name]:
+            raise click.UsageError(f"--{name} looks like a secret, and would be in the manifest for good")
     budget = _budget(settings, given)
     how = _options(settings, form, given, budget)
     with measuring("exporting") as show:
@@ -212,8 +218,8 @@ def _archive(
     settings: Settings, form: str, output: str, given: dict[str, Any], *, force: bool, as_json: bool
 ) -> None:
     from karl.cli.export_shown import show_report  # noqa: PLC0415
-    from karl.export.run import Wanted  # noqa: PLC0415
-    from karl.export.run import export as run  # noqa: PLC0415
+    from karl.export.archive import Wanted  # noqa: PLC0415
+    from karl.export.archive import export as run  # noqa: PLC0415
     from karl.views.queries import Views  # noqa: PLC0415
 
     if form not in _ARCHIVES:
@@ -248,7 +254,7 @@ def _archive(
 def _table(settings: Settings, output: Path, given: dict[str, Any], *, force: bool, as_json: bool) -> None:
     """Write all steps into one Parquet file."""
     from karl.cli.export_shown import show_report  # noqa: PLC0415
-    from karl.export.table import archived, export_table  # noqa: PLC0415
+    from karl.export.archive_table import archived, export_table  # noqa: PLC0415
 
     how = archived(_options(settings, "parquet", given, None))
     with measuring("exporting") as show:

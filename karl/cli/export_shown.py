@@ -10,8 +10,8 @@ import msgspec
 from karl.cli.render import plain, print_json
 
 if TYPE_CHECKING:
+    from karl.export.archive import Report
     from karl.export.dataset import Made
-    from karl.export.run import Report
 
 _DIGITS = 12
 

@@ -25,7 +25,7 @@ def metrics(settings: Settings, *, as_json: bool) -> None:
     Example: karl metrics > /var/lib/node_exporter/karl.prom
     """
     from karl.metrics.gathered import text_of  # noqa: PLC0415 - the library loads when it is needed
-    from workers.gathering import gathered  # noqa: PLC0415
+    from workers.metrics import gathered  # noqa: PLC0415
 
     families = gathered(settings)
     if as_json:

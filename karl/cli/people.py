@@ -45,6 +45,13 @@ def user_at(settings: Settings) -> str:
         raise KarlError(f"who are you? {error}; set USER") from error
 
 
+def no_secret(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name or words that are recorded as they are, with a secret in them; a callback of click's."""
+    if value and without_secrets(value) != value:
+        raise click.BadParameter("it looks like a secret, and would be in the ledger for good", param=param)
+    return value
+
+
 def without_secrets(words: str) -> str:
     """Give what a person wrote as it may be recorded: secrets are taken out, as of all that is."""
     from producers.redact import Redactor  # noqa: PLC0415 - the rules load when needed

@@ -11,7 +11,7 @@ import click
 
 from karl.cli.job_done import awaited
 from karl.cli.main import pass_settings
-from karl.cli.people import user_at
+from karl.cli.people import no_secret, user_at
 from karl.cli.render import measuring, plain, print_json
 from karl.cli.sft_shown import Heard, print_curve
 from karl.errors import KarlError, Refused
@@ -45,7 +45,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--valid-rows", type=click.IntRange(0), help="Rows validated with, at most; 0 all. [100]"
             ),
             click.option("--unweighted", is_flag=True, help="Leave the rows' weights out of the loss."),
-            click.option("--label", default="", help="A name for what comes of it."),
+            click.option("--label", default="", callback=no_secret, help="A name for what comes of it."),
         )
     ):
         command = option(command)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from karl.cli.main import pass_settings
+from karl.cli.people import no_secret
 from karl.cli.render import plain, print_json
 from karl.errors import KarlError
 from karl.learning.arms import TRAINED
@@ -58,7 +59,9 @@ def _recipe(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--arms", default=",".join(TRAINED), show_default=True, help="Arms that are trained, commas between."
 )
-@click.option("--label", default="", metavar="NAME", help="A name for the adapter that is kept.")
+@click.option(
+    "--label", default="", metavar="NAME", callback=no_secret, help="A name for the adapter that is kept."
+)
 @click.option("--wait/--no-wait", default=None, help="Wait for the end.  [on a terminal]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it might take.")
 @click.option("--show", "shown", metavar="ID", help="Show an earlier evaluation; `latest` for the last.")

@@ -16,7 +16,7 @@ from karl.cli.people import user_at
 from karl.cli.render import measuring, plain
 from karl.errors import KarlError, NotFound, Refused
 from karl.jobs import table
-from karl.learning.cost import of_evaluation, of_training
+from karl.learning.cost import of_training
 from karl.learning.manifests import HELD, NAME, VALID
 from karl.learning.marks import mark
 from karl.learning.row import Row
@@ -133,12 +133,14 @@ def ask(settings: Settings, plan: Plan, *, wait: bool) -> EvaluationBody | None:
 
 def estimate(settings: Settings, plan: Plan) -> Estimate:
     """Say what would be done, and how long it might take by what was measured before."""
+    from workers.speed import speed_of  # noqa: PLC0415 - SQLite loads when it is asked
+
     asked = table.checked(table.find("lift"), {**plan.arguments, "data": "0" * 64})
     assert isinstance(asked, table.Lift)
     runs = len(asked.seeds) * len(asked.arms)
     items = min(asked.items, plan.rows)
     valid = plan.found.manifest.files[VALID].rows if asked.adapter else 0
-    row_s, basis = _speed(settings, asked.model)
+    speed = speed_of(settings, asked.model)
     rows = runs * of_training(asked.recipe, judged=items, valid=valid)
     return Estimate(
         export=plan.found.id,
@@ -150,33 +152,9 @@ def estimate(settings: Settings, plan: Plan) -> Estimate:
         held_out_rows=items,
         held_out_sessions=plan.sessions,
         holdouts=asked.holdouts,
-        seconds=None if row_s is None else round(row_s * rows),
-        basis=basis,
+        seconds=speed.seconds(rows),
+        basis=speed.basis,
     )
-
-
-def _speed(settings: Settings, model: str) -> tuple[float | None, str]:
-    """Give the seconds of a row, as the last evaluation or else the last training of this model had it."""
-    from karl.views.lineage import Lineage  # noqa: PLC0415 - SQLite loads when it is asked
-    from karl.views.routing import body_at  # noqa: PLC0415
-
-    with Lineage(settings.views) as views:
-        valid = {row.id: row.valid_rows for row in views.exports(-1)}
-        judged = next((row for row in views.evaluations(200) if row.model == model), None)
-        done = (row for row in views.trainings(200) if row.model == model and row.ended == "done")
-        trained = next((row for row in done if row.seconds > 0), None)
-    if judged is not None:
-        body = body_at(settings.ledger, judged.place, EvaluationBody)
-        count = valid.get(body.export, 0) if body.options.get("exported") else 0
-        rows, seconds, what = of_evaluation(body, valid=count), body.seconds, f"the evaluation {body.id[:12]}"
-    elif trained is not None:
-        made = body_at(settings.ledger, trained.place, TrainingBody)
-        rows = of_training(made.recipe, valid=valid.get(made.export, 0))
-        seconds, what = made.seconds, f"the training {made.id[:12]} on {made.device}"
-    else:
-        return None, f"{model} was never trained with: `karl sft-preflight` measures how fast it is"
-    row_s = seconds / rows
-    return row_s, f"{row_s:.2g} s a row, as {what} had it; a row that is judged taken for a third of one"
 
 
 def _arguments(

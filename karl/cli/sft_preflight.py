@@ -6,12 +6,15 @@ import sys
 from typing import Any
 
 import click
+import msgspec
 
 from karl.cli.job_done import done
 from karl.cli.main import pass_settings
-from karl.cli.render import plain, print_json, print_table
+from karl.cli.render import plain, print_json
 from karl.cli.sft import how_to_start, nodes_of
+from karl.cli.sft_shown import print_findings
 from karl.errors import Refused
+from karl.learning.findings import Finding
 from karl.settings import Settings
 
 
@@ -44,10 +47,6 @@ def _served(settings: Settings) -> bool:
 
 
 def _print(report: dict[str, Any]) -> None:
-    rows = [(one["level"], one["what"], one["found"]) for one in report["findings"]]
-    print_table(("", "what", "found"), rows)
-    for one in report["findings"]:
-        if one.get("todo"):
-            click.echo(f"{plain(one['what'])}: {plain(one['todo'])}")
+    print_findings(msgspec.convert(report["findings"], list[Finding]))
     node = plain(report["node"])
     click.echo(f"{node} can train" if report["ready"] else f"{node} can not train yet")

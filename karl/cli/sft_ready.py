@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,13 @@ import click
 
 from karl.cli.job_done import span
 from karl.cli.main import pass_settings
-from karl.cli.render import measuring, plain, print_json, print_table
+from karl.cli.render import measuring, plain, print_json
 from karl.cli.sft import given, recipe_options
+from karl.cli.sft_shown import print_findings
 from karl.errors import NotFound, Refused
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from karl.figures.readiness import Looked
     from karl.schema.learning import Manifest
 
 _PATH = click.Path(path_type=Path)
@@ -36,7 +35,8 @@ def sft_ready(settings: Settings, *, as_json: bool) -> None:
     """
     from karl.figures.chosen import choose  # noqa: PLC0415 - `--help` needs no database
     from karl.figures.quality import quality_of  # noqa: PLC0415
-    from karl.figures.readiness import ok, ready, variety_of  # noqa: PLC0415
+    from karl.figures.readiness import ready, variety_of  # noqa: PLC0415
+    from karl.learning.findings import ok  # noqa: PLC0415
     from karl.views.figures import Figures  # noqa: PLC0415
     from karl.views.filter import ALL  # noqa: PLC0415
     from karl.views.lineage import Lineage  # noqa: PLC0415
@@ -51,7 +51,7 @@ def sft_ready(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json({"ready": ok(looked), "looked": looked})
     else:
-        print_looked(looked)
+        print_findings(looked)
         click.echo("ready: `karl train` makes an adapter of it" if ok(looked) else "not ready yet")
     sys.exit(0 if ok(looked) else 1)
 
@@ -65,12 +65,15 @@ def train_dryrun(settings: Settings, folder: Path, *, as_json: bool, **recipe: A
     """Say what a training with the data set in DIR would be: rows, tokens, how long, and go or no go.
 
     Tokens are counted by the model's own tokenizer where the model is here. How long it takes follows from
-    the newest training of the same model that the ledger knows of. Exits with 1 on no go.
+    the newest evaluation or training of the same model that the ledger knows of. Exits with 1 on no go.
     """
-    from karl.figures.readiness import ok, seconds_of, worth  # noqa: PLC0415
+    from karl.figures.readiness import worth  # noqa: PLC0415
     from karl.figures.row_counts import counted  # noqa: PLC0415
-    from karl.learning.manifests import TRAIN  # noqa: PLC0415
+    from karl.learning.cost import of_training  # noqa: PLC0415
+    from karl.learning.findings import ok  # noqa: PLC0415
+    from karl.learning.manifests import TRAIN, VALID  # noqa: PLC0415
     from workers.launching import arguments, faults, held_by_now, opened  # noqa: PLC0415
+    from workers.speed import speed_of  # noqa: PLC0415
 
     found = opened(folder)
     asked = arguments(found, "0" * 64, **{"model": settings.train_model, **given(recipe)})
@@ -78,7 +81,9 @@ def train_dryrun(settings: Settings, folder: Path, *, as_json: bool, **recipe: A
         train = counted(folder / TRAIN, settings.models, asked.model, asked.max_tokens, progress)
     held = held_by_now(settings, found.manifest)
     looked = worth(found.manifest, train, asked.recipe, faults(found.manifest), len(held))
-    seconds = seconds_of(asked.recipe, _runs(settings, asked.model))
+    speed = speed_of(settings, asked.model)
+    valid = found.manifest.files.get(VALID)
+    seconds = speed.seconds(of_training(asked.recipe, valid=valid.rows if valid else 0))
     epochs = asked.iters * asked.batch / train.rows if train.rows else 0.0
     if as_json:
         told = {
@@ -90,24 +95,16 @@ def train_dryrun(settings: Settings, folder: Path, *, as_json: bool, **recipe: A
         }
         print_json({**told, "epochs": epochs, "seconds": seconds, "looked": looked})
         sys.exit(0 if ok(looked) else 1)
-    print_looked(looked)
+    print_findings(looked)
     click.echo(
         f"{asked.iters:,} iterations of {asked.batch} rows go {epochs:.1f} times through {train.rows:,} rows"
     )
     if seconds is None:
-        click.echo(f"how long is not known: no training of {plain(asked.model)} was measured yet")
+        click.echo(f"nobody knows how long that takes: {plain(speed.basis)}")
     else:
-        click.echo(f"about {span(seconds)}, as the last training of {plain(asked.model)} went")
+        click.echo(f"about {span(seconds)}: {plain(speed.basis)}")
     click.echo("go" if ok(looked) else "no go")
     sys.exit(0 if ok(looked) else 1)
-
-
-def print_looked(looked: Sequence[Looked]) -> None:
-    """Print what was looked at, and below it what to do."""
-    print_table(("", "what", "found"), [(one.level, one.what, one.found) for one in looked])
-    for one in looked:
-        if one.todo:
-            click.echo(f"{one.what}: {one.todo}")
 
 
 def _manifest(settings: Settings) -> tuple[Manifest | None, str]:
@@ -125,14 +122,3 @@ def _manifest(settings: Settings) -> tuple[Manifest | None, str]:
             return make(settings.views, settings.ledger, how, None, told, budget=budget).manifest, ""
         except (NotFound, Refused) as error:
             return None, str(error)
-
-
-def _runs(settings: Settings, model: str) -> list[dict[str, float]]:
-    from karl.schema.learning import TrainingBody  # noqa: PLC0415
-    from karl.views.lineage import Lineage  # noqa: PLC0415
-    from karl.views.routing import body_at  # noqa: PLC0415
-
-    with Lineage(settings.views) as views:
-        rows = [row for row in views.trainings(50) if row.ended == "done" and row.model == model][:3]
-    bodies = [body_at(settings.ledger, row.place, TrainingBody) for row in rows]
-    return [{"seconds": one.seconds, "iters": one.recipe.iters, "batch": one.recipe.batch} for one in bodies]

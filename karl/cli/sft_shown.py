@@ -1,4 +1,4 @@
-"""How a training is shown: a line while it runs, its losses as a plot, what came of it."""
+"""How a training is shown: what was looked at before, a line while it runs, its losses, what came of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from karl.cli.render import one_line, plain, print_table
 
 if TYPE_CHECKING:
     from karl.jobs.gate import Told
+    from karl.learning.findings import Finding
     from karl.schema.learning import TrainingBody
     from karl.views.lineage import TrainingRow
 
@@ -115,6 +116,14 @@ def print_job(told: Told) -> None:
     click.echo(f"{told.id}  {plain(told.name)} {state}: {counted}{said}")
     if told.worker and told.status == "started":
         click.echo(f"  on {one_line(told.worker, 80)}")
+
+
+def print_findings(found: Sequence[Finding]) -> None:
+    """Print what was looked at before a training, and below it what to do."""
+    print_table(("", "what", "found"), [(one.level, one.what, one.found) for one in found])
+    for one in found:
+        if one.todo:
+            click.echo(f"{plain(one.what)}: {plain(one.todo)}")
 
 
 def print_body(body: TrainingBody) -> None:

@@ -83,7 +83,7 @@ def data_set(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[
 
     Where the model is not on this machine, rows are not cut here: the training cuts their history.
     """
-    from karl.errors import KarlError  # noqa: PLC0415
+    from karl.errors import NotFound  # noqa: PLC0415
     from karl.export.budget import Budget, Counter  # noqa: PLC0415 - the tokenizer loads when it is asked
     from karl.export.options import DataSet  # noqa: PLC0415
     from karl.training.base_models import find  # noqa: PLC0415
@@ -94,7 +94,7 @@ def data_set(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[
     most, name = max_tokens or _MAX_TOKENS, model or settings.train_model
     try:
         counter = Counter(find(settings.models, name).path)
-    except KarlError:
+    except NotFound:
         return plain_set, None
     how = msgspec.structs.replace(plain_set, max_tokens=most, model=name, digest=counter.digest)
     return how, Budget(counter, most)

@@ -127,7 +127,7 @@ def _make(
     apply: bool,
     as_json: bool,
 ) -> None:
-    from karl.learning.synthetic import By  # noqa: PLC0415 - git, Redis and SQLite load when needed
+    from karl.learning.synthetic.questions import By  # noqa: PLC0415 - git, Redis and SQLite load when needed
     from producers.denied_paths import DeniedPaths  # noqa: PLC0415
     from producers.redact import Redactor  # noqa: PLC0415
     from workers.line import on_line  # noqa: PLC0415
@@ -229,7 +229,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
 
 
 def _remove(settings: Settings, beginning: str, *, as_json: bool) -> None:
-    from karl.learning.synthetic import By  # noqa: PLC0415 - Redis and SQLite load when needed
+    from karl.learning.synthetic.questions import By  # noqa: PLC0415 - Redis and SQLite load when needed
     from workers.line import on_line  # noqa: PLC0415
     from workers.synthetic import remove  # noqa: PLC0415
 

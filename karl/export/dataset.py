@@ -28,12 +28,12 @@ from karl.export import parquet, written
 from karl.export.budget import Budget
 from karl.export.clean import Cleaner
 from karl.export.gather import MASKED, Gathered, Gatherer, skips
-from karl.export.made_up import made_up
 from karl.export.moment import Moment, as_of
 from karl.export.options import DataSet
 from karl.export.output import is_same_set, whole_set
 from karl.export.selection import DAMAGED, Selection
 from karl.export.spill import Spill
+from karl.export.synthetic import synthetic_rows
 from karl.export.weighing import Weighing, weigh
 from karl.learning import manifests
 from karl.learning.contamination import Held
@@ -170,7 +170,7 @@ class _Making:
             parts.gathered.left_out[REPEATS] = len(parts.places("train")) - len(places)
             masked = sum(parts.gathered.left_out[reason] for reason in MASKED)
             weighing = weigh(self._how, places, [spill.advantages[at] for at in places], masked)
-            extra = made_up(self._moment, self._ledger, self._how, parts.apart(), len(weighing.order))
+            extra = synthetic_rows(self._moment, self._ledger, self._how, parts.apart(), len(weighing.order))
             lines = written.Lines(spill, weighing, parts.places("valid"), extra)
             if not weighing.order or not lines.valid:
                 _nothing(parts.gathered.left_out)

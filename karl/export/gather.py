@@ -19,7 +19,7 @@ from karl.export.options import DataSet
 from karl.export.pairs import pairs
 from karl.export.pieces import LeftOut, Piece
 from karl.export.rows import rows
-from karl.export.selection import HELD_OUT, Group, Progress, Selection
+from karl.export.selection import Group, Progress, Selection, Skip, without
 from karl.export.spill import Spill
 from karl.learning.repeats import said
 from karl.learning.row import Row
@@ -147,12 +147,13 @@ class Gatherer:
         self.counts[what] += 1
 
 
-def skips(how: DataSet, held_out: frozenset[str]) -> Any:
-    """Say why a turn is not even read: it is held out, before the span, or scored otherwise."""
+def skips(how: DataSet, held_out: frozenset[str]) -> Skip:
+    """Leave out what is held out, before the span, or scored by another version."""
+    held = without(held_out)
 
     def skip(row: TrajectoryRow) -> str:
-        if row.session in held_out:
-            return HELD_OUT
+        if reason := held(row):
+            return reason
         if row.place.seq < how.from_seq:
             return OUTSIDE
         return OTHER_VERSION if row.reward_version != how.reward_version else ""

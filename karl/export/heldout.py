@@ -28,8 +28,8 @@ def held_out_rows(
 
     Where the export honoured no holdout, those of its validation part. Turns are chosen and rows made as the
     export's were, of the ledger as it was then; `budget` is that of its model, where it has one. Weights are
-    1, nothing is made up. A file that is there is replaced. Raises Refused for an export that has no rows, or
-    whose sessions are not what they were, and NotFound where there is no row.
+    1, no row is synthetic. A file that is there is replaced. Raises Refused for an export that has no rows,
+    or whose sessions are not what they were, and NotFound where there is no row.
     """
     how = of_manifest(manifest)
     if not how.has_rows:

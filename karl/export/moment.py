@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from karl.errors import Refused
+from karl.export.under_way import clear, under_way
 from karl.ledger.reader import Position, Reader
 from karl.views.lineage import Lineage
 from karl.views.prompts import Prompted
 from karl.views.rebuild import build
 
 Progress = Callable[[int], object]
+#: How the folders of views that are made anew are called, beside those in use.
+_MADE_ANEW = "export-"
 
 
 class Moment(Lineage, Prompted):
@@ -42,8 +45,10 @@ def as_of(
             yield lineage
             return
         to_seq = to_seq or last
-    with tempfile.TemporaryDirectory(prefix="export-", dir=views.parent) as folder:
-        file = Path(folder) / "views.sqlite"
+    clear(views.parent, _MADE_ANEW)
+    folder = views.parent / f"{_MADE_ANEW}{secrets.token_hex(4)}"
+    with under_way(folder, lambda: folder.mkdir(mode=0o700)):
+        file = folder / "views.sqlite"
         build(file, ledger, reward_version, progress, up_to=to_seq)
         with Moment(file) as lineage:
             _check(ledger, lineage.position(), to_seq)

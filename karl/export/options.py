@@ -31,7 +31,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
     """How a data set is made. `model` names the model that counts tokens, `digest` its tokenizer.
 
     `to_seq` 0 stands for all there is. `copies` writes rows as often as they weigh, for trainers without
-    weights, and fills up to whole batches of `batch`. `synthetic` is the share of made-up rows in train.
+    weights, and fills up to whole batches of `batch`. `synthetic` is the share of synthetic rows in train.
     """
 
     format: Format

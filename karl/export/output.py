@@ -2,7 +2,8 @@
 
 Invariants:
 - Nothing is written under a name that somebody asked for before all of it is on disk; what is under way
-  has a hidden name that ends in `.partial`, and goes when the writing ends, however it ends.
+  has a hidden name that ends in `.partial`, and goes when the writing ends; after a kill, when the next
+  writing to the same place begins.
 - What is there already is replaced only when that was asked for, and only a file: no device, no pipe.
 - Only their owner can read them: they are as private as the ledger that they come from.
 """
@@ -12,13 +13,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from karl.disk import sync
 from karl.errors import Refused
+from karl.export.under_way import clear, under_way
 from karl.learning.manifests import HELD, TRAIN, VALID
 from karl.learning.manifests import NAME as MANIFEST
 
@@ -36,16 +38,14 @@ def whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
     """Write a file that appears when all is written. Raises Refused for one that is there without `force`."""
     _check(path, force=force, folder=False)
     temporary = _partial(path)
-    try:
-        with temporary.open("xb") as file:
+    with under_way(temporary, lambda: temporary.touch(_PRIVATE, exist_ok=False)):
+        with temporary.open("r+b") as file:
             os.fchmod(file.fileno(), _PRIVATE)
             yield file
             file.flush()
             os.fsync(file.fileno())
         _check(path, force=force, folder=False)  # somebody may have made it meanwhile
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -56,9 +56,8 @@ def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
     """
     _check(path, force=force, folder=True)
     # A folder that is there may be a mount or a link: nothing can take its place, files only come into it.
-    temporary = _partial(path / "export" if path.is_dir() else path)
-    try:
-        temporary.mkdir(mode=0o700)
+    temporary = _partial(path)
+    with under_way(temporary, lambda: temporary.mkdir(mode=0o700)):
         yield temporary
         _check(path, force=force, folder=True)
         if not path.exists():
@@ -67,8 +66,6 @@ def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
             for file in sorted(temporary.iterdir()):
                 file.chmod(_PRIVATE)  # the folder that they come into may be open to others
                 file.replace(path / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -80,13 +77,12 @@ def whole_set(path: Path, *, force: bool) -> Iterator[Path]:
     Raises Refused for what is there without `force`, or is no data set.
     """
     _check_set(path, force=force)
-    temporary = _partial(path / "export" if path.is_dir() else path)
-    try:
-        temporary.mkdir(mode=0o700)
+    temporary = _partial(path)
+    with under_way(temporary, lambda: temporary.mkdir(mode=0o700)):
         yield temporary
         for file in temporary.iterdir():
             file.chmod(_PRIVATE)
-            _sync(file)
+            sync(file)
         if is_same_set(path, temporary):
             return
         _check(path, force=force, folder=True)
@@ -94,9 +90,7 @@ def whole_set(path: Path, *, force: bool) -> Iterator[Path]:
             temporary.replace(path)
         else:
             _replace_set(path, temporary)
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        sync(path.parent)
 
 
 def is_same_set(path: Path, other: Path) -> bool:
@@ -126,14 +120,6 @@ def _replace_set(path: Path, temporary: Path) -> None:
             (path / name).unlink(missing_ok=True)
     for file in sorted(temporary.iterdir(), key=lambda file: file.name == MANIFEST):
         file.replace(path / file.name)
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def file_name(session: str) -> str:
@@ -168,4 +154,8 @@ def _is_partial(name: str) -> bool:
 
 
 def _partial(path: Path) -> Path:
+    """Name what is under way to a path, inside a folder that is there; what a killed one left is deleted."""
+    clear(path.parent, f".{path.name[:_PARTIAL_MAX]}.", _PARTIAL)
+    if path.is_dir():
+        return _partial(path / "export")
     return path.with_name(f".{path.name[:_PARTIAL_MAX]}.{os.getpid()}{_PARTIAL}")

@@ -39,6 +39,10 @@ Why = Literal["redo", "fork"]
 #: Share of the words of two prompts that are in both, from which on they ask the same.
 _SAME_WORDS = 0.8
 
+#: Words that may stand in front of a prompt that is said again ("no, that's wrong, revert that:"), and the
+#: fewest that it must have itself.
+_IN_FRONT, _TELLING = 8, 6
+
 
 class Pair(NamedTuple):
     """One prompt, the step that was accepted and the one that was not; what is known of both."""
@@ -173,8 +177,11 @@ def _fitted(pair: Pair, budget: Budget) -> Pair | LeftOut:
 
 
 def asks_the_same(one: str, other: str) -> bool:
-    """Say whether two prompts have nearly the same words."""
-    mine, theirs = set(words(one)), set(words(other))
+    """Say whether two prompts have nearly the same words, or the second is the first behind a few others."""
+    said, again = words(one), words(other)
+    if len(said) >= _TELLING and again[-len(said) :] == said and len(again) - len(said) <= _IN_FRONT:
+        return True
+    mine, theirs = set(said), set(again)
     return bool(mine | theirs) and len(mine & theirs) >= _SAME_WORDS * len(mine | theirs)
 
 

@@ -5,7 +5,7 @@ Two details. `full` has what was said and done: system prompt, prompts, calls wi
 
 Invariants:
 - Messages of a row depend on the turn alone, never on its score: no reward stands in a message.
-- Every step is a row, also one that failed; who learns from rows leaves those out (`karl.learning.weights.masked`).
+- Every step is a row, also one that failed; who learns from rows leaves those out (`weights.masked`).
 - Steps are numbered over the whole turn, subagents' behind its own: trajectory and step name a row.
 """
 

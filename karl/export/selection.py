@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +77,11 @@ Skip = Callable[[TrajectoryRow], str]
 
 def _never(_row: TrajectoryRow) -> str:
     return ""
+
+
+def without(held_out: AbstractSet[str]) -> Skip:
+    """Leave out the turns of held-out sessions."""
+    return lambda row: HELD_OUT if row.session in held_out else ""
 
 
 class Selection:

@@ -29,7 +29,7 @@ _EVERY = 200
 
 
 class Lines(NamedTuple):
-    """What is to be written: laid aside in `spill`, train weighed, valid by place; `extra` is made up."""
+    """What is to be written: laid aside in `spill`, train weighed, valid by place; `extra` is synthetic."""
 
     spill: Spill
     weighing: Weighing
@@ -61,7 +61,7 @@ def names(how: DataSet) -> tuple[str, str]:
 
 
 def write(to: Path, how: DataSet, lines: Lines, progress: Progress) -> None:
-    """Write both files. Made-up rows stand evenly between the others of train."""
+    """Write both files. Synthetic rows stand evenly between the others of train."""
     done = 0
     for name, part in zip(names(how), (_train(how, lines), _valid(how, lines)), strict=True):
         counted = _counted(part, done, lines.total, progress)

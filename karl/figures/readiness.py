@@ -6,36 +6,26 @@ What counts, and why:
     sessions       variety: rows of one session are alike, and the split never parts a session
     rows           what is trained with, a step each, after history is cut and what failed is left out
     held out       without sessions that no training ever saw, no evaluation could say no
-    skills         what the seed counted; many turns have none, so few of them are a warning, no bar
+    skills         what earlier tools counted; many turns have none, so few of them are a warning, no bar
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from karl.figures.quality import AgentQuality
+from karl.learning.findings import Finding
 from karl.learning.manifests import TRAIN, VALID
 from karl.schema.learning import Manifest, Recipe
-
-Level = Literal["ok", "warn", "fail"]
 
 #: Bars of a ledger: turns, skills, sessions to train with, rows in train and valid, sessions held out.
 GOOD_MIN, SKILLS_MIN, SESSIONS_MIN, TRAIN_MIN, VALID_MIN, HELD_MIN = 30, 5, 10, 100, 20, 5
 #: Bars of a data set: rows, different prompts, mean tokens a row, share of the rows that weights leave.
 ROWS_MIN, PROMPTS_MIN, TOKENS_MIN, ESS_MIN = 20, 10, 50, 0.2
-
-
-class Looked(msgspec.Struct, frozen=True):
-    """One thing that was looked at; `todo` says what to do about it."""
-
-    what: str
-    level: Level
-    found: str
-    todo: str = ""
 
 
 class Variety(msgspec.Struct, frozen=True):
@@ -65,11 +55,11 @@ def ready(
     held_sessions: int,
     manifest: Manifest | None,
     why_none: str = "",
-) -> list[Looked]:
+) -> list[Finding]:
     """Say what a ledger has; `manifest` is that of the data set that would be made now, with `why_none`."""
     looked = [_good(list(graded)), _skills(about), _held(held_sessions)]
     if manifest is None:
-        return [*looked, Looked("data set", "fail", f"none can be made: {why_none}")]
+        return [*looked, Finding("data set", "fail", f"none can be made: {why_none}")]
     sessions = manifest.sessions.get("train", ())
     looked.append(_at_least("sessions", len(sessions), SESSIONS_MIN, "to train with", "record more"))
     for name, least in ((TRAIN, TRAIN_MIN), (VALID, VALID_MIN)):
@@ -80,12 +70,7 @@ def ready(
     return looked
 
 
-def ok(looked: Iterable[Looked]) -> bool:
-    """Say whether nothing fails."""
-    return not any(one.level == "fail" for one in looked)
-
-
-def _good(graded: list[AgentQuality]) -> Looked:
+def _good(graded: list[AgentQuality]) -> Finding:
     counts = Counter[str]()
     few = [one.agent for one in graded if one.grades is None]
     for one in graded:
@@ -95,31 +80,31 @@ def _good(graded: list[AgentQuality]) -> Looked:
     if few:
         told += f"; too few turns to grade: {', '.join(few[:5])}"
     todo = "" if good >= GOOD_MIN else f"{GOOD_MIN} at least; `karl quality` shows the grades"
-    return Looked("good turns", "ok" if good >= GOOD_MIN else "fail", told, todo)
+    return Finding("good turns", "ok" if good >= GOOD_MIN else "fail", told, todo)
 
 
-def _skills(about: Variety) -> Looked:
+def _skills(about: Variety) -> Finding:
     told = (
         f"{about.turns:,} turns of {about.sessions:,} sessions, {about.projects:,} projects, "
         f"{about.domains:,} domains, {about.skills:,} skills"
     )
     if about.skills >= SKILLS_MIN:
-        return Looked("variety", "ok", told)
-    return Looked("variety", "warn", told, f"fewer than {SKILLS_MIN} skills: what is learned may be narrow")
+        return Finding("variety", "ok", told)
+    return Finding("variety", "warn", told, f"fewer than {SKILLS_MIN} skills: what is learned may be narrow")
 
 
-def _held(sessions: int) -> Looked:
+def _held(sessions: int) -> Finding:
     todo = "`karl holdout reserve` before the next export: what no training saw is all that can prove a lift"
     if sessions >= HELD_MIN:
-        return Looked("held out", "ok", f"{sessions:,} sessions")
-    return Looked("held out", "fail", f"{sessions:,} sessions, {HELD_MIN} at least", todo)
+        return Finding("held out", "ok", f"{sessions:,} sessions")
+    return Finding("held out", "fail", f"{sessions:,} sessions, {HELD_MIN} at least", todo)
 
 
-def _at_least(what: str, found: int, least: int, more: str, todo: str) -> Looked:
+def _at_least(what: str, found: int, least: int, more: str, todo: str) -> Finding:
     told = f"{found:,} {more}".strip()
     if found >= least:
-        return Looked(what, "ok", told)
-    return Looked(what, "fail", f"{told}, {least:,} at least", todo)
+        return Finding(what, "ok", told)
+    return Finding(what, "fail", f"{told}, {least:,} at least", todo)
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -135,7 +120,7 @@ class Counted(msgspec.Struct, frozen=True):
 
 def worth(
     manifest: Manifest, train: Counted, recipe: Recipe, faults: Iterable[str], held: int
-) -> list[Looked]:
+) -> list[Finding]:
     """Say whether a data set is worth training with; `held` counts its sessions that are held out by now."""
     said = list(faults)
     valid = manifest.files.get(VALID)
@@ -143,12 +128,12 @@ def worth(
     share = manifest.weights.ess / manifest.weights.rows if manifest.weights.rows else 0.0
     counted = "" if train.by_tokenizer else " (about: no tokenizer of this model is here)"
     looked = [
-        Looked(
+        Finding(
             "form",
             "fail" if said else "ok",
             "; ".join(said) or f"{manifest.format}, hashes as in the manifest",
         ),
-        Looked(
+        Finding(
             "held out",
             "fail" if held else "ok",
             f"{held:,} sessions of it are held out by now" if held else "nothing of it is held out",
@@ -159,7 +144,7 @@ def worth(
             "valid rows", valid.rows if valid else 0, recipe.batch, "", "export more, or a smaller --batch"
         ),
         _at_least("prompts", train.prompts, PROMPTS_MIN, "different ones", "record more"),
-        Looked(
+        Finding(
             "tokens",
             "ok" if mean >= TOKENS_MIN else "fail",
             f"{train.tokens:,}, {mean:,.0f} a row, the longest {train.longest:,}{counted}",
@@ -168,23 +153,12 @@ def worth(
     ]
     if train.too_long:
         told = f"{train.too_long:,} rows are longer than {recipe.max_tokens:,} tokens; their history is cut"
-        looked.append(Looked("length", "warn", told, "export with --max-tokens, or train with more"))
+        looked.append(Finding("length", "warn", told, "export with --max-tokens, or train with more"))
     if manifest.weights.rows:
         weighed = manifest.weights
         told = f"{weighed.way}: as good as {weighed.ess:,.0f} of {weighed.rows:,} rows"
         few = share < ESS_MIN
         looked.append(
-            Looked("weights", "warn" if few else "ok", told, "a larger --beta is milder" if few else "")
+            Finding("weights", "warn" if few else "ok", told, "a larger --beta is milder" if few else "")
         )
     return looked
-
-
-def seconds_of(recipe: Recipe, runs: Iterable[Mapping[str, float]]) -> float | None:
-    """Say how long a training takes, from the newest run that was measured: seconds, iters and batch of it.
-
-    Null where there is none. A row of another length takes another time: it is an estimate.
-    """
-    for run in runs:
-        if run["seconds"] > 0 and run["iters"] > 0:
-            return run["seconds"] / (run["iters"] * run["batch"]) * recipe.iters * recipe.batch
-    return None

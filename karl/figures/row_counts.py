@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from karl.errors import KarlError, NotFound, Unreadable
+from karl.errors import NotFound, Unreadable
 from karl.export.budget import Counter
 from karl.figures.readiness import Counted
+from karl.training.base_models import find
 
 #: Characters that count as a token where there is no tokenizer.
 _CHARACTERS = 4
@@ -38,11 +39,9 @@ def counted(path: Path, models: Path, model: str, max_tokens: int, progress: Pro
 
 
 def _counter(models: Path, model: str) -> Counter | None:
-    from karl.training.base_models import find  # noqa: PLC0415 - it hashes what it finds
-
     try:
         return Counter(find(models, model).path)
-    except (NotFound, KarlError):
+    except NotFound:
         return None  # a model that only the node has: the report says that the count is rough
 
 

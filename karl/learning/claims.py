@@ -24,6 +24,8 @@ NEEDS: dict[ClaimKind, tuple[str, ...]] = {
 }
 #: The arm whose adapters are judged.
 JUDGED = lift.PRIMARY[0]
+#: What the check of an adapter's files is called.
+ITS_FILES = "adapter's files"
 _ID, _SHOWN = 12, 4
 
 
@@ -66,15 +68,15 @@ def of_lift(known: Known) -> Iterator[Check]:
     yield from _figures(body)
     yield _seeds(body)
     yield _held_out(body, known)
-    yield from _of_export(known)
+    yield from _sealed(known)
     yield from _arms(body, known)
     if (adapter := known.of.get("adapter")) and adapter not in judged(body):
         yield Check("adapter", "no", f"{adapter[:_ID]} is not among those that it judged")
     yield from _adapters(known)
 
 
-def _of_lift_export(known: Known) -> Iterator[Check]:
-    yield from _of_export(known)
+def _of_export(known: Known) -> Iterator[Check]:
+    yield from _sealed(known)
     made = known.export
     if made is None:
         return
@@ -85,10 +87,10 @@ def _of_lift_export(known: Known) -> Iterator[Check]:
         names = ", ".join(sorted(made.manifest.contamination)) or "nothing was looked for"
         result: Result = "yes" if made.manifest.contamination else "unknown"
         yield Check("clean", result, f"no row was found on both sides ({names})")
-    yield _files("export's files", known.export_files)
+    yield of_files("export's files", known.export_files)
 
 
-def _of_export(known: Known) -> Iterator[Check]:
+def _sealed(known: Known) -> Iterator[Check]:
     """Check that an export is what its id says, made of the lines that this ledger has."""
     made = known.export
     yield _there(known, "export", made is not None)
@@ -120,7 +122,7 @@ def _of_training(known: Known) -> Iterator[Check]:
     else:
         yield Check("ended", "no", body.ended + (f": {body.reason}" if body.reason else ""))
     yield _curve(body)
-    yield from _of_export(known)
+    yield from _sealed(known)
     if body.adapter:
         yield from _adapters(known)
 
@@ -151,7 +153,7 @@ def _of_free(known: Known) -> Iterator[Check]:
 
 _CHECKS: dict[ClaimKind, Callable[[Known], Iterator[Check]]] = {
     "lift": of_lift,
-    "export": _of_lift_export,
+    "export": _of_export,
     "training": _of_training,
     "holdout": _of_holdout,
     "free": _of_free,
@@ -273,11 +275,11 @@ def _adapters(known: Known) -> Iterator[Check]:
     wrong = [f"{one[:_ID]}: {files.wrong}" for one, files in sorted(known.files.items()) if files.wrong]
     here = [one for one, files in known.files.items() if files.here]
     if wrong:
-        yield Check("adapter's files", "broken", _some(wrong))
+        yield Check(ITS_FILES, "broken", _some(wrong))
     elif here:
-        yield Check("adapter's files", "yes", f"{len(here)} of {len(known.files)} are here, and whole")
+        yield Check(ITS_FILES, "yes", f"{len(here)} of {len(known.files)} are here, and whole")
     elif known.files:
-        yield Check("adapter's files", "elsewhere", "none of them is on this machine")
+        yield Check(ITS_FILES, "elsewhere", "none of them is on this machine")
 
 
 def _curve(body: TrainingBody) -> Check:
@@ -298,7 +300,8 @@ def _curve(body: TrainingBody) -> Check:
     return Check("curve", "yes", says)
 
 
-def _files(name: str, files: Files) -> Check:
+def of_files(name: str, files: Files) -> Check:
+    """Check files that may be on this machine, as it was found there."""
     if files.wrong:
         return Check(name, "broken", files.wrong)
     if files.here:

@@ -176,6 +176,10 @@ class _Cells:
             self._labels = []  # the mean over one tool says nothing of any other
         self.tool_sizes = self._stacked([self._by_session(one) for one in self._labels])
         self._runs = {arm.name: {run.seed: run for run in arm.runs} for arm in asked.arms}
+        if len(self._runs) < len(asked.arms):
+            raise Unreadable("an arm is there twice")
+        if twice := [arm.name for arm in asked.arms if len(self._runs[arm.name]) < len(arm.runs)]:
+            raise Unreadable(f"the arm {twice[0]} has a seed twice")
 
     def pairs(self, first: str, second: str) -> list[tuple[ArmRun, ArmRun]]:
         """Give the runs of two arms, seed by seed; one that is the same for all seeds stands beside each."""
@@ -309,6 +313,10 @@ def _too_few(asked: Asked) -> str:
     if len(seeds) < len(PRIMARY):
         return f"the arms {' and '.join(PRIMARY)} were not both judged"
     shared = len(seeds[0] & seeds[1])
+    if (different := min(_different(arm) for arm in asked.arms if arm.name in PRIMARY)) < min(
+        shared, SEEDS_MIN
+    ):
+        return f"of {shared} seeds {different} differ: runs that are the same in all count as one"
     if shared < SEEDS_MIN:
         return (
             f"{shared} seed{' is' if shared == 1 else 's are'} too few: one seed alone moves an arm by more "
@@ -321,6 +329,11 @@ def _too_few(asked: Asked) -> str:
             f"of {SESSIONS_MIN} are needed"
         )
     return ""
+
+
+def _different(arm: Arm) -> int:
+    """Count the runs of an arm that are not the same in every answer and loss."""
+    return len({(run.tools, run.targets, run.nll) for run in arm.runs})
 
 
 def _against_table(one: Difference | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from karl.learning.row import Row
 from karl.learning.split import chance
 
-#: How sharply weights follow the advantage, which is in spreads of what is usual; the largest before the mean.
+#: How sharply weights follow the advantage, which is in spreads; the largest before the mean is taken.
 BETA, W_MAX = 1.0, 4.0
 #: Advantages up to which a row has so many copies, and the copies above the last of them.
 _TIERS = ((0.0, 0), (0.1, 1), (0.3, 2))

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from karl.learning.commits import FileChange, Hunk, Told
+from karl.learning.synthetic.commits import FileChange, Hunk, Told
 from karl.outcomes.history import Change, Commit, History, read_log
 from karl.outcomes.repository import READ_MAX, Repository
 

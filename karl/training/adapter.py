@@ -12,7 +12,6 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
-from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from karl.errors import KarlError
 from karl.schema.learning import Recipe
@@ -25,6 +24,8 @@ def attach(model: Any, recipe: Recipe) -> int:
 
     Chance is mlx's: seed it first.
     """
+    from mlx_lm.tuner.utils import linear_to_lora_layers  # noqa: PLC0415 - loaded with the model, if there is one
+
     layers = len(model.layers) if recipe.layers < 0 else min(recipe.layers, len(model.layers))
     if not layers:
         raise KarlError("an adapter of 0 layers learns nothing; --layers takes 1 or more, or -1 for all")

@@ -120,6 +120,9 @@ class Chat:
         before = self._render(chat[:-1], given, ask=True)
         if not whole.startswith(before):  # a template that writes of the history what the answer's turn needs
             before = _common(whole, before)
+        if not self.calls_rendered and len(messages) > 1 and messages[-2].get("role") == "assistant":
+            # One message in the text, but what was said first is history: it was an answer of its own.
+            before = whole[: max(len(before), whole.rfind(_as_text(messages[-1])[1].strip()))]
         return before, whole[len(before) :]
 
     def prompt(self, text: str) -> list[int]:

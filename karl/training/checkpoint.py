@@ -12,13 +12,13 @@ Invariants:
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 import msgspec
 
+from karl.disk import sync
 from karl.errors import KarlError
 from karl.schema.learning import Measured
 
@@ -94,17 +94,9 @@ def fresh(out: Path) -> Path:
 def settle(folder: Path, name: Path) -> None:
     """Give a folder its name when all in it is on disk, in place of what has that name."""
     for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
     if name.exists():
         shutil.rmtree(name)
     folder.replace(name)
-    _sync(name.parent)
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    sync(name.parent)

@@ -15,8 +15,6 @@ from karl.training.telling import Teller
 
 def fuse(order: Fuse, teller: Teller) -> Fused:
     """Write the folder. Raises KarlError where that can not be done."""
-    from mlx_lm.utils import save  # noqa: PLC0415
-
     if order.out.exists():
         raise Refused(f"{order.out} is there already; remove it first, or name another folder")
     choose(order.device)
@@ -24,6 +22,8 @@ def fuse(order: Fuse, teller: Teller) -> Fused:
     if order.gguf:
         gguf.check(order.model)
     loaded = load(order.model, order.adapter)
+    from mlx_lm.utils import save  # noqa: PLC0415 - loaded by now; a refusal need not wait for it
+
     changed = [(name, part.fuse()) for name, part in loaded.model.named_modules() if hasattr(part, "fuse")]
     loaded.model.update_modules(tree_unflatten(changed))
     teller.where("writing the folder")

@@ -20,6 +20,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from karl.disk import sync
 from karl.errors import KarlError, NotFound
 from karl.ledger.frame import Line
 from karl.ledger.reader import Position
@@ -191,9 +192,7 @@ def put_in_place(path: Path, file: Path) -> None:
     Who has the old file open goes on with it until it looks at the link again.
     """
     for name in (file, file.parent):
-        fd = os.open(name, os.O_RDONLY)
-        os.fsync(fd)
-        os.close(fd)
+        sync(name)
     link = path.with_name(f".{path.name}.new")
     link.unlink(missing_ok=True)
     link.symlink_to(file.name)

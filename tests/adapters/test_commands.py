@@ -55,6 +55,19 @@ def test_the_list_tells_of_each_adapter_what_it_earned_and_which_one_is_in_use(s
     assert document["adapters"][1]["evaluation"]["verdict"] == "lift"
 
 
+def test_files_that_are_not_what_they_were_are_shown_also_where_nothing_judged_the_adapter(
+    scene: Scene,
+) -> None:
+    scene.sessions(*TRAIN, *VALID)
+    made = scene.training(scene.export().id)
+    assert said(scene, "show", made.adapter).exit_code == 0
+    with (scene.settings.adapters / made.adapter / "adapters.safetensors").open("ab") as file:
+        file.write(b"x")
+    shown = said(scene, "show", made.adapter)
+    assert shown.exit_code == 1
+    assert "adapter's files  broken" in shown.stdout
+
+
 def test_the_list_says_when_the_link_of_this_machine_leads_elsewhere(scene: Scene) -> None:
     first = scene.earned()
     said(scene, "promote", first.adapter)

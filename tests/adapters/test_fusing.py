@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ from tests.cli.running import karl
 from tests.training.conftest import data, tiny, training
 from workers.adapter_files import keep
 
-pytest.importorskip("mlx_lm")
+#: Looked for, and not imported: that takes each process that collects tests a second.
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("mlx_lm"), reason="mlx-lm is not installed")
 __all__ = ["data", "tiny"]
 
 Said = Callable[..., Any]
@@ -47,7 +49,7 @@ def made(scene: Scene, tiny: Path, data: Path, tmp_path: Path) -> TrainingBody:
     scene.settings.models.mkdir()
     (scene.settings.models / "tiny").symlink_to(tiny)
     order = training(data, tiny, tmp_path / "run", iters=1, every=1)
-    trained = run(order, cache=scene.settings.models / ".cache", threads=1)
+    trained = run(order, cache=scene.settings.fast, threads=1)
     body = scene.training("ex1", "other", model_digest=find(scene.settings.models, "tiny").digest)
     real = {"adapter": keep(scene.settings, trained.adapter), "files": trained.files, "id": "run-tiny"}
     body = msgspec.structs.replace(body, **real)

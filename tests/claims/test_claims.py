@@ -19,12 +19,12 @@ from karl.ledger.reader import walk
 from karl.schema.learning import Arm, ClaimKind, EvaluationBody, Measured, Recipe
 from karl.views.rebuild import rebuild
 from tests.adapters.scene import HELD, TRAIN, VALID, Scene
-from workers import claiming
+from workers.claims import add, withdraw
 from workers.proofs import Judged
 
 
 def claimed(scene: Scene, kind: ClaimKind, boundary: str = "", **of: str) -> str:
-    body = claiming.add(scene.doors, kind, "so it is", of, boundary=boundary, person="ann")
+    body = add(scene.doors, kind, "so it is", of, boundary=boundary, person="ann")
     scene.catch_up()
     return body.id
 
@@ -350,12 +350,12 @@ def test_a_claim_names_whole_ids_and_what_its_kind_needs(scene: Scene) -> None:
 def test_a_claim_that_is_withdrawn_is_listed_no_more(scene: Scene) -> None:
     scene.earned()
     claim = claimed(scene, "lift", evaluation="ev1")
-    claiming.withdraw(scene.doors, claim[:10], person="ann", reason="too bold")
+    withdraw(scene.doors, claim[:10], person="ann", reason="too bold")
     scene.catch_up()
     with scene.views as views:
         assert views.claims() == []
     with pytest.raises(Refused, match="withdrawn already"):
-        claiming.withdraw(scene.doors, claim, person="ann", reason="again")
+        withdraw(scene.doors, claim, person="ann", reason="again")
 
 
 @pytest.mark.parametrize(

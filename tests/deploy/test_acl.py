@@ -22,6 +22,7 @@ from karl.stream.facts import facts
 from karl.stream.server import find_server
 from tests.cli.running import KARL
 from tests.conftest import ROOT, wait_until
+from workers.deciding import claimed, still_ours
 from workers.processes import LINE
 
 MADE = runpy.run_path(str(ROOT / "deploy" / "passwords"))
@@ -156,6 +157,12 @@ def test_a_role_may_not_do_what_its_processes_do_not(scene: Scene, role: str) ->
     client = scene.client(role)
     client.ping()
     assert [words for words in NOBODY + FORBIDDEN[role] if not refused(client, *words)] == []
+
+
+@pytest.mark.parametrize("key", [keys.ROUTING_CLAIM, keys.ADAPTERS_CLAIM, keys.HOLDOUT_CLAIM])
+def test_a_person_may_decide_whatever_one_decides_at_a_time(scene: Scene, key: str) -> None:
+    with claimed(scene.client("ops"), key, "t", "it"):
+        still_ours(scene.client("ops"), key, "t")
 
 
 def test_nobody_comes_in_without_a_password(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -18,18 +19,19 @@ from karl.learning.row import About, Row
 from tests.cli.running import karl
 from tests.export.sessions import many, recorded
 
-pytest.importorskip("mlx_lm")
-pytest.importorskip("tokenizers")
+#: Looked for, and not imported: that takes each process that collects tests a second.
+MISSING = [name for name in ("mlx_lm", "tokenizers") if not importlib.util.find_spec(name)]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
 
 COUNT = """
 import json, sys
 from mlx_lm.tuner.datasets import ChatDataset
 from mlx_lm.utils import load_tokenizer
 from pathlib import Path
-tokenizer = load_tokenizer(Path(sys.argv[1]))
-rows = [json.loads(line) for line in open(sys.argv[2])]
-data = ChatDataset(rows, tokenizer, mask_prompt=True)
-print(json.dumps([len(data.process(row)[0]) for row in rows]))
+for model, file in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    rows = [json.loads(line) for line in open(file)]
+    data = ChatDataset(rows, load_tokenizer(Path(model)), mask_prompt=True)
+    print(json.dumps([len(data.process(row)[0]) for row in rows]))
 """
 
 #: A template that writes calls, results and tools, with all that templates of the field use.
@@ -80,25 +82,26 @@ def row(
     return Row(said, About("t", "s"), tools=[{"type": "function", "function": {"name": "Bash"}}])
 
 
-@pytest.mark.parametrize("name", ["tiny", "calling"])
-def test_a_row_has_the_tokens_that_mlx_lm_sees(
-    name: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    model: Path = request.getfixturevalue(name)
-    counter = Counter(model)
-    assert counter.knows_calls is (name == "calling")
+def test_a_row_has_the_tokens_that_mlx_lm_sees(tiny: Path, calling: Path, tmp_path: Path) -> None:
     odd = "<|im_end|> \x1b[31m {{ x }} \u202e 日本語 " + "é" * 50
-    fits = [Budget(counter, 90).fit(one) for one in (row(0), row(3), row(9), row(2, odd), row(2, prompt=odd))]
-    kept = [fit for fit in fits if not isinstance(fit, LeftOut)]
-    assert len(kept) >= 3
-    written = tmp_path / "rows.jsonl"
-    written.write_text(
-        "".join(json.dumps({"messages": fit.row.messages, "tools": fit.row.tools}) + "\n" for fit in kept)
-    )
+    counted, asked = [], []
+    for model in (tiny, calling):
+        counter = Counter(model)
+        assert counter.knows_calls is (model == calling)
+        rows = (row(0), row(3), row(9), row(2, odd), row(2, prompt=odd))
+        fits = [Budget(counter, 90).fit(one) for one in rows]
+        kept = [fit for fit in fits if not isinstance(fit, LeftOut)]
+        assert len(kept) >= 3
+        counted.append([fit.tokens for fit in kept])
+        written = tmp_path / f"{model.name}.jsonl"
+        written.write_text(
+            "".join(json.dumps({"messages": fit.row.messages, "tools": fit.row.tools}) + "\n" for fit in kept)
+        )
+        asked += [str(model), str(written)]
     result = subprocess.run(
-        [sys.executable, "-c", COUNT, str(model), str(written)], capture_output=True, timeout=120, check=True
+        [sys.executable, "-c", COUNT, *asked], capture_output=True, timeout=120, check=True
     )
-    assert json.loads(result.stdout.splitlines()[-1]) == [fit.tokens for fit in kept]
+    assert [json.loads(line) for line in result.stdout.splitlines()[-2:]] == counted
 
 
 def test_history_goes_from_its_head_and_system_prompt_prompt_and_target_stay(calling: Path) -> None:

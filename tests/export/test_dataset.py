@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from karl.errors import KarlError, NotFound, Refused, Unreadable
-from karl.export import dataset
+from karl.export import dataset, under_way
 from karl.export.heldout import held_out_rows
 from karl.learning.groups import Item
 from karl.learning.manifests import id_of
@@ -373,6 +373,12 @@ def test_an_export_that_is_not_clean_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", ["--search", "--project"])
+def test_a_secret_in_a_filter_is_not_written_into_a_manifest(shop: Path, tmp_path: Path, option: str) -> None:
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    assert "looks like a secret" in refused(shop, tmp_path / "out", option, f"fix {secret}")
+
+
 # --- weights ---
 
 
@@ -547,11 +553,15 @@ def test_an_export_that_is_ended_leaves_no_data_set(tmp_path: Path, number: int)
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         wait_until(lambda: any(tmp_path.glob(".out.*")), "it writes")
+        under_way.clear(tmp_path, ".out.", ".partial")
+        assert any(tmp_path.glob(".out.*"))  # nobody clears what is under way
         process.send_signal(number)
         assert process.wait(30) != 0
     assert not (tmp_path / "out").exists()
     if number != signal.SIGKILL:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    made(data, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]
 
 
 # --- hostile ---

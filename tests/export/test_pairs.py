@@ -143,3 +143,7 @@ def test_prompts_ask_the_same_when_nearly_all_of_their_words_are_the_same() -> N
     assert asks_the_same("Fix the till, please", "fix the TILL please!")
     assert not asks_the_same("Fix the till", "Fix the printer")
     assert not asks_the_same("", "")
+    asked = "stop the banner from jumping on phones"
+    assert asks_the_same(asked, f"No, that's wrong, revert that: {asked}!")
+    assert not asks_the_same(asked, f"leave that, show me the log of last night's builds, {asked}")
+    assert not asks_the_same("go on", "no, please go on")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from redis import Redis
 
+from karl.learning import resample
 from karl.learning.row import Row
 from karl.stream import bundles
 from karl.training.tiny import write_tiny
@@ -37,6 +39,21 @@ def sessions(first: int, count: int, steps: int = 4) -> list[Row]:
 def write_rows(path: Path, rows: list[Row]) -> Path:
     path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in rows))
     return path
+
+
+@pytest.fixture(autouse=True)
+def fewer_draws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A thousand draws show what is planted; ten thousand are drawn where a test asks for `all_draws`."""
+    if "all_draws" not in request.fixturenames:
+        monkeypatch.setattr(resample, "DRAWS", 1000)
+    resample._weights.cache_clear()
+    yield
+    resample._weights.cache_clear()
+
+
+@pytest.fixture
+def all_draws() -> None:
+    """As many draws as users get: see `fewer_draws`."""
 
 
 @pytest.fixture(scope="session")

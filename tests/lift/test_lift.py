@@ -52,8 +52,10 @@ def test_a_planted_harm_is_harm() -> None:
 
 def test_an_oracle_against_a_fool_is_a_lift_whatever_the_items() -> None:
     sizes = [3] * 20
-    right = Arm("advantage", tuple(ArmRun(seed, pack([True] * 60), pack([True] * 60)) for seed in range(5)))
-    wrong = Arm("random", tuple(ArmRun(seed, pack([False] * 60), pack([False] * 60)) for seed in range(5)))
+    right, wrong = (
+        Arm(name, tuple(ArmRun(seed, bits, bits, (float(seed),) * 20) for seed in range(5)))
+        for name, bits in (("advantage", pack([True] * 60)), ("random", pack([False] * 60)))
+    )
     made = found(Judged([right, wrong], sizes, {}, {"base": 1.0, "advantage": 1.0}))
     assert (made.verdict, made.primary.difference, made.primary.low) == ("lift", 1.0, 1.0)
 
@@ -62,6 +64,31 @@ def test_fewer_than_five_seeds_are_no_lift_however_large_the_effect() -> None:
     body = evaluation(0.5, seeds=4)
     assert body.verdict == "no lift"
     assert "4 seeds are too few" in body.why
+
+
+@pytest.mark.parametrize("copies", ["advantage", "random"])
+def test_one_run_told_under_five_seeds_is_no_lift(copies: str) -> None:
+    body = evaluation(0.5)
+    copied = tuple(
+        Arm(arm.name, tuple(msgspec.structs.replace(arm.runs[0], seed=at) for at in range(5)))
+        if arm.name == copies
+        else arm
+        for arm in body.arms
+    )
+    made = found(Judged(copied, body.sessions, body.labels, body.guard))
+    assert made.verdict == "no lift"
+    assert "of 5 seeds 1 differ" in made.why
+
+
+@pytest.mark.parametrize("copies", ["advantage", "random"])
+def test_a_seed_or_an_arm_that_is_there_twice_is_refused(copies: str) -> None:
+    body = evaluation(0.5)
+    (arm,) = (arm for arm in body.arms if arm.name == copies)
+    others = tuple(one for one in body.arms if one is not arm)
+    doubled = (*others, Arm(copies, (*arm.runs, arm.runs[0])))
+    for arms in (doubled, (*body.arms, arm)):
+        with pytest.raises(Unreadable, match="twice"):
+            recomputed(msgspec.structs.replace(body, arms=arms))
 
 
 def test_few_sessions_are_no_lift_though_all_of_them_say_so() -> None:
@@ -198,6 +225,7 @@ def test_one_session_or_one_seed_has_no_interval() -> None:
     assert interval(Sums(np.ones((1, 9, 1)), np.ones((9, 1))), (0, 1), one_run=True).low == 1.0
 
 
+@pytest.mark.usefixtures("all_draws")
 def test_under_no_effect_a_lift_is_said_about_as_rarely_as_promised() -> None:
     """Of 200 evaluations without an effect, 2.5 % each way; 11 or fewer with a chance above 99 %."""
     chance = np.random.default_rng(7)

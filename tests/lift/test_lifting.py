@@ -87,6 +87,7 @@ def results(data_dir: Path) -> list[Path]:
     return sorted(data_dir.glob("runs/lift-*/results/*.json"))
 
 
+@pytest.mark.usefixtures("all_draws")
 def test_a_worker_killed_in_the_middle_goes_on_and_records_what_was_judged(
     redis: Redis, redis_url: str, data_dir: Path, bundle: str, node: Node
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from karl.learning.commits import FileChange, Hunk, Told
-from karl.learning.synthetic import By
+from karl.learning.synthetic.commits import FileChange, Hunk, Told
+from karl.learning.synthetic.questions import By
 from karl.outcomes.commits import Read, commits_of
 from karl.outcomes.repository import Repository
 from karl.schema.learning import SyntheticBody

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from karl.learning.grounding import grounded
-from karl.learning.synthetic import evidence_of
-from karl.learning.telling import facts_of
+from karl.learning.synthetic.facts import facts_of
+from karl.learning.synthetic.grounding import grounded
+from karl.learning.synthetic.questions import evidence_of
 from tests.outcomes.repo import Repo
 from tests.synthetic.making import read
 

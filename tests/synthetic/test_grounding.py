@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karl.learning.grounding import Evidence, Sides, grounded, holds
-from karl.learning.synthetic import evidence_of
-from karl.learning.telling import facts_of
+from karl.learning.synthetic.facts import facts_of
+from karl.learning.synthetic.grounding import Evidence, Sides, grounded, holds
+from karl.learning.synthetic.questions import evidence_of
 from tests.synthetic.making import told
 
 OLD = "def a():\n    return 1\n\n\nclass C:\n    def m(self):\n        return 1\n"

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from karl.errors import NotFound, Refused
-from karl.learning.synthetic import id_of, rows
+from karl.learning.synthetic.questions import id_of, rows
 from karl.settings import Settings, read_settings
 from karl.views.lineage import Lineage
 from karl.views.rebuild import begin, compare

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from karl.learning.subjects import body_of, is_revert, is_to_fold, says_something, subject_of
-from karl.learning.synthetic import SESSION, TooLittle, Worked, apart, made_of, most_of, once, rows
+from karl.learning.synthetic.questions import SESSION, TooLittle, Worked, apart, made_of, most_of, once, rows
+from karl.learning.synthetic.subjects import body_of, is_revert, is_to_fold, says_something, subject_of
 from tests.synthetic.making import BY, REDACTOR, body, told
 
 OLD, NEW = "def f():\n    return 1\n", "def f():\n    return 2\n\n\ndef g():\n    return 3\n"

@@ -135,6 +135,15 @@ def test_what_is_held_out_by_now_changed_or_of_another_format_is_not_sent(
     assert not list(redis.scan_iter("karl:parcel:*"))
 
 
+@pytest.mark.parametrize("command", ["sft-launch", "sft-eval", "train"])
+def test_a_label_that_looks_like_a_secret_is_refused_before_anything_is_asked(
+    tmp_path: Path, command: str
+) -> None:
+    result = karl(tmp_path, command, str(tmp_path), "--label", "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2)
+    assert result.exit_code == 2
+    assert "looks like a secret" in result.output
+
+
 def test_what_to_start_where_is_said_as_long_as_nobody_trains(machine: Machine) -> None:
     for gpu, words in (
         ("", "KARL_GPU_NODE=asker karl worker jobs train"),

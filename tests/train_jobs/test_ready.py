@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from karl.errors import Unreadable
 from karl.figures.plot import losses
-from karl.figures.readiness import Counted, ok, ready, seconds_of, variety_of, worth
+from karl.figures.readiness import Counted, ready, variety_of, worth
 from karl.figures.row_counts import counted
 from karl.learning import manifests
+from karl.learning.findings import ok
 from karl.schema.learning import Manifest, Measured, Recipe
 from tests.train_jobs.conftest import rows, write_data
 from workers.train import run_id, thinned
@@ -51,12 +52,6 @@ def test_a_ledger_without_a_holdout_or_a_data_set_is_not_ready(manifest: Manifes
     looked = ready([], about, 5, manifest)
     assert {one.what for one in looked if one.level == "fail"} == {"good turns", "sessions"}
     assert not ok(looked)
-
-
-def test_a_time_follows_from_the_newest_run_that_was_measured() -> None:
-    runs = [{"seconds": 0.0, "iters": 10, "batch": 4}, {"seconds": 80.0, "iters": 10, "batch": 4}]
-    assert seconds_of(Recipe(iters=100, batch=2), runs) == pytest.approx(400)
-    assert seconds_of(Recipe(), []) is None
 
 
 def test_rows_are_counted_and_one_that_is_none_is_named(tmp_path: Path) -> None:

@@ -66,12 +66,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environ() -> dict[str, str]:
     return {**os.environ, "MLX_DISABLE_COMPILE": "1"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def do(cache: Path, environ: dict[str, str]) -> Callable[..., Any]:
     """Run an order as a worker would, in a process of its own, on one thread."""
 

@@ -50,6 +50,17 @@ def test_the_answer_is_the_last_message_up_to_the_sign_that_ends_it(chat: Chat, 
     assert not example.cut
 
 
+def test_what_was_said_in_a_message_before_the_answer_is_not_learned_again(chat: Chat) -> None:
+    said = [{"role": "user", "content": "why?"}, {"role": "assistant", "content": "I look."}, CALLED[1]]
+    before, answer = chat.texts(said, [])
+    assert before.endswith("<|im_start|>assistant\nI look.\n")
+    assert answer.startswith('I look.\n{"name":"Grep"')
+    assert (
+        before + answer
+        == chat.texts([said[0], flat(said)[1]], [])[0] + flat(said)[1]["content"] + "<|im_end|>\n"
+    )
+
+
 def test_what_is_too_long_is_cut_from_its_head_and_never_from_the_answer(chat: Chat) -> None:
     messages = row(0)["messages"]
     whole = chat.example(messages, [], 500)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from karl.errors import KarlError
 from karl.learning.action import action
 from karl.training.judge import Fork, forks
-from karl.training.order import Fuse, Generate, Judge, Trained
+from karl.training.order import Fuse, Fused, Generate, Judge, Trained
 from tests.training.conftest import TOOLS, row, training, write_rows
 
 Do = Callable[..., Any]
@@ -37,9 +37,21 @@ def learned(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "train.jsonl", rows)
     write_rows(folder / "valid.jsonl", [])
     done: Trained = train(
-        training(folder, tiny, folder / "run", iters=60, every=60, dropout=0.0), Teller(io.BytesIO())
+        training(folder, tiny, folder / "run", iters=40, every=40, dropout=0.0), Teller(io.BytesIO())
     )
     return done.adapter
+
+
+@pytest.fixture(scope="module")
+def fused(tiny: Path, learned: Path, tmp_path_factory: pytest.TempPathFactory) -> Fused:
+    """The model with what was learned in it, as a folder and as a GGUF file."""
+    import io
+
+    from karl.training.fuse import fuse
+    from karl.training.telling import Teller
+
+    out = tmp_path_factory.mktemp("fusing") / "fused"
+    return fuse(Fuse(tiny, learned, out, gguf=True), Teller(io.BytesIO()))
 
 
 @pytest.fixture
@@ -148,40 +160,43 @@ def test_forks_are_where_the_allowed_answers_part_and_nowhere_else(
 
 
 def test_a_fused_model_says_what_the_model_with_the_adapter_says(
-    do: Do, here: Callable[[Judge], Any], tiny: Path, learned: Path, tmp_path: Path
+    here: Callable[[Judge], Any], fused: Fused, tiny: Path, learned: Path, tmp_path: Path
 ) -> None:
-    fused = do(Fuse(tiny, learned, tmp_path / "fused", gguf=True))
     assert fused.bytes > 0
     items = write_rows(tmp_path / "items.jsonl", [row(n) for n in range(4)])
     apart = here(Judge(tiny, items, TOOLS, adapter=learned))
     whole = here(Judge(fused.out, items, TOOLS))
     assert whole.tools == apart.tools
     assert whole.nll == pytest.approx(apart.nll, rel=1e-3)
-    assert str(tmp_path).encode() not in b"".join(path.read_bytes() for path in fused.out.iterdir())
+    assert str(tiny.parent.parent).encode() not in b"".join(p.read_bytes() for p in fused.out.iterdir())
+
+
+def test_a_folder_that_is_there_is_not_written_into(do: Do, fused: Fused, tiny: Path, learned: Path) -> None:
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in fused.out.iterdir())
     with pytest.raises(KarlError, match="is there already"):
-        do(Fuse(tiny, learned, tmp_path / "fused"))
+        do(Fuse(tiny, learned, fused.out))
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in fused.out.iterdir()) == before
 
 
 def test_a_gguf_written_of_a_model_is_that_model_again(
-    do: Do, here: Callable[[Judge], Any], tiny: Path, learned: Path, tmp_path: Path
+    here: Callable[[Judge], Any], fused: Fused, tmp_path: Path
 ) -> None:
     import io
 
     from karl.training.convert import convert
-    from karl.training.fuse import fuse
     from karl.training.order import Convert
     from karl.training.telling import Teller
 
-    teller = Teller(io.BytesIO())
-    fuse(Fuse(tiny, learned, tmp_path / "fused", gguf=True), teller)
-    convert(Convert(tmp_path / "fused" / "model.gguf", tmp_path / "back"), teller)
+    convert(Convert(fused.out / "model.gguf", tmp_path / "back"), Teller(io.BytesIO()))
     items = write_rows(tmp_path / "items.jsonl", [row(n) for n in range(4)])
-    one, other = (here(Judge(tmp_path / name, items, TOOLS)) for name in ("fused", "back"))
+    one, other = (here(Judge(folder, items, TOOLS)) for folder in (fused.out, tmp_path / "back"))
     assert one.tools == other.tools
     assert one.tokens == other.tokens
     assert one.nll == pytest.approx(other.nll, abs=0.01)  # float16 in between
 
 
-def test_an_adapter_answers_what_it_learned(do: Do, tiny: Path, learned: Path) -> None:
-    said = do(Generate(tiny, row(0)["messages"][0]["content"], adapter=learned, max_tokens=40))
+def test_an_adapter_answers_what_it_learned(tiny: Path, learned: Path) -> None:
+    from karl.training.generate import generate
+
+    said = generate(Generate(tiny, row(0)["messages"][0]["content"], adapter=learned, max_tokens=40))
     assert said.text == row(0)["messages"][1]["content"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,18 +13,34 @@ import threading
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from karl.errors import KarlError
 from karl.training.order import Judge, Smoke, Told, Train, Trained, encode
 from karl.training.process import Died
+from karl.training.telling import Teller
 from tests.conftest import wait_until
 from tests.training.conftest import ASKED, TOOLS, row, training, write_rows
 
 Do = Callable[..., Any]
 Here = Callable[[Train], Trained]
+
+
+class Whole(NamedTuple):
+    """A training from its start to its end, where it was done, and what it said."""
+
+    done: Trained
+    told: list[Told]
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def whole(do: Do, data: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """What others are held against: a process takes as long to start as hundreds of iterations."""
+    out, told = tmp_path_factory.mktemp("whole"), list[Told]()
+    return Whole(do(training(data, tiny, out, dropout=0.2), progress=told.append), told, out)
 
 
 def children() -> set[int]:
@@ -40,10 +58,9 @@ def children() -> set[int]:
 
 
 def test_a_training_learns_and_leaves_an_adapter_that_says_nothing_of_the_machine(
-    do: Do, data: Path, tiny: Path, tmp_path: Path
+    whole: Whole, tiny: Path
 ) -> None:
-    told: list[Told] = []
-    done: Trained = do(training(data, tiny, tmp_path / "run"), progress=told.append)
+    done, told, out = whole
     losses = [point.valid_loss for point in done.curve]
     assert losses[-1] < losses[0] - 1
     assert [point.iteration for point in done.curve] == [0, 4, 8, 12]
@@ -59,16 +76,14 @@ def test_a_training_learns_and_leaves_an_adapter_that_says_nothing_of_the_machin
     for name, digest in done.files.items():
         content = (done.adapter / name).read_bytes()
         assert sha256(content).hexdigest() == digest
-        assert str(tmp_path).encode() not in content
+        assert str(out).encode() not in content
         assert str(tiny).encode() not in content
-    assert [path.name for path in (tmp_path / "run").glob("*checkpoint*")] == ["checkpoint-0000012"]
+    assert [path.name for path in out.glob("*checkpoint*")] == ["checkpoint-0000012"]
 
 
 def test_a_training_killed_in_the_middle_and_resumed_makes_the_very_same_adapter(
-    do: Do, data: Path, tiny: Path, tmp_path: Path
+    do: Do, whole: Whole, data: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    whole: Trained = do(training(data, tiny, tmp_path / "whole", dropout=0.2))
-
     def kill(told: Told) -> None:
         if told.kind == "saved" and told.iteration == 8:
             for child in children():
@@ -85,17 +100,19 @@ def test_a_training_killed_in_the_middle_and_resumed_makes_the_very_same_adapter
     (tmp_path / "cut" / "checkpoint-0000008").rename(there / "checkpoint-0000008")
     resumed: Trained = do(training(data, tiny, there, dropout=0.2, resume=True))
     assert resumed.resumed == 1
-    assert resumed.files == whole.files
-    assert resumed.curve == whole.curve
-    assert (resumed.best, resumed.tokens) == (whole.best, whole.tokens)
+    assert resumed.files == whole.done.files
+    assert resumed.curve == whole.done.curve
+    assert (resumed.best, resumed.tokens) == (whole.done.best, whole.done.tokens)
 
 
 def test_a_finished_training_that_is_resumed_gives_what_it_gave(
-    here: Here, data: Path, tiny: Path, tmp_path: Path
+    here: Here, whole: Whole, data: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    once: Trained = here(training(data, tiny, tmp_path))
-    again: Trained = here(training(data, tiny, tmp_path, resume=True))
-    assert again.files == once.files
+    shutil.copytree(whole.out, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "adapter")
+    again: Trained = here(training(data, tiny, tmp_path / "copy", dropout=0.2, resume=True))
+    assert again.files == whole.done.files
+    assert sorted(path.name for path in again.adapter.iterdir()) == sorted(again.files)
 
 
 def test_another_seed_makes_another_adapter(here: Here, data: Path, tiny: Path, tmp_path: Path) -> None:
@@ -152,12 +169,14 @@ def test_equal_weights_of_any_size_train_as_no_weights_do(here: Here, tiny: Path
     assert all(point.valid_loss is None for point in heavy.curve)
 
 
-def test_rows_of_weight_nought_teach_nothing(do: Do, tiny: Path, tmp_path: Path) -> None:
+def test_rows_of_weight_nought_teach_nothing(here: Here, tiny: Path, tmp_path: Path) -> None:
+    from karl.training.judge import judge
+
     write_rows(tmp_path / "data" / "train.jsonl", [row(n % 2, weight=float(n % 2 == 0)) for n in range(8)])
     write_rows(tmp_path / "data" / "valid.jsonl", [])
-    done: Trained = do(training(tmp_path / "data", tiny, tmp_path / "run", iters=30, every=30))
+    done: Trained = here(training(tmp_path / "data", tiny, tmp_path / "run", iters=30, every=30))
     items = write_rows(tmp_path / "items.jsonl", [row(0), row(1)])
-    judged = do(Judge(tiny, items, TOOLS, adapter=done.adapter, guard=False))
+    judged = judge(Judge(tiny, items, TOOLS, adapter=done.adapter, guard=False), Teller(io.BytesIO()))
     assert judged.tools == (True, False)
     assert judged.nll[0] < judged.nll[1]
     assert done.ess == 4
@@ -249,7 +268,7 @@ def test_a_training_that_is_stopped_ends_with_its_process_and_can_go_on(
     assert list(tmp_path.glob("checkpoint*"))
 
 
-def test_what_a_listener_raises_ends_the_process(do: Do, data: Path, tiny: Path, tmp_path: Path) -> None:
+def test_what_a_listener_raises_ends_the_process(do: Do, data: Path, tiny: Path) -> None:
     class Lost(Exception):
         pass
 
@@ -257,7 +276,7 @@ def test_what_a_listener_raises_ends_the_process(do: Do, data: Path, tiny: Path,
         raise Lost
 
     with pytest.raises(Lost):
-        do(training(data, tiny, tmp_path, iters=4000), progress=lose)
+        do(Judge(tiny, data / "valid.jsonl", TOOLS), progress=lose)  # told before mlx-lm is loaded
     assert not children()
 
 

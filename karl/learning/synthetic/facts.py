@@ -1,15 +1,15 @@
 """What a commit did, one statement a fact, from its patch and from the syntax of what it changed. Pure.
 
 Each is said in a fixed form of words, so that it can be checked by who knows nothing of how it was found
-(`karl.learning.grounding`).
+(`karl.learning.synthetic.grounding`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from karl.learning.commits import FileChange, Told
-from karl.learning.definitions import Definition, begins_definition, in_lines, is_python, of_python
+from karl.learning.synthetic.commits import FileChange, Told
+from karl.learning.synthetic.definitions import Definition, begins_definition, in_lines, is_python, of_python
 
 #: Parts of a path, and beginnings and endings of a name, that say that a file is a test.
 _TEST_FOLDERS = frozenset(("test", "tests", "spec", "specs", "__tests__", "testing"))

@@ -1,4 +1,4 @@
-"""One export: what was chosen, in one format, to a file, a folder or a stream."""
+"""An archive: what was chosen, in one format, to a file, a folder or a stream."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from karl.export import atif, chatml, jsonl, sharegpt
 from karl.export.clean import Cleaner
 from karl.export.output import file_name, whole_file, whole_folder
 from karl.export.pieces import LeftOut, Piece, encode
-from karl.export.selection import DAMAGED, HELD_OUT, Choice, Group, Progress, Selection
+from karl.export.selection import DAMAGED, Choice, Group, Progress, Selection, without
 from karl.views.lineage import Lineage
-from karl.views.queries import TrajectoryRow
 from producers.redact import Redactor
 
 Format = Literal["jsonl", "chatml", "sharegpt", "atif"]
@@ -74,7 +73,7 @@ def export(
     cleaner = Cleaner(Redactor())
     with Lineage(views) as opened:
         held_out = frozenset[str]() if wanted.with_held_out else opened.held_out()
-        selection = Selection(opened, ledger, choice, cleaner, lambda row: _kept(row, held_out))
+        selection = Selection(opened, ledger, choice, cleaner, without(held_out))
         sessions = selection.sessions()
         if not sessions:
             raise NotFound("no trajectory fits; `karl sessions` lists what there is")
@@ -86,10 +85,6 @@ def export(
             _write_lines(pieces, _lines(wanted, stream), report)
         report.redactions = dict(cleaner.counts.most_common())
     return report
-
-
-def _kept(row: TrajectoryRow, held_out: frozenset[str]) -> str:
-    return HELD_OUT if row.session in held_out else ""
 
 
 def _pieces(selection: Selection, wanted: Wanted, progress: Progress, report: Report) -> Iterator[Piece]:

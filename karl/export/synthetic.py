@@ -10,13 +10,15 @@ from karl.errors import LedgerRewound
 from karl.export.options import DataSet
 from karl.learning.groups import Item
 from karl.learning.row import Row
-from karl.learning.synthetic import Worked, apart, rows
+from karl.learning.synthetic.questions import Worked, apart, rows
 from karl.schema.learning import SyntheticBody
 from karl.views.lineage import Lineage
 from karl.views.routing import body_at
 
 
-def made_up(lineage: Lineage, ledger: Path, how: DataSet, away: Sequence[Item], of_rows: int) -> list[Row]:
+def synthetic_rows(
+    lineage: Lineage, ledger: Path, how: DataSet, away: Sequence[Item], of_rows: int
+) -> list[Row]:
     """Give the synthetic rows for so many others. `away` are the sessions that are not trained with.
 
     Left out is what was committed in a project after one of those began there: it may be its own work.

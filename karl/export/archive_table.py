@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from karl.errors import NotFound
 from karl.export import parquet
+from karl.export.archive import Report
 from karl.export.clean import Cleaner
 from karl.export.forms import row_of
 from karl.export.gather import Gatherer
 from karl.export.options import DataSet
 from karl.export.output import whole_file
-from karl.export.run import Report
-from karl.export.selection import HELD_OUT, Progress, Selection
+from karl.export.selection import Progress, Selection, without
 from karl.export.spill import Spill
 from karl.views.lineage import Lineage
-from karl.views.queries import TrajectoryRow
 from producers.redact import Redactor
 
 
@@ -36,7 +34,7 @@ def export_table(
     cleaner = Cleaner(Redactor())
     with Lineage(views) as opened, whole_file(output, force=force) as file:
         held_out = frozenset[str]() if with_held_out else opened.held_out()
-        selection = Selection(opened, ledger, how.choice, cleaner, _skip(held_out))
+        selection = Selection(opened, ledger, how.choice, cleaner, without(held_out))
         with Spill(output.with_name(f".{output.name}.rows.partial")) as spill:
             gathered = Gatherer(how, selection, cleaner, None).gather(spill, progress)
             if not len(spill):
@@ -61,7 +59,3 @@ def export_table(
 def archived(how: DataSet) -> DataSet:
     """Give the options of such a file: all steps, nothing weighted."""
     return msgspec.structs.replace(how, format="parquet", weights="none", mask=False)
-
-
-def _skip(held_out: frozenset[str]) -> Callable[[TrajectoryRow], str]:
-    return lambda row: HELD_OUT if row.session in held_out else ""

@@ -1,7 +1,6 @@
 """A commit as a question can be made from it: what was said of it, and what it did to each file. Pure.
 
-`karl.outcomes.commits` reads them; `karl.learning.telling` says what they did, `karl.learning.grounding`
-checks what was said.
+`karl.outcomes.commits` reads them; `facts` says what they did, `grounding` checks what was said.
 """
 
 from __future__ import annotations
@@ -54,11 +53,3 @@ class Told(NamedTuple):
     touched: tuple[str, ...]
     in_patch: int
     reasons: dict[str, int]
-
-
-def lines_of(text: str | None) -> list[str]:
-    """Give the lines of a text as git counts them."""
-    if not text:
-        return []
-    lines = text.split("\n")
-    return lines[:-1] if lines[-1] == "" else lines

@@ -37,7 +37,7 @@ def fuse(
     base = _model(settings, body, model)
     folder = whole_folder(settings, body)
     order = Fuse(model=base.path, adapter=folder, out=out.absolute(), gguf=gguf, device=device_of(settings))
-    return run(order, cache=settings.models / ".cache", progress=progress)
+    return run(order, cache=settings.fast, progress=progress)
 
 
 def answer(settings: Settings, name: str, prompt: str, *, model: str, base: bool, tokens: int) -> Generated:
@@ -54,7 +54,7 @@ def answer(settings: Settings, name: str, prompt: str, *, model: str, base: bool
         max_tokens=tokens,
         device=device_of(settings),
     )
-    return run(order, cache=settings.models / ".cache")
+    return run(order, cache=settings.fast)
 
 
 def _training(settings: Settings, name: str) -> TrainingBody:

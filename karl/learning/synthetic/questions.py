@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from karl.learning.commits import Told
-from karl.learning.grounding import Evidence, Sides, grounded
 from karl.learning.row import About, Row
 from karl.learning.shingles import Ties, alike, words
-from karl.learning.subjects import body_of, subject_of
-from karl.learning.telling import facts_of
+from karl.learning.synthetic.commits import Told
+from karl.learning.synthetic.facts import facts_of
+from karl.learning.synthetic.grounding import Evidence, Sides, grounded
+from karl.learning.synthetic.subjects import body_of, subject_of
 from karl.schema.event import event_id
 from karl.schema.learning import SyntheticBody
 
