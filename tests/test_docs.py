@@ -182,6 +182,13 @@ def test_every_job_and_every_queue_is_on_its_page() -> None:
     assert [row.name for row in (*JOBS, *QUEUES) if f"\n| `{row.name}` |" not in page] == []
 
 
+def test_every_room_is_on_the_code_map() -> None:
+    page = TEXTS["docs/ARCHITECTURE.md"]
+    rooms = [f"{one.parent.relative_to(ROOT)}/" for one in ROOT.glob("karl/*/__init__.py")]
+    modules = [f"karl/{one.name}" for one in ROOT.glob("karl/[!_]*.py")]
+    assert [name for name in ("producers/", "workers/", *rooms, *modules) if f"`{name}`" not in page] == []
+
+
 def test_the_architecture_draws_the_layers_that_are_proven() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(one["layers"] for one in contracts if one["type"] == "layers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +17,7 @@ from karl.settings import Settings
 
 if TYPE_CHECKING:
     from karl.ledger.erase import Wanted
+    from workers.learned_from import LearnedFrom
 
 _SHOWN = 10
 
@@ -60,6 +61,7 @@ def erase(
         _say_what_would_go(settings, wanted, resume=resume, as_json=as_json)
         return
     from workers.erasure import Eraser  # noqa: PLC0415
+    from workers.learned_from import learned_from  # noqa: PLC0415
     from workers.line import on_line  # noqa: PLC0415
 
     with on_line(settings, "karl-erase") as redis, measuring("erasing") as progress:
@@ -72,18 +74,28 @@ def erase(
             progress=without_place(progress),
         )
         report = eraser.resume() if resume else eraser.run()
+    made = learned_from(settings, report.sessions)
     left = left_behind(views=report.views, append_only_file=report.append_only_file)
     if as_json:
-        print_json(msgspec.to_builtins(report))
+        print_json({**msgspec.to_builtins(report), **msgspec.to_builtins(made)})
     else:
         click.echo(f"erased {_amount(report.records, report.bytes, len(report.sessions))}")
         for name in report.erasures:
             click.echo(f"  as {name}, in the ledger")
         if report.dead_letters:
             click.echo(f"  and {report.dead_letters:,} dead letters")
-        for text in left:
+        for text in (*left, *_made_of_it(made)):
             click.echo(text, err=True)
     sys.exit(1 if left else 0)
+
+
+def _made_of_it(made: LearnedFrom) -> Iterator[str]:
+    """Say what was made of it for adapters, which an erasure does not reach."""
+    for folder in made.folders:
+        yield f"a data set has rows of it: {plain(folder)}; delete the folder, and export again"
+    if made.adapters:
+        names = ", ".join(name[:_SHOWN] for name in made.adapters)
+        yield f"adapters learned from it: {names}; `karl adapters promote` refuses them from now on"
 
 
 def _say_what_would_go(settings: Settings, wanted: Wanted, *, resume: bool, as_json: bool) -> None:

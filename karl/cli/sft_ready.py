@@ -108,17 +108,9 @@ def train_dryrun(settings: Settings, folder: Path, *, as_json: bool, **recipe: A
 
 
 def _manifest(settings: Settings) -> tuple[Manifest | None, str]:
-    from karl.cli.sft_train import data_set  # noqa: PLC0415
-    from karl.export.dataset import make  # noqa: PLC0415
+    from karl.cli.sft_train import made_into  # noqa: PLC0415
 
-    with measuring("making a data set") as progress:
-
-        def told(what: str, done: int, total: int) -> None:
-            if progress:
-                progress(done, total, what)
-
-        how, budget = data_set(settings)
-        try:
-            return make(settings.views, settings.ledger, how, None, told, budget=budget).manifest, ""
-        except (NotFound, Refused) as error:
-            return None, str(error)
+    try:
+        return made_into(settings, None).manifest, ""
+    except (NotFound, Refused) as error:
+        return None, str(error)

@@ -43,7 +43,7 @@ def show_all(settings: Settings, limit: int, *, as_json: bool = False) -> None:
     """Show all that trains, and the last trainings."""
     nodes, jobs = _jobs(settings)
     rows = _rows(settings, limit)
-    here = frozenset(path.name for path in settings.adapters.glob("*") if not path.name.startswith("."))
+    here = frozenset(path.name for path in settings.adapters.glob("[!.]*") if not path.is_symlink())
     if as_json:
         told = [{**one._asdict(), "failure": given.failure} for one, given in jobs]
         print_json({"nodes": nodes.workers, "jobs": told, "trainings": rows, "adapters_here": sorted(here)})

@@ -78,7 +78,7 @@ def train(
     say_fetched(adapter, place, Path(made.output))
 
 
-def data_set(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[DataSet, Budget | None]:
+def _how(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[DataSet, Budget | None]:
     """Give the data set that `karl train` makes: a row a step, weighted, cut to what the model takes.
 
     Where the model is not on this machine, rows are not cut here: the training cuts their history.
@@ -100,24 +100,31 @@ def data_set(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[
     return how, Budget(counter, most)
 
 
-def _exported(settings: Settings, more: dict[str, Any], *, dry_run: bool) -> Made:
-    """Make the data set, under its own id, and say so in the ledger."""
+def made_into(settings: Settings, output: Path | None, model: str = "", max_tokens: int = 0) -> Made:
+    """Make that data set and show how far it is; without `output`, only say what it would be."""
     from karl.export.dataset import make  # noqa: PLC0415
-    from workers.exports import record  # noqa: PLC0415
-    from workers.line import on_line  # noqa: PLC0415
 
-    how, budget = data_set(settings, str(more.get("model", "")), int(more.get("max_tokens", 0)))
+    how, budget = _how(settings, model, max_tokens)
     with measuring("export") as progress:
 
         def told(what: str, done: int, total: int) -> None:
             if progress:
                 progress(done, total, what)
 
-        if dry_run:
-            return make(settings.views, settings.ledger, how, None, told, budget=budget)
-        settings.exports.mkdir(parents=True, exist_ok=True, mode=0o700)
-        begun = settings.exports / f".{secrets.token_hex(8)}"
-        made = make(settings.views, settings.ledger, how, begun, told, budget=budget)
+        return make(settings.views, settings.ledger, how, output, told, budget=budget)
+
+
+def _exported(settings: Settings, more: dict[str, Any], *, dry_run: bool) -> Made:
+    """Make the data set, under its own id, and say so in the ledger."""
+    from workers.exports import record  # noqa: PLC0415
+    from workers.line import on_line  # noqa: PLC0415
+
+    model, max_tokens = str(more.get("model", "")), int(more.get("max_tokens", 0))
+    if dry_run:
+        return made_into(settings, None, model, max_tokens)
+    settings.exports.mkdir(parents=True, exist_ok=True, mode=0o700)
+    begun = settings.exports / f".{secrets.token_hex(8)}"
+    made = made_into(settings, begun, model, max_tokens)
     place = settings.exports / made.id
     _put_there(begun, place)
     with on_line(settings, "karl-train") as redis:

@@ -114,8 +114,3 @@ def span(seconds: float) -> str:
         if seconds >= 2 * scale:
             return f"{seconds / scale:.0f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-
-
-def counted(count: int, noun: str) -> str:
-    """Give a number with its noun: `1 event`, `2 events`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

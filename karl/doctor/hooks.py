@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from karl.counted import many
 from karl.doctor import codex
-from karl.doctor.check import Check, Look, Machine, Verdict, counted
+from karl.doctor.check import Check, Look, Machine, Verdict
 from karl.errors import KarlError
 from karl.stream.server import is_heard
 from producers import install as installer
@@ -150,7 +151,7 @@ def _reinstall(machine: Machine, files: list[FileStatus]) -> str:
             asking=asking_line(machine.settings, machine.environ, CLAUDE_CODE) if file.asks else None,
         )  # fmt: skip
         installer.apply(plan)
-    return f"brought the hook in {counted(len(files), 'settings file')} up to date"
+    return f"brought the hook in {many(len(files), 'settings file')} up to date"
 
 
 def _recording(machine: Machine) -> Iterator[Check]:

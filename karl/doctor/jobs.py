@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoPermissionError
 
-from karl.doctor.check import HERE, Check, Machine, counted
+from karl.counted import many
+from karl.doctor.check import HERE, Check, Machine
 from karl.doctor.server import Asked
 from karl.jobs import keys, listing, table
 from karl.stream.connect import asking
@@ -51,7 +52,7 @@ def here(machine: Machine, line: Asked) -> Iterator[Check]:
         names: list[Any] = [w for queue in table.QUEUES for w in redis.smembers(keys.workers_key(queue.name))]
         ours = [name for name in names if _node_of(name) == node and redis.exists(name)]
     if ours:
-        yield Check(LINK, HERE, "ok", f"{counted(len(ours), 'worker')} of {node} at work")
+        yield Check(LINK, HERE, "ok", f"{many(len(ours), 'worker')} of {node} at work")
     else:
         yield Check(LINK, HERE, "fail", f"no jobs worker of {node} is at work", "`karl worker jobs QUEUE`")
 
@@ -66,11 +67,11 @@ def _queues(found: list[listing.QueueFacts]) -> Check:
     there = {one.queue: one.waiting + one.scheduled + one.running for one in found}
     left = [one.queue for one in found if there[one.queue] and not one.served]
     if left:
-        told = ", ".join(f"{counted(there[queue], 'job')} in {queue}" for queue in left)
+        told = ", ".join(f"{many(there[queue], 'job')} in {queue}" for queue in left)
         hint = " and ".join(f"`karl worker jobs {queue}`" for queue in left)
         return Check(LINK, "queues", "warn", f"{told}, and nobody works there", hint)
     told = ", ".join(
-        f"{one.queue}: {counted(one.workers, 'worker')}, {one.running} running, {one.waiting} waiting"
+        f"{one.queue}: {many(one.workers, 'worker')}, {one.running} running, {one.waiting} waiting"
         for one in found
         if one.workers
     )
@@ -81,7 +82,7 @@ def _failed(found: list[listing.QueueFacts]) -> Check:
     failed = {one.queue: one.failed for one in found if one.failed}
     if not failed:
         return Check(LINK, "failed", "ok", "none")
-    told = ", ".join(f"{counted(count, 'job')} in {queue}" for queue, count in failed.items())
+    told = ", ".join(f"{many(count, 'job')} in {queue}" for queue, count in failed.items())
     return Check(LINK, "failed", "warn", told, f"{_LIST} says why; `karl jobs retry ID`")
 
 

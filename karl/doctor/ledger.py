@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from karl.doctor.check import HERE, Check, Machine, Verdict, counted, span
+from karl.counted import many
+from karl.doctor.check import HERE, Check, Machine, Verdict, span
 from karl.doctor.machine import private
 from karl.doctor.server import Asked
 from karl.errors import LedgerDamaged, Unreadable
@@ -186,7 +187,7 @@ def _node(line: Asked) -> str | None:
 def _names(folder: Path) -> Iterator[Check]:
     strangers = sorted(entry.name for entry in folder.iterdir() if not is_ours(entry.name))
     if strangers:
-        seen = f"{counted(len(strangers), 'file')} that no ledger has: {', '.join(strangers[:3])}"
+        seen = f"{many(len(strangers), 'file')} that no ledger has: {', '.join(strangers[:3])}"
         yield Check(LINK, "strangers", "warn", seen, f"move them out of {folder}")
 
 
@@ -243,7 +244,7 @@ def _end(machine: Machine, line: Asked) -> Iterator[Check]:
         yield Check(LINK, "seal", "fail", trouble, "`karl verify`; then restore that segment from a backup")
     age = machine.now_ns() / 1e9 - datetime.fromisoformat(end.last.time).astimezone(UTC).timestamp()
     where = f"line {end.last.seq:,} of {end.last.segment}"
-    text = f"{where}, {span(max(0.0, age))} old; the last {counted(end.lines, 'line')} checked"
+    text = f"{where}, {span(max(0.0, age))} old; the last {many(end.lines, 'line')} checked"
     if end.torn and line.facts and not line.facts.ledger_lease:
         seen = f"{text}; after it a line that was cut short ({end.torn} bytes)"
         yield Check(LINK, "end", "warn", seen, "the next ledger worker sets it aside")

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import karl
-from karl.doctor.check import Check, Look, Machine, Verdict, counted, held, size
+from karl.counted import many
+from karl.doctor.check import Check, Look, Machine, Verdict, held, size
 from karl.errors import SettingsError
 from karl.settings import Settings, read_settings
 from karl.stream.server import socket_path
@@ -47,7 +48,7 @@ def readable(environ: Mapping[str, str]) -> tuple[Settings, Check]:
     if troubles:
         hint = "mend or unset it where it is set: every process of KARL refuses to start with it"
         return settings, Check(LINK, "settings", "fail", "; ".join(troubles), hint)
-    return settings, Check(LINK, "settings", "ok", f"{counted(len(kept) + len(weights), 'variable')} set")
+    return settings, Check(LINK, "settings", "ok", f"{many(len(kept) + len(weights), 'variable')} set")
 
 
 def private(link: str, name: str, folder: Path) -> Check | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from karl.doctor.check import Check, Machine, counted, size, span
+from karl.counted import many
+from karl.doctor.check import Check, Machine, size, span
 from karl.doctor.server import Asked
 from workers.replicas import Lag, copy_state, told_by_writer
 
@@ -52,11 +53,11 @@ def _followers(machine: Machine, line: Asked) -> Iterator[Check]:
     heard = [one for one in told.followers if now_ms - one.heard_ms < LATE_S * 1000]
     nearest = max((one.seq for one in heard), default=0)
     if told.needed and told.held and told.held_s > LATE_S:
-        seen = f"{counted(told.held, 'line')} wait for a follower, the oldest for {span(told.held_s)}"
+        seen = f"{many(told.held, 'line')} wait for a follower, the oldest for {span(told.held_s)}"
         hint = f"{_FOLLOW}; until then nothing leaves the streams (KARL_ACK=replica)"
         yield Check(LINK, "waiting", "fail", seen, hint)
     elif heard:
-        seen = f"{counted(len(heard), 'follower')}, the nearest {counted(told.seq - nearest, 'line')} behind"
+        seen = f"{many(len(heard), 'follower')}, the nearest {many(told.seq - nearest, 'line')} behind"
         yield Check(LINK, "followers", "ok", seen)
     else:
         yield Check(LINK, "followers", "warn", "the ledger is served, and nobody follows it", _FOLLOW)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from karl.doctor.check import TROUBLE, Check, Machine, counted
+from karl.counted import many
+from karl.doctor.check import TROUBLE, Check, Machine
 from karl.doctor.server import Asked
 from karl.stream.routing import is_on, missing, read, waiting
 from karl.views.filter import Filter
@@ -52,7 +53,7 @@ def check(machine: Machine, line: Asked) -> Iterator[Check]:
         yield Check(LINK, "published", "warn", seen, "`karl auto-promote` publishes the ledger's")
     else:
         router = published.router[:12] or "no router"
-        skills = counted(len(published.catalogue.skills), "skill")
+        skills = many(len(published.catalogue.skills), "skill")
         yield Check(LINK, "published", "ok", f"{published.policy.mode}, {skills}, {router}")
     if is_on(redis):
         yield _waiting(waiting(redis))
@@ -70,8 +71,8 @@ def _put_back(machine: Machine, line: Asked) -> str:
 
 def _waiting(count: int) -> Check:
     if count <= WAITING_MAX:
-        return Check(LINK, "prompts waiting", "ok", counted(count, "prompt"))
-    seen = f"{counted(count, 'prompt')} wait for a prediction; the oldest leave at 10,000"
+        return Check(LINK, "prompts waiting", "ok", many(count, "prompt"))
+    seen = f"{many(count, 'prompt')} wait for a prediction; the oldest leave at 10,000"
     return Check(LINK, "prompts waiting", "warn", seen, "`karl worker jobs route`")
 
 
@@ -86,9 +87,9 @@ def _predicted(machine: Machine) -> Iterator[Check]:
         rows = list(views.shadows(Filter(since_ms=since)))[-LOOKED_AT:]
     alone = sum(not row.router for row in rows)
     if not alone:
-        yield Check(LINK, "predictions", "ok", f"{counted(len(rows), 'prompt')} lately, with the router")
+        yield Check(LINK, "predictions", "ok", f"{many(len(rows), 'prompt')} lately, with the router")
         return
-    seen = f"{alone} of the last {counted(len(rows), 'prediction')} were made by rules alone"
+    seen = f"{alone} of the last {many(len(rows), 'prediction')} were made by rules alone"
     yield Check(
         LINK, "predictions", "warn", seen, "the log of `karl worker jobs route` says why: no encoder?"
     )

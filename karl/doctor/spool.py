@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import karl
-from karl.doctor.check import Check, Machine, counted, held, size, span
+from karl.counted import many
+from karl.doctor.check import Check, Machine, held, size, span
 from karl.doctor.hooks import installed_line
 from karl.doctor.machine import private
 from producers.ship import ROOM_AGAIN
@@ -54,7 +55,7 @@ def waiting(machine: Machine) -> Iterator[Check]:
     depth = spool.depth()
     bound = machine.settings.spool_max_mb << 20
     age = depth.oldest_age_s(now)
-    text = f"{counted(depth.files, 'event')}, {size(depth.bytes)} of {size(bound)}"
+    text = f"{many(depth.files, 'event')}, {size(depth.bytes)} of {size(bound)}"
     if depth.files:
         text += f", the oldest for {span(age)}"
     near = depth.bytes > 0.8 * bound
@@ -69,7 +70,7 @@ def waiting(machine: Machine) -> Iterator[Check]:
         yield Check(SPOOL, "clock", "warn", seen, "set this machine's clock right")
     spool.scan(1)
     if strangers := spool.strangers():
-        seen = f"{counted(len(strangers), 'file')} that are no events: {', '.join(strangers[:3])}"
+        seen = f"{many(len(strangers), 'file')} that are no events: {', '.join(strangers[:3])}"
         yield Check(SPOOL, "strangers", "warn", seen, f"move them out of {spool.folder}")
 
 
@@ -114,7 +115,7 @@ def _reported(machine: Machine, report: Any) -> Check:
         hint = "has it another KARL_REDIS_URL, KARL_NODE or KARL_DATA_DIR? Start it anew with these settings"
         return Check(SHIPPER, "last report", "warn", seen, hint)
     age = machine.now_ns() / 1e9 - time_ms / 1000
-    text = f"{span(max(0.0, age))} ago: {counted(report.get('shipped', 0), 'event')} shipped since its start"
+    text = f"{span(max(0.0, age))} ago: {many(report.get('shipped', 0), 'event')} shipped since its start"
     if age > REPORT_S:
         return Check(
             SHIPPER, "last report", "warn", text, f"it may hang: end it, and start it again with {_SHIP}"
@@ -134,7 +135,7 @@ def _others(machine: Machine, facts: Facts) -> Iterator[Check]:
     }
     skewed = sorted(name for name, one in others.items() if one.get("version") != karl.__version__)
     if skewed:
-        seen = f"{counted(len(skewed), 'node')} run another version: {', '.join(skewed[:5])}"
+        seen = f"{many(len(skewed), 'node')} run another version: {', '.join(skewed[:5])}"
         yield Check(SHIPPER, "other nodes", "warn", seen, f"install karl-ledger {karl.__version__} there")
     elif others:
-        yield Check(SHIPPER, "other nodes", "ok", f"{counted(len(others), 'node')}, of this version")
+        yield Check(SHIPPER, "other nodes", "ok", f"{many(len(others), 'node')}, of this version")

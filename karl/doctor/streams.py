@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from karl.doctor.check import HERE, Check, Machine, counted, span
+from karl.counted import many
+from karl.doctor.check import HERE, Check, Machine, span
 from karl.doctor.server import Asked
 from karl.stream import keys
 from karl.stream.connect import command
@@ -92,7 +93,7 @@ def check(machine: Machine, line: Asked) -> Iterator[Check]:
 def _length(machine: Machine, found: Sequence[Partition]) -> Check:
     bound = machine.settings.stream_max_entries
     longest = max(found, key=lambda one: one.events)
-    text = f"{counted(sum(one.events for one in found), 'entry').replace('entrys', 'entries')}"
+    text = f"{many(sum(one.events for one in found), 'entry').replace('entrys', 'entries')}"
     if longest.events:
         text += f", at most {longest.events:,} of {bound:,} in a partition"
     if longest.events > bound:
@@ -120,7 +121,7 @@ def _unread(line: Asked, found: Sequence[Partition], now_ms: float) -> Iterator[
         yield Check(STREAM, "not read yet", "ok", "none")
         return
     age = max(0.0, (now_ms - oldest) / 1000)
-    text = f"{counted(line.facts.lag, 'event')}, the oldest for {span(age)}"
+    text = f"{many(line.facts.lag, 'event')}, the oldest for {span(age)}"
     if age > LATE_S:
         yield Check(STREAM, "not read yet", "warn", text, f"the workers are away or too slow: {_WORKER}")
     else:
@@ -137,7 +138,7 @@ def _open(found: Sequence[Partition], line: Asked, now_ms: float) -> Check:
         )
     oldest = min(one.oldest_ms for one in found if one.oldest_ms is not None)
     age = max(0.0, (now_ms - oldest) / 1000)
-    text = f"{counted(pending, 'event')} of open turns, the oldest came {span(age)} ago"
+    text = f"{many(pending, 'event')} of open turns, the oldest came {span(age)} ago"
     return Check(STREAM, "open turns", "ok", text)
 
 
@@ -149,11 +150,9 @@ def _groups(redis: Redis, found: Sequence[Partition]) -> Iterator[Check]:
     def make() -> str:
         for number in missing:
             command(redis, "XGROUP", "CREATE", keys.events_key(number), keys.GROUP, "0", "MKSTREAM")
-        return f"made the consumer group of {counted(len(missing), 'stream')}"
+        return f"made the consumer group of {many(len(missing), 'stream')}"
 
-    seen = (
-        f"{counted(len(missing), 'stream')} without the consumer group `{keys.GROUP}`: no worker has had them"
-    )
+    seen = f"{many(len(missing), 'stream')} without the consumer group `{keys.GROUP}`: no worker has had them"
     yield Check(STREAM, "consumer group", "warn", seen, f"{_WORKER} makes it", mend=make)
 
 
@@ -163,7 +162,7 @@ def _records(found: Sequence[Partition], now_ms: float) -> Check:
     if oldest is None:
         return Check(STREAM, "records waiting", "ok", "none")
     age = max(0.0, (now_ms - oldest) / 1000)
-    text = f"{counted(count, 'record')} for the ledger, the oldest for {span(age)}"
+    text = f"{many(count, 'record')} for the ledger, the oldest for {span(age)}"
     if age > LATE_S:
         hint = "nobody writes them: `karl up`, or `karl worker ledger`; its log says why it stands by"
         return Check(STREAM, "records waiting", "fail", text, hint)
@@ -198,7 +197,7 @@ def _workers(line: Asked) -> Check:
     if not workers:
         seen = "no sessions worker lives: events are not built into turns"
         return Check(SESSIONS, "workers", "fail", seen, _WORKER)
-    text = f"{counted(workers, 'worker')} with {held} of {keys.PARTITIONS} partitions"
+    text = f"{many(workers, 'worker')} with {held} of {keys.PARTITIONS} partitions"
     if held < keys.PARTITIONS:
         hint = "right for a moment after a start; if it stays so, look at the workers' logs"
         return Check(SESSIONS, "workers", "warn", text, hint)
@@ -214,6 +213,6 @@ def here(machine: Machine, line: Asked) -> Iterator[Check]:
     alive: Any = line.redis.zrange(keys.WORKERS, f"({now_ms:.0f}", "+inf", byscore=True)
     ours = [owner for owner in alive if owner.decode("utf-8", "replace").rsplit(":", 2)[0] == node]
     if ours:
-        yield Check(SESSIONS, HERE, "ok", f"{counted(len(ours), 'worker')} of {node} at work")
+        yield Check(SESSIONS, HERE, "ok", f"{many(len(ours), 'worker')} of {node} at work")
     else:
         yield Check(SESSIONS, HERE, "fail", f"no sessions worker of {node} is at work", _WORKER)

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from karl.doctor.check import Check, Machine, counted, span
+from karl.counted import many
+from karl.doctor.check import Check, Machine, span
 from karl.errors import KarlError, NotFound
 from karl.ledger.reader import Head, Position, head
 from karl.views.queries import Counts, SessionRow, Views
@@ -53,14 +54,14 @@ def check(machine: Machine) -> Iterator[Check]:
             mend=lambda: _rebuild(machine),
         )
         return
-    probes = f", {counted(counts.probes, 'record')} of probes left out" if counts.probes else ""
-    text = f"{counted(counts.sessions, 'session')}, {counted(counts.trajectories, 'turn')}{probes}"
+    probes = f", {many(counts.probes, 'record')} of probes left out" if counts.probes else ""
+    text = f"{many(counts.sessions, 'session')}, {many(counts.trajectories, 'turn')}{probes}"
     for row in newest:
         age = max(0.0, machine.now_ns() / 1e9 - row.last_ms / 1000)
         text += f"; the newest, of {row.agent}, was active {span(age)} ago"
     yield Check(LINK, "file", "ok", text)
     if counts.unreadable:
-        seen = f"{counted(counts.unreadable, 'record')} could not be understood and are not shown"
+        seen = f"{many(counts.unreadable, 'record')} could not be understood and are not shown"
         yield Check(
             LINK, "unreadable", "warn", seen, "the log of the views worker names them; is KARL up to date?"
         )
@@ -88,7 +89,7 @@ def _distance(machine: Machine, position: Position, last: Head) -> Check:
         return Check(LINK, "position", "fail", seen, "`karl rebuild`", mend=lambda: _rebuild(machine))
     if behind == 0:
         return Check(LINK, "position", "ok", f"at the ledger's end, line {last.seq:,}")
-    text = f"{counted(behind, 'line')} behind the ledger's end"
+    text = f"{many(behind, 'line')} behind the ledger's end"
     if _moves(machine, position):
         return Check(LINK, "position", "ok", f"{text}, and coming nearer")
     return Check(LINK, "position", "fail", f"{text}, and they do not move", _WORKER)
@@ -109,4 +110,4 @@ def _moves(machine: Machine, before: Position) -> bool:
 def _rebuild(machine: Machine) -> str:
     settings = machine.settings
     report = rebuild(settings.views, settings.ledger, settings.reward_version)
-    return f"made the views anew from {counted(report.records, 'record')}"
+    return f"made the views anew from {many(report.records, 'record')}"

@@ -20,13 +20,12 @@ from karl.errors import KarlError, NotFound
 from karl.export.answers import as_json
 from karl.export.forms import texts
 from karl.export.pieces import LeftOut
+from karl.learning.calls import PROBE, has_place
 from karl.learning.inert import Controls
 from karl.learning.row import Row
 
 TOO_LONG = "steps that are too long themselves (--max-tokens)"
 NO_ROOM = "steps whose prompt leaves them no room (--max-tokens)"
-#: What stands in a call that a template is tried with.
-_SENTINEL = "zqx_probe_7"
 #: Messages whose tokens are remembered.
 _KNOWN_MAX = 50_000
 #: Files of a tokenizer that decide what a count is.
@@ -91,18 +90,11 @@ class Counter:
     @cached_property
     def knows_calls(self) -> bool:
         """Say whether the template writes calls and results of tools; else they have to be text."""
-        call = {"id": "c1", "type": "function", "function": {"name": _SENTINEL, "arguments": {"a": "b"}}}
-        chat: list[dict[str, Any]] = [
-            {"role": "user", "content": "x"},
-            {"role": "assistant", "content": "", "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": "c1", "name": _SENTINEL, "content": f"{_SENTINEL}r"},
-            {"role": "assistant", "content": "y"},
-        ]
         try:
-            text = self.render(chat)
+            text = self.render(PROBE)
         except KarlError:
             return False
-        return text.replace(f"{_SENTINEL}r", "").count(_SENTINEL) > 0 and f"{_SENTINEL}r" in text
+        return has_place(text)
 
     @cached_property
     def _compiled(self) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from karl.counted import many
 from karl.errors import Unreadable
 from karl.learning import lift
 from karl.learning.manifests import PARTS, id_of
@@ -137,7 +138,7 @@ def _of_holdout(known: Known) -> Iterator[Check]:
             yield Check("holdout", "unknown", "nothing is held out")
         return
     count = len({one for held in known.holdouts.values() for one in held.sessions})
-    yield Check("holdout", "yes", f"{_many(count, 'session')} in {_many(len(known.holdouts), 'holdout')}")
+    yield Check("holdout", "yes", f"{many(count, 'session')} in {many(len(known.holdouts), 'holdout')}")
     for name, held in known.holdouts.items():
         if held.released_by:
             says = f"{name[:_ID]} was released by {held.released_by[:_ID]}"
@@ -184,7 +185,7 @@ def _seeds(body: EvaluationBody) -> Check:
     runs = {arm.name: {run.seed for run in arm.runs} for arm in body.arms}
     first, second = (runs.get(name, set()) for name in lift.PRIMARY)
     seeds = len(first & second)
-    says = f"{_many(seeds, 'seed')} in both arms, at least {lift.SEEDS_MIN} are needed"
+    says = f"{many(seeds, 'seed')} in both arms, at least {lift.SEEDS_MIN} are needed"
     return Check("seeds", "yes" if seeds >= lift.SEEDS_MIN else "no", says)
 
 
@@ -196,7 +197,7 @@ def _held_out(body: EvaluationBody, known: Known) -> Check:
         return Check("held out", "broken", f"there is no holdout {gone[0][:_ID]}")
     held = frozenset(one for name in body.holdouts for one in known.holdouts[name].sessions)
     if len(body.sessions) > len(held):
-        says = f"it counts {_many(len(body.sessions), 'session')}, the holdouts have {len(held):,}"
+        says = f"it counts {many(len(body.sessions), 'session')}, the holdouts have {len(held):,}"
         return Check("held out", "broken", says)
     if known.export is None:
         return Check("held out", "unknown", "the export's sessions are not known")
@@ -205,7 +206,7 @@ def _held_out(body: EvaluationBody, known: Known) -> Check:
     if found := {part: count for part, count in touched.items() if count}:
         says = f"sessions of the holdouts are in the export: {_counts(found)}"
         return Check("held out", "no", says)
-    says = f"none of {_many(len(held), 'held-out session')} is in the export"
+    says = f"none of {many(len(held), 'held-out session')} is in the export"
     return Check("held out", "yes", says)
 
 
@@ -215,16 +216,16 @@ def _validated(body: EvaluationBody, known: Known) -> Check:
         return Check("held out", "unknown", "the export's sessions are not known")
     train, valid = (frozenset(known.export.manifest.sessions.get(part, ())) for part in PARTS)
     if train & valid:
-        says = f"{_many(len(train & valid), 'session')} of the validation part were trained with"
+        says = f"{many(len(train & valid), 'session')} of the validation part were trained with"
         return Check("held out", "no", says)
     if len(body.sessions) > len(valid):
-        says = f"it counts {_many(len(body.sessions), 'session')}, the validation part has {len(valid):,}"
+        says = f"it counts {many(len(body.sessions), 'session')}, the validation part has {len(valid):,}"
         return Check("held out", "broken", says)
     recipes = [known.trainings[one].recipe for one in judged(body) if one in known.trainings]
     if not recipes or any(one.every < one.iters for one in recipes):
         says = "it was judged by the validation part, which chose the checkpoint too; reserve a holdout"
         return Check("held out", "unknown", says)
-    says = f"judged by {_many(len(valid), 'session')} of the validation part, which chose nothing here"
+    says = f"judged by {many(len(valid), 'session')} of the validation part, which chose nothing here"
     return Check("held out", "yes", says)
 
 
@@ -233,14 +234,14 @@ def _untouched(known: Known) -> Iterator[Check]:
     unknown = [one for one in known.used if one.sessions is None]
     touched = [(one, len(held & one.sessions)) for one in known.used if one.sessions and held & one.sessions]
     for one, found in touched:
-        what = f"used {_many(found, 'session')} of it (export {one.export[:_ID]})"
+        what = f"used {many(found, 'session')} of it (export {one.export[:_ID]})"
         yield Check("untouched", "no", f"training {one.training[:_ID]} {what}")
     if unknown:
         says = f"what training {unknown[0].training[:_ID]} used is not known: its export has no record"
         yield Check("untouched", "unknown", says)
     if not touched and not unknown:
         yield Check(
-            "untouched", "yes", f"no session of it is in what {_many(len(known.used), 'training')} used"
+            "untouched", "yes", f"no session of it is in what {many(len(known.used), 'training')} used"
         )
 
 
@@ -254,7 +255,7 @@ def _arms(body: EvaluationBody, known: Known) -> Iterator[Check]:
     if faults:
         yield Check("trainings", "broken", _some(faults))
     else:
-        yield Check("trainings", "yes", f"{_many(len(named), 'adapter')}, each trained with this export")
+        yield Check("trainings", "yes", f"{many(len(named), 'adapter')}, each trained with this export")
 
 
 def _misfit(body: EvaluationBody, training: TrainingBody | None, adapter: str) -> str:
@@ -324,7 +325,3 @@ def _some(said: Sequence[str]) -> str:
 
 def _counts(found: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(found.items()))
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

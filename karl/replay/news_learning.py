@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from karl.counted import many
 from karl.schema.learning import (
     AdapterBody,
     ClaimBody,
@@ -35,14 +36,14 @@ def _of_holdout(data: msgspec.Raw) -> dict[str, Any]:
     if body.released:
         says = f"holdout {body.released[:_ID]} counts no more"
     else:
-        says = f"{_many(len(body.sessions), 'session')} held out of training ({body.way})"
+        says = f"{many(len(body.sessions), 'session')} held out of training ({body.way})"
     return {"about": body.released or body.id, "says": says + _because(body.reason), **_whose(body)}
 
 
 def _of_export(data: msgspec.Raw) -> dict[str, Any]:
     body = _export(data)
     made = body.manifest
-    rows = ", ".join(f"{_many(file.rows, 'row')} in {name}" for name, file in sorted(made.files.items()))
+    rows = ", ".join(f"{many(file.rows, 'row')} in {name}" for name, file in sorted(made.files.items()))
     lines = f"lines {made.ledger.from_seq:,} to {made.ledger.to_seq:,}"
     return {"about": body.id, "says": f"export {body.id[:_ID]} of {lines}: {rows}", **_whose(body)}
 
@@ -63,7 +64,7 @@ def _of_evaluation(data: msgspec.Raw) -> dict[str, Any]:
     body = _evaluation(data)
     one = body.primary
     figure = f"{one.name} in {one.metric} {one.difference:+.4f} [{one.low:+.4f}, {one.high:+.4f}]"
-    over = f"{_many(body.items, 'held-out action')}, {_many(len(body.seeds), 'seed')}"
+    over = f"{many(body.items, 'held-out action')}, {many(len(body.seeds), 'seed')}"
     says = f"evaluation {body.id[:_ID]} of export {body.export[:_ID]}: {body.verdict}, {figure} over {over}"
     return {"about": body.id, "says": says, **_whose(body)}
 
@@ -99,10 +100,6 @@ def _whose(body: _Signed) -> dict[str, str | None]:
 
 def _because(reason: str) -> str:
     return f": {reason[:_TEXT_MAX]}" if reason else ""
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 #: Gives members of News, by the kind of record.

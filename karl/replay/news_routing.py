@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from karl.counted import many
 from karl.schema.routing import ExemplarBody, RouterBody, RoutingBody, ShadowBody, SkillsBody
 
 #: Digits of an id that are told.
@@ -22,7 +23,7 @@ _shadow = msgspec.json.Decoder(ShadowBody).decode
 
 def _of_place(data: msgspec.Raw) -> dict[str, Any]:
     body = _skills(data)
-    told = f"{_many(len(body.skills), 'skill')} and {_many(len(body.rules), 'rule')} of {body.place}"
+    told = f"{many(len(body.skills), 'skill')} and {many(len(body.rules), 'rule')} of {body.place}"
     return {"node": body.node, "about": body.place, "says": told}
 
 
@@ -38,8 +39,8 @@ def _of_exemplar(data: msgspec.Raw) -> dict[str, Any]:
 
 def _of_router(data: msgspec.Raw) -> dict[str, Any]:
     body = _router(data)
-    exemplars = _many(sum(body.counts.values()), "exemplar")
-    made = f"{body.why}, {body.head} over {body.encoder}, {_many(len(body.skills), 'skill')}, {exemplars}"
+    exemplars = many(sum(body.counts.values()), "exemplar")
+    made = f"{body.why}, {body.head} over {body.encoder}, {many(len(body.skills), 'skill')}, {exemplars}"
     label = f" {body.label}" if body.label else ""
     says = f"router {body.id[:_ID]}{label} ({made})"
     return {"node": body.node, "about": body.id, "by": body.person or None, "says": says}
@@ -47,7 +48,7 @@ def _of_router(data: msgspec.Raw) -> dict[str, Any]:
 
 def _of_decision(data: msgspec.Raw) -> dict[str, Any]:
     body = _routing(data)
-    ready = f", {_many(len(body.ready), 'skill')} by the vector router" if body.ready else ""
+    ready = f", {many(len(body.ready), 'skill')} by the vector router" if body.ready else ""
     forced = " although checks said no" if body.forced else ""
     reason = f": {body.reason}" if body.reason else ""
     router = f"router {body.router[:_ID]}" if body.router else "no router"
@@ -67,10 +68,6 @@ def _of_prediction(data: msgspec.Raw) -> dict[str, Any]:
         "trajectory": body.trajectory, "about": body.event, "skill": body.picked,
         "says": f"{body.source} prediction: {', '.join(said) or 'nothing routes'}",
     }  # fmt: skip
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 #: Gives members of News, by the kind of record.

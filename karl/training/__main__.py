@@ -35,6 +35,10 @@ def main() -> None:
         result = _done(order, teller)
     except KarlError as error:
         teller.failed(str(error))
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("karl"):
+            raise
+        teller.failed(f"{error.name} is not installed on this machine: pip install 'karl-ledger[train]'")
     except OSError as error:  # a disk that is full, a file that may not be read
         teller.failed(f"{type(error).__name__}: {error}")
     except RuntimeError as error:  # mlx's, for all that it could not do

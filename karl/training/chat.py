@@ -14,20 +14,8 @@ import msgspec
 from jinja2 import TemplateError
 
 from karl.errors import KarlError, NotFound
+from karl.learning.calls import PROBE, has_place
 from karl.learning.inert import Controls
-
-#: What a template must say again to have a place for calls.
-_SENTINEL = "look_for_the_archive"
-_PROBE: list[dict[str, Any]] = [
-    {"role": "user", "content": "?"},
-    {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [
-            {"id": "callid001", "type": "function", "function": {"name": _SENTINEL, "arguments": {"in": "x"}}}
-        ],
-    },
-]
 
 Message = dict[str, Any]
 
@@ -161,10 +149,10 @@ class Chat:
 
     def _renders_calls(self) -> bool:
         try:
-            said = self._render(_PROBE, None, ask=False)
+            said = self._render(PROBE, None, ask=False)
         except KarlError:  # a template that insists on text has no place for calls either
             return False
-        return _SENTINEL in said
+        return has_place(said)
 
 
 def flat(messages: list[Message]) -> list[Message]:

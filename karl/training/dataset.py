@@ -16,7 +16,7 @@ from karl.training.chat import Chat, Example, Line, read_lines
 from karl.training.order import Train
 
 
-class Dataset(NamedTuple):
+class Examples(NamedTuple):
     """Examples to train with, of weights with mean 1, and those to validate with, of weight 1 each.
 
     `cut` counts the former whose history was too long, `left` those whose answer was.
@@ -28,7 +28,7 @@ class Dataset(NamedTuple):
     left: int
 
 
-def read(order: Train, chat: Chat) -> Dataset:
+def read(order: Train, chat: Chat) -> Examples:
     """Read a data set. Raises KarlError for one that can not be trained with."""
     recipe = order.recipe
     found = list(chat.examples(read_lines(order.data / TRAIN), recipe.max_tokens))
@@ -43,7 +43,7 @@ def read(order: Train, chat: Chat) -> Dataset:
         if example is not None
     ]
     cut = sum(example.cut for example in kept)
-    return Dataset(train, valid, cut, len(found) - len(kept))
+    return Examples(train, valid, cut, len(found) - len(kept))
 
 
 def _some(lines: list[Line], most: int) -> list[Line]:
@@ -67,7 +67,10 @@ def _check(kept: int, found: int, recipe: Recipe) -> None:
 
 
 def digest(order: Train) -> str:
-    """Give a digest of all that a training follows from, but where it is. Raises NotFound."""
+    """Give a digest of what a training follows from, but where it is. Raises NotFound.
+
+    Of the model it has name and config; who gives the order tells models apart by their weights.
+    """
     parts = [msgspec.json.encode(order.recipe), order.name.encode()]
     for path, help_ in (
         (order.data / TRAIN, "`karl export` writes data sets"),

@@ -31,7 +31,7 @@ from karl.schema.learning import Measured
 from karl.training import adapter, batches, checkpoint, dataset, loss
 from karl.training.chat import Chat
 from karl.training.checkpoint import BEST, LAST, OPTIMIZER, State
-from karl.training.dataset import Dataset
+from karl.training.dataset import Examples
 from karl.training.loaded import choose, load, peak_mb, versions
 from karl.training.order import ADAPTER, Told, Train, Trained
 from karl.training.pace import Pace
@@ -63,7 +63,7 @@ def train(order: Train, teller: Teller) -> Trained:
 class _Training:
     """One training, from its last checkpoint to its end."""
 
-    def __init__(self, order: Train, model: Any, data: Dataset, of: str, teller: Teller) -> None:
+    def __init__(self, order: Train, model: Any, data: Examples, of: str, teller: Teller) -> None:
         self._order, self._recipe, self._data, self._teller = order, order.recipe, data, teller
         self._model = model
         self._loss = loss.of(parts_of(model))

@@ -75,13 +75,17 @@ class Learning:
         self._add("exports", (*row, *_whose(body)))
 
     def training(self, line: Line, body: TrainingBody) -> None:
-        """Take a training run; one that is there already counts once."""
+        """Take a training run; one that is there already counts once.
+
+        A run that ended without an adapter may be asked for again, under its id: then the last word counts.
+        """
         losses = [one.valid_loss for one in body.curve if one.valid_loss is not None]
         losses = [loss for loss in losses if math.isfinite(loss)]
         of = (body.export, body.model, body.model_digest, body.label, body.adapter, body.ended, body.device)
         how = (fit(body.recipe.iters), fit(body.recipe.seed), fit(body.best), min(losses, default=None))
         ran = (fit(body.rows), _number(body.tokens_per_s), _number(body.seconds), fit(body.resumed), body.job)
         row = (line.seq, *place(line), body.id, *of, *how, *ran, body.person, body.node)
+        self._sql("DELETE FROM trainings WHERE id = ? AND adapter = ''", (body.id,))
         self._once("trainings", (*row, fit(body.started_ms), fit(body.time_ms)))
 
     def evaluation(self, line: Line, body: EvaluationBody) -> None:

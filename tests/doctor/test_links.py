@@ -15,8 +15,9 @@ import pytest
 from redis import Redis
 
 import karl
+from karl.counted import many
 from karl.doctor import hooks, ledger, machine, probe, server
-from karl.doctor.check import Check, Machine, counted, size, span
+from karl.doctor.check import Check, Machine, size, span
 from karl.doctor.examine import examine
 from karl.doctor.latency import measure
 from karl.ledger.writer import Draft
@@ -616,7 +617,7 @@ def test_no_more_than_the_end_of_a_ledger_is_read(recorded: Home, monkeypatch: p
 def test_sizes_spans_and_numbers_are_told_in_units_that_fit() -> None:
     assert [size(n) for n in (0, 2048, 3 << 20, 5 << 30)] == ["0 bytes", "2.0 KiB", "3.0 MiB", "5.0 GiB"]
     assert [span(s) for s in (0.5, 45, 600, 7200, 200_000)] == ["0.5 s", "45 s", "10 min", "2 h", "2 d"]
-    assert [counted(n, "event") for n in (0, 1, 2000)] == ["0 events", "1 event", "2,000 events"]
+    assert [many(n, "event") for n in (0, 1, 2000)] == ["0 events", "1 event", "2,000 events"]
 
 
 # --- what others have left ---

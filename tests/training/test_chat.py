@@ -123,6 +123,9 @@ def test_calls_stay_calls_where_the_template_renders_them(
         " {{ k }}={{ v }}{% endfor %}>{% endfor %}<|im_end|>{% endfor %}"
         "{% if add_generation_prompt %}[assistant]{% endif %}"
     )
+    deaf = template.replace("{% for m in messages %}", "{% for m in messages if m.role != 'tool' %}")
+    monkeypatch.setattr(tokenizer._tokenizer, "chat_template", deaf)
+    assert not Chat(tokenizer).calls_rendered  # results would be lost
     monkeypatch.setattr(tokenizer._tokenizer, "chat_template", template)
     chat = Chat(tokenizer)
     assert chat.calls_rendered

@@ -12,6 +12,8 @@ import pytest
 
 from karl.errors import KarlError, NotFound
 from karl.training import base_models, blas
+from karl.training.order import Convert
+from karl.training.process import run
 from karl.training.tiny import write_tiny
 from tests.cli.running import karl
 
@@ -189,3 +191,13 @@ def test_a_copy_that_can_not_be_made_is_said_rather_than_training_slowly(tmp_pat
     (tmp_path / "file").touch()
     with pytest.raises(KarlError, match="LD_PRELOAD"):
         blas.environ({}, tmp_path / "file" / "cache")
+
+
+def test_without_the_extra_a_line_says_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "shadow" / "mlx").mkdir(parents=True)
+    lacks = "raise ModuleNotFoundError(\"No module named 'mlx'\", name='mlx')"
+    (tmp_path / "shadow" / "mlx" / "__init__.py").write_text(lacks)
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "shadow"), *sys.path])}
+    order = Convert(gguf=tmp_path / "x.gguf", out=tmp_path / "out")
+    with pytest.raises(KarlError, match=r"^mlx is not installed on this machine: pip install"):
+        run(order, cache=tmp_path, env=environ)

@@ -285,6 +285,16 @@ def test_an_erased_record_leaves_the_others_as_they_are(tmp_path: Path) -> None:
         assert views.learned_head().seq == place.seq - 1 or views.learned_head().seq > place.seq
 
 
+def test_a_run_that_was_broken_off_and_asked_for_again_is_what_came_of_it_at_last(tmp_path: Path) -> None:
+    broken = training("t1", "ex1", ended="canceled", label="first")
+    done = training("t1", "ex1", "ad1", label="first", resumed=1)
+    late = training("t1", "ex1", ended="failed")
+    with views_of(tmp_path, broken, broken, done, late) as views:
+        assert [(row.id, row.ended, row.adapter) for row in views.trainings()] == [("t1", "done", "ad1")]
+        assert views.training("first").resumed == 1
+        assert [row.adapter for row in views.adapters()] == ["ad1"]
+
+
 # --- what of it is told to Prometheus ---
 
 
