@@ -63,6 +63,12 @@ def test_every_link_within_the_repository_leads_somewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
+def test_every_file_of_ours_that_a_page_names_exists(name: str) -> None:
+    named = re.findall(r"`((?:karl|workers|producers|tests|benchmarks)/[\w./-]*\w)[`:]", TEXTS[name])
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_command_that_a_page_names_exists(name: str) -> None:
     known = {row.name for row in COMMANDS} | {row.name.split()[0] for row in COMMANDS}
     named = re.findall(

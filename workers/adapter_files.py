@@ -87,10 +87,8 @@ def folder_of(
     if not _ID.fullmatch(adapter):
         raise NotFound(f"{adapter[:80]!r} names no adapter: expected 64 hex digits")
     target = settings.adapters / adapter
-    if target.exists():
-        if _is_whole(target, adapter):
-            return target
-        shutil.rmtree(target)
+    if target.exists() and _is_whole(target, adapter):
+        return target  # a damaged one stays until another is here: that it is damaged must be seen
     found = redis.get(adapter_key(adapter))
     digest = bundle or (found.decode("ascii", "replace") if isinstance(found, bytes) else "")
     if not digest:

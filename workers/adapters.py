@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 #: The link beside the adapters that leads to the one in use.
 CURRENT = "current"
-_ID = 12
+_ID, _SHOWN = 12, 5
 
 
 class Said(NamedTuple):
@@ -121,11 +121,12 @@ def examine(settings: Settings, views: Lineage, name: str) -> Examined:
     row = named(views, name)
     proofs = Proofs(settings, views)
     body = proofs.training(row)
-    evaluation = next(iter(views.evaluations_of(row.adapter, arm=JUDGED)), None)
+    judged = views.evaluations_of(row.adapter, arm=JUDGED)
+    evaluation = judged[0] if judged else None
     known = proofs.of_evaluation(evaluation.id) if evaluation else Known()
     sessions = proofs.sessions_of(body.export)
     erased = len(sessions - views.marks()) if sessions is not None else None
-    checks = [_evaluated(row, evaluation)]
+    checks = [_evaluated(row, judged)]
     checks += (
         claims.of_lift(known) if evaluation else [claims.of_files(ITS_FILES, files_here(settings, body))]
     )
@@ -236,11 +237,15 @@ def _upon(views: Lineage) -> str:
     return rows[0].id if rows else ""
 
 
-def _evaluated(row: TrainingRow, evaluation: EvaluationRow | None) -> Check:
-    if evaluation is None:
+def _evaluated(row: TrainingRow, judged: Sequence[EvaluationRow]) -> Check:
+    if not judged:
         says = f"no evaluation judged it; `karl sft-eval {row.adapter[:_ID]}` does"
         return Check("evaluated", "no", says)
-    return Check("evaluated", "yes", f"by {evaluation.id[:_ID]}, the newest that judged it")
+    says = f"by {judged[0].id[:_ID]}, the newest that judged it"
+    if earlier := [one.verdict for one in judged[1:]]:
+        # Whoever asks until the answer is yes gets one: how often it was asked stands beside it.
+        says += f"; {len(earlier)} before it said {', '.join(earlier[:_SHOWN])}"
+    return Check("evaluated", "yes", says)
 
 
 def _erased(erased: int | None) -> Check:

@@ -4,7 +4,8 @@ Invariants:
 - Only a small one is shared (MAX_BYTES): a large one stays on the node's disk, and another node begins anew.
 - The one that is further counts: a checkpoint of Redis is fetched where this node's disk has none, or one
   that another node has gone on from.
-- One bundle a run: the one before is taken out when the next is there.
+- One bundle a run: the one before is taken out when the next is there, but for what lasts longer: the adapter
+  of a shorter training with the same data and seed has the very same bytes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def share(settings: Settings, run: str, out: Path, told: Told) -> None:
             redis.hset(run_key(run), mapping=about)  # type: ignore[arg-type]
             redis.expire(run_key(run), TTL_S)
             if isinstance(before, bytes) and before.decode() != digest:
-                bundles.drop(redis, before.decode(), but=digest)
+                bundles.drop(redis, before.decode(), but=digest, ttl_s=TTL_S)
     except FileNotFoundError:
         return  # the next one has taken its place on disk meanwhile, and comes here in a moment
     except (LineDown, OSError) as error:
@@ -94,5 +95,5 @@ def forget(redis: Redis, run: str, adapter: str) -> None:
     """
     found = redis.hget(run_key(run), "bundle")
     if isinstance(found, bytes):
-        bundles.drop(redis, found.decode(), but=adapter)
+        bundles.drop(redis, found.decode(), but=adapter, ttl_s=TTL_S)
     redis.delete(run_key(run))

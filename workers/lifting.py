@@ -37,6 +37,7 @@ from workers.adapter_files import send as send_adapter
 from workers.lift_runs import RESULTS, Done, Held, Runs, rows_of
 from workers.line import on_line
 from workers.records import LEARNING, Outgoing, send
+from workers.run_folders import began, clean
 from workers.this_job import this
 
 if TYPE_CHECKING:
@@ -47,13 +48,16 @@ if TYPE_CHECKING:
 
 def job(arguments: Lift, settings: Settings, progress: Progress) -> Outcome:
     """Train and judge what was asked for, and tell the ledger; gives the evaluation's record."""
-    folder = folder_for(settings, arguments)
     model = find(settings.models, arguments.model)
+    evaluation = id_of(arguments, model.digest)
+    folder = settings.runs / f"lift-{evaluation[:16]}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    began(folder)
     with on_line(settings, "karl-lift") as redis:
         bundles.get(redis, arguments.data, folder / "data", progress)
         given = folder_of(settings, redis, arguments.adapter) if arguments.adapter else None
-    doors = _Found(arguments, settings, model, folder, given)
-    body, done = _evaluated(doors, progress)
+    found = _Found(arguments, settings, model, evaluation, folder, given)
+    body, done = _evaluated(found, progress)
     with on_line(settings, "karl-lift") as redis:
         kept = [one.training for one in done if one.training is not None]
         for training in kept:
@@ -61,22 +65,28 @@ def job(arguments: Lift, settings: Settings, progress: Progress) -> Outcome:
         told = [Outgoing("training", LEARNING, one) for one in kept]
         send(redis, [*told, Outgoing("evaluation", LEARNING, body)], time.sleep)
     _forget_rows(folder)
+    clean(settings.runs, folder)
     return Outcome(msgspec.to_builtins(body))
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """What there is to work with; `given` is the folder of an adapter that is judged as it is."""
+    """What there is to work with; `given` is the folder of an adapter that is judged as it is.
+
+    `evaluation` is the id of what comes of it; results are kept in `folder` while it goes on.
+    """
 
     asked: Lift
     settings: Settings
     model: Model
+    evaluation: str
     folder: Path
     given: Path | None
 
 
-def folder_for(settings: Settings, asked: Lift) -> Path:
-    """Give the folder in which an evaluation's results are kept while it goes on."""
-    return settings.runs / f"lift-{_digest(asked)[:16]}"
+def id_of(asked: Lift, model_digest: str) -> str:
+    """Give the id of an evaluation: the sha256 of what was asked and of the model that it was asked of."""
+    what = msgspec.structs.replace(asked, person="", label="")
+    return hashlib.sha256(msgspec.json.encode((what, model_digest), order="deterministic")).hexdigest()
 
 
 def _forget_rows(folder: Path) -> None:
@@ -86,11 +96,6 @@ def _forget_rows(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.suffix == ".jsonl":
             path.unlink()
-
-
-def _digest(asked: Lift, *more: str) -> str:
-    what = msgspec.structs.replace(asked, person="", label="")
-    return hashlib.sha256(msgspec.json.encode((what, *more), order="deterministic")).hexdigest()
 
 
 def _evaluated(found: _Found, progress: Progress) -> tuple[EvaluationBody, list[Done]]:
@@ -110,7 +115,7 @@ def _evaluated(found: _Found, progress: Progress) -> tuple[EvaluationBody, list[
         held=held,
         arms=arms,
         progress=progress,
-        evaluation=_digest(asked, found.model.digest),
+        evaluation=found.evaluation,
     )
     done = runs.all()
     made = _arms(done, _tables([train[at] for at in arms.once], held))

@@ -39,17 +39,14 @@ from workers.checkpoints import forget, restore, share
 from workers.datasets import check
 from workers.line import on_line
 from workers.records import LEARNING, Outgoing, send
+from workers.run_folders import began, clean
 from workers.this_job import asked_to_end, this
 
 if TYPE_CHECKING:
     from karl.settings import Settings
 
-#: Runs whose folders stay on the node, the newest; older ones go with data and checkpoints.
-RUNS_KEPT = 10
 #: How often a training process that died is started again before the job fails.
 _STARTS = 4
-#: The file in a run's folder that says when it began.
-_BEGAN = "began"
 #: Points of the loss curve that are told while it runs.
 _POINTS = 60
 #: Seconds for which the end of a training tries to reach Redis before the job is tried again.
@@ -92,7 +89,7 @@ def job(arguments: table.Train, settings: Settings, progress: Progress) -> Outco
     """Train as asked; as a job. Its result is the run, the adapter and the bundle that brings it."""
     one = run_of(arguments, settings)
     one.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    state = State(_began(one))
+    state = State(began(one.folder))
     try:
         _fetch(one, settings, progress)
         made = _trained(one, settings, state, progress)
@@ -103,7 +100,7 @@ def job(arguments: table.Train, settings: Settings, progress: Progress) -> Outco
         _say(one, settings, _body(one, settings, state, ended, reason=str(error)[-2000:]))
         raise
     found = _bring_back(one, settings, state, made, progress)
-    clean(settings, one.id)
+    clean(settings.runs, one.folder)
     return Outcome(found)
 
 
@@ -185,29 +182,7 @@ def thinned(curve: list[Measured]) -> list[Measured]:
     return [*points[-1::-step]][::-1]
 
 
-def clean(settings: Settings, now: str) -> list[str]:
-    """Delete the folders of the oldest runs but RUNS_KEPT and the one of `now`; gives their ids."""
-    folders = [path for path in settings.runs.iterdir() if (path / _BEGAN).is_file()]
-    folders.sort(key=lambda path: (path / _BEGAN).stat().st_mtime, reverse=True)
-    gone = [path for path in folders[RUNS_KEPT:] if path.name != now]
-    for path in gone:
-        shutil.rmtree(path)
-    return [path.name for path in gone]
-
-
 # --- its steps ---
-
-
-def _began(one: Run) -> int:
-    """Give when this run began on this node, in Unix ms; its file is touched at each beginning."""
-    path = one.folder / _BEGAN
-    try:
-        began = int(path.read_text("ascii"))
-        path.touch()
-    except (FileNotFoundError, ValueError):
-        began = _now_ms()
-        path.write_text(str(began), "ascii")
-    return began
 
 
 def _go_on(one: Run, state: State) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def sft_status(settings: Settings, run: str, *, limit: int, as_json: bool) -> None:
     """Show what trains now with its losses so far, and the last trainings; or one RUN whole.
 
-    RUN is a job, a run, an adapter or a label; the beginning of a run or an adapter will do.
+    RUN is a job, or, of what has ended, a run, an adapter or a label; the beginning of a run or an adapter
+    will do.
     """
     if run:
         show_one(settings, run, as_json=as_json)

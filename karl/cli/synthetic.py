@@ -31,7 +31,7 @@ _MOST = click.option(
     default=50,
     show_default=True,
     type=click.IntRange(1, 10_000),
-    help="Questions of a repository at most, of the newest commits.",
+    help="New questions of a repository at most, of the newest commits.",
 )
 _APPLY = click.option("--apply", is_flag=True, help="Write what is new to the ledger.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -54,8 +54,8 @@ def tail(
 
     A record is a turn that closed (calls, failures, reward, prompt), an annotation, a new score, events that
     are in no turn's record, or what was told, made and decided of routing and adapters. They are read from
-    the ledger itself, from its end: views are not needed. Where few records fit, all of the ledger may be read to
-    find --limit of them.
+    the ledger itself, from its end: views are not needed. Where few records fit, all of the ledger may be
+    read to find --limit of them.
     """
     from karl.cli.tail_shown import print_news  # noqa: PLC0415 - `--help` needs no ledger
     from karl.ledger.latest import latest, position_after  # noqa: PLC0415

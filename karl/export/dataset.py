@@ -100,7 +100,7 @@ class Parts(NamedTuple):
     def held_prompts(self) -> tuple[str, ...]:
         """Give what was asked in sessions that are held out, or near to one that is."""
         near = (item for item in self.items if self.sides.of[item.session] == "held out")
-        return tuple(text for item in near for text in item.prompts)
+        return tuple(text for item in near for text in (*item.prompts, *item.handed))
 
 
 def make(
@@ -203,7 +203,7 @@ class _Making:
             _nothing(gathered.left_out)
         rows, others = spill.counts(), set(spill.others.values())
         items = [
-            item._replace(rows=rows.get(item.session, 0))
+            item._replace(rows=rows.get(item.session, 0), handed=gathered.handed.get(item.session, ()))
             for item in moment.items()
             if item.session in rows or item.session in self._held_out or item.session in others
         ]

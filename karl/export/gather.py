@@ -5,7 +5,7 @@ One pass over the views and the ledger; which part a session is in is decided fr
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from karl.learning.repeats import said
 from karl.learning.row import Row
 from karl.learning.weights import masked
 from karl.views.queries import TrajectoryRow
+from karl.views.search import SEARCHED_MAX
 
 OUTSIDE = "turns before the first line that was asked for (--from-seq)"
 OTHER_VERSION = "turns that no score of this reward's version counts for (`karl backfill` makes one)"
@@ -37,10 +38,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Gathered(NamedTuple):
-    """What was found: counts of what is there, and of what is not, by reason."""
+    """What was found: counts of what is there, and of what is not, by reason.
+
+    `handed` has what each session's agent handed on to subagents.
+    """
 
     counts: Counter[str]
     left_out: Counter[str]
+    handed: dict[str, tuple[str, ...]]
 
 
 class Gatherer:
@@ -53,6 +58,7 @@ class Gatherer:
         self._selection = selection
         self._cleaner = cleaner
         self._budget = budget
+        self._handed: defaultdict[str, set[str]] = defaultdict(set)
 
     def gather(self, spill: Spill, progress: Progress) -> Gathered:
         """Go through all turns that are wanted. What can not be read is counted."""
@@ -66,7 +72,8 @@ class Gatherer:
         else:
             for group in groups:
                 self._documents(group, spill)
-        return Gathered(self.counts, self.left_out + self._selection.left_out)
+        handed = {session: tuple(sorted(texts)) for session, texts in self._handed.items()}
+        return Gathered(self.counts, self.left_out + self._selection.left_out, handed)
 
     def _counted(self, groups: Iterator[Group]) -> Iterator[Group]:
         last = ""
@@ -75,12 +82,17 @@ class Gatherer:
             self.counts["sessions"] += session != last
             last = session
             self.counts["trajectories"] += len(group.turns)
-            self.counts["calls"] += sum(
-                len(reply.calls)
+            calls = [
+                made
                 for turn in group.turns
                 for one in turn.transcript.all
                 for reply in one.replies
-            )
+                for made in reply.calls
+            ]
+            self.counts["calls"] += len(calls)
+            handed = (made.arguments.get("prompt") for made in calls)
+            if texts := {text[:SEARCHED_MAX] for text in handed if isinstance(text, str)}:
+                self._handed[session] |= texts
             yield group
 
     def _rows(self, group: Group, spill: Spill) -> None:

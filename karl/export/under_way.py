@@ -21,7 +21,8 @@ def under_way(path: Path, make: Callable[[], object]) -> Iterator[None]:
         make()
         with suppress(FileNotFoundError):  # cleared between the two: nobody had locked it yet
             number = os.open(path, os.O_RDONLY)
-            fcntl.flock(number, fcntl.LOCK_EX)
+            with suppress(OSError):  # disks without locks: nothing can be cleared there, either
+                fcntl.flock(number, fcntl.LOCK_EX)
             if _is_at(number, path):
                 break
             os.close(number)

@@ -19,7 +19,9 @@ GroupBy = Literal["session", "repository"]
 class Item(NamedTuple):
     """A session as a split looks at it. Times are Unix time in ms; `rows` is what it weighs.
 
-    `prompts` are what a person asked in it, in order; `project` is empty where nobody knows.
+    `prompts` are what a person asked in it, in order; `project` is empty where nobody knows. `moments` name
+    each with its time: the same words at the same time in two sessions are one session's, told twice.
+    `handed` are what its agent handed on to subagents, which may be what a person asked elsewhere.
     """
 
     session: str
@@ -28,6 +30,8 @@ class Item(NamedTuple):
     started_ms: int = 0
     last_ms: int = 0
     rows: int = 1
+    moments: tuple[str, ...] = ()
+    handed: tuple[str, ...] = ()
 
 
 def groups(items: Sequence[Item], group_by: GroupBy = "session") -> list[list[int]]:
@@ -40,6 +44,8 @@ def groups(items: Sequence[Item], group_by: GroupBy = "session") -> list[list[in
     for one, other in alike(texts):
         ties.tie(of[one], of[other])
     _tie_same(ties, [item.session for item in items])
+    told = [(at, moment) for at, item in enumerate(items) for moment in item.moments]
+    _tie_same(ties, [moment for _, moment in told], [at for at, _ in told])
     if group_by == "repository":
         _tie_same(ties, [item.project for item in items])
     found: dict[int, list[int]] = {}
@@ -60,13 +66,15 @@ def _texts(items: Sequence[Item]) -> tuple[list[int], list[str]]:
         said = [text for text in map(asked, item.prompts) if text]
         if said and all(size(words(text)) < WORDS_MIN for text in said):
             said = [" ".join(said)]
+        said += [text for text in map(asked, item.handed) if text]
         of += [at] * len(said)
         texts += said
     return of, texts
 
 
-def _tie_same(ties: Ties, names: Sequence[str]) -> None:
+def _tie_same(ties: Ties, names: Sequence[str], of: Sequence[int] = ()) -> None:
+    """Tie those that have a name in common; `of` says whose each name is, where some have several."""
     first: dict[str, int] = {}
-    for at, name in enumerate(names):
+    for at, name in zip(of or range(len(names)), names, strict=True):
         if name:
             ties.tie(first.setdefault(name, at), at)

@@ -165,17 +165,19 @@ def refresh(redis: Redis, digest: str, ttl_s: int) -> bool:
     return all(there)
 
 
-def drop(redis: Redis, digest: str, but: str = "") -> None:
+def drop(redis: Redis, digest: str, but: str = "", *, ttl_s: int | None = None) -> None:
     """Take a bundle out, as far as it is there, but for what the bundle `but` has too.
 
-    The same bytes are the same parcel, whoever put them in. Raises Unreadable, and the client's error.
+    The same bytes are the same parcel, whoever put them in: with the `ttl_s` that the bundle was put in with,
+    what lasts longer stays, for it is another's too. Raises Unreadable, and the client's error.
     """
     try:
         names, kept = _names(redis, digest), _names(redis, but) if but else set()
     except NotFound:
         return
     for name in names - kept:
-        parcels.let_go(redis, name, 0)
+        if ttl_s is None or not parcels.outlasts(redis, name, ttl_s):
+            parcels.let_go(redis, name, 0)
 
 
 def holds(folder: Path, index: Index) -> bool:

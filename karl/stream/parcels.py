@@ -90,6 +90,12 @@ def refresh(redis: Redis, digest: str, ttl_s: int) -> bool:
     return bool(left_ms != -2)
 
 
+def outlasts(redis: Redis, digest: str, ttl_s: int) -> bool:
+    """Say whether a parcel will be there for more than `ttl_s` seconds from now."""
+    left_ms: Any = redis.pttl(_key(digest))
+    return bool(left_ms == -1 or left_ms > ttl_s * 1000)
+
+
 def let_go(redis: Redis, digest: str, ttl_s: int) -> None:
     """Let a parcel expire after `ttl_s` seconds; 0 takes it away at once."""
     redis.pexpire(_key(digest), ttl_s * 1000)

@@ -10,7 +10,7 @@ from karl.learning.groups import Item
 from karl.views.queries import Views
 
 _ASKED = """
-SELECT s.session, s.project, s.started_ms, s.last_ms, t.person, t.words
+SELECT s.session, s.project, s.started_ms, s.last_ms, t.person, t.words, t.started_ms
 FROM sessions s JOIN trajectories t ON t.session = s.session ORDER BY s.first_seq, t.started_ms, t.turn, t.seq
 """
 
@@ -26,4 +26,5 @@ class Prompted(Views):
         for session, turns in groupby(self._ask(_ASKED, ()), key=itemgetter(0)):
             rows = list(turns)
             prompts = tuple(row[5] for row in rows if row[4] and row[5])
-            yield Item(session, rows[0][1], prompts, rows[0][2], rows[0][3], len(rows))
+            moments = tuple(f"{row[6]} {row[5]}" for row in rows if row[4] and row[5] and row[6])
+            yield Item(session, rows[0][1], prompts, rows[0][2], rows[0][3], len(rows), moments)

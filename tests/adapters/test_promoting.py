@@ -76,6 +76,13 @@ def test_the_newest_evaluation_counts_whatever_an_older_one_said(scene: Scene) -
         promote(scene, made.adapter)
 
 
+def test_how_often_it_was_asked_before_a_lift_came_stands_beside_the_lift(scene: Scene) -> None:
+    made = scene.earned(effect=0.0)
+    scene.evaluation(made.export, made.adapter, name="ev2", holdouts=("hold1",))
+    (asked,) = (check for check in promote(scene, made.adapter).checks if check.name == "evaluated")
+    assert asked.says == "by ev2, the newest that judged it; 1 before it said no lift"
+
+
 def test_a_verdict_that_its_runs_do_not_give_is_refused_however_it_was_recorded(scene: Scene) -> None:
     scene.sessions(*TRAIN, *VALID)
     scene.holdout(*HELD)

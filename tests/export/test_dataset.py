@@ -295,6 +295,31 @@ def test_a_session_that_was_resumed_under_another_id_is_on_one_side(tmp_path: Pa
             assert len({"first", "resumed"} & sessions_in(tmp_path / f"{seed}", part)) != 1
 
 
+def test_a_transcript_told_under_another_session_id_is_held_out_with_it_though_little_was_asked(
+    tmp_path: Path,
+) -> None:
+    calls = (READ, EDIT, RUN)
+    twice = [*session("told", [Asked("fix it", calls)], at_ms=START_MS - HOUR_MS)]
+    twice += session("again", [Asked("fix it", calls)], at_ms=START_MS - HOUR_MS)
+    data = recorded(tmp_path / "data", [*twice, *many()], held("told"))
+    manifest = made(data, tmp_path / "out")
+    assert manifest.split["sessions"]["held out"] == 2
+    assert not {"told", "again"} & (
+        sessions_in(tmp_path / "out", "train") | sessions_in(tmp_path / "out", "valid")
+    )
+
+
+def test_a_session_that_hands_a_held_out_prompt_to_a_subagent_is_left_out_too(tmp_path: Path) -> None:
+    task = Did("Task", {"description": "look", "prompt": TOPICS[3].upper(), "subagent_type": "Explore"})
+    other = session(
+        "hands", [Asked("something that nobody else asks for in here", (task, READ, RUN))], at_ms=1
+    )
+    data = recorded(tmp_path / "data", [*other, *many()], held("s03"))
+    manifest = made(data, tmp_path / "out")
+    assert manifest.split["sessions"]["held out"] == 2
+    assert TOPICS[3].upper().encode() not in (tmp_path / "out" / "train.jsonl").read_bytes()
+
+
 def test_what_is_held_out_and_what_asks_the_same_is_in_no_file(tmp_path: Path) -> None:
     events = many(12)
     events += session("twin", [Asked("well: " + TOPICS[4], [READ])], at_ms=START_MS + 2 * HOUR_MS)

@@ -153,3 +153,12 @@ def test_ten_thousand_prompts_tie_only_those_that_were_planted() -> None:
 def test_nothing_at_all_is_no_group() -> None:
     assert groups([]) == []
     assert names([item("a")]) == [["a"]]
+
+
+def test_the_same_short_prompt_at_the_same_time_is_one_session_told_twice() -> None:
+    one, copy, other = (
+        Item(name, "", ("fix it", "go on"), moments=moments)
+        for name, moments in (("a", ("5 fix it", "9 go on")), ("b", ("8 x", "9 go on")), ("c", ("7 fix it",)))
+    )
+    assert groups([one, other, copy]) == [[0, 2], [1]]
+    assert groups([one._replace(moments=()), other, copy]) == [[0], [2], [1]]

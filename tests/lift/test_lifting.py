@@ -196,12 +196,11 @@ def test_without_a_held_out_step_nothing_is_judged(
         lifting.job(asked, settings_of(data_dir, redis_url), lambda *_: None)
 
 
-def test_another_person_or_label_is_the_same_evaluation_and_anything_else_another(
-    asked: Lift, data_dir: Path, redis_url: str
-) -> None:
-    settings = settings_of(data_dir, redis_url)
+def test_another_person_or_label_is_the_same_evaluation_and_anything_else_another(asked: Lift) -> None:
+    model = "ab" * 32
     same = msgspec.structs.replace(asked, person="you@there", label="tried")
-    assert lifting.folder_for(settings, same) == lifting.folder_for(settings, asked)
+    assert lifting.id_of(same, model) == lifting.id_of(asked, model)
+    assert lifting.id_of(asked, "cd" * 32) != lifting.id_of(asked, model)  # a model of the same name
     for name, value in {"iters": 5, "seeds": (3,), "share": 0.4, "items": 13, "data": "f" * 64}.items():
         other = msgspec.structs.replace(asked, **{name: value})
-        assert lifting.folder_for(settings, other) != lifting.folder_for(settings, asked)
+        assert lifting.id_of(other, model) != lifting.id_of(asked, model)

@@ -183,3 +183,14 @@ def test_what_two_bundles_have_in_common_stays_when_one_is_dropped(redis: Redis,
     bundles.get(redis, new, tmp_path / "out")
     with pytest.raises(NotFound):
         bundles.get(redis, old, tmp_path / "old")
+
+
+def test_what_another_bundle_has_for_longer_stays_when_one_is_dropped_whoever_put_it_in_last(
+    redis: Redis, tmp_path: Path
+) -> None:
+    adapter = bundles.put(redis, written(tmp_path, {"adapter": b"same"}), 600)
+    checkpoint = bundles.put(redis, written(tmp_path, {"weights": b"same", "state": b"at 60"}), 60)
+    bundles.drop(redis, checkpoint, ttl_s=60)
+    with pytest.raises(NotFound):
+        bundles.get(redis, checkpoint, tmp_path / "checkpoint")
+    assert bundles.get(redis, adapter, tmp_path / "out").size == 4

@@ -21,7 +21,7 @@ from tests.cli.running import karl
 from tests.conftest import wait_until
 from tests.jobs.conftest import failure, state, until_state
 from tests.train_jobs.conftest import Training
-from workers import adapter_files, capability, train
+from workers import adapter_files, capability, run_folders
 
 #: Long enough to be killed twice in the middle of it.
 LONG = {"iters": 150, "every": 10}
@@ -168,14 +168,14 @@ def test_a_node_that_trains_on_something_else_than_it_was_told_does_not_start(tm
 
 
 def test_only_the_newest_runs_stay_on_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "RUNS_KEPT", 2)
+    monkeypatch.setattr(run_folders, "KEPT", 2)
     settings = settings_of(tmp_path)
     for number in range(5):
         (settings.runs / f"r{number}").mkdir(parents=True)
         (settings.runs / f"r{number}" / "began").write_text("1")
         os.utime(settings.runs / f"r{number}" / "began", (number, number))
     (settings.runs / "not a run").mkdir()
-    assert sorted(train.clean(settings, "r0")) == ["r1", "r2"]
+    assert sorted(run_folders.clean(settings.runs, settings.runs / "r0")) == ["r1", "r2"]
     assert sorted(path.name for path in settings.runs.iterdir()) == ["not a run", "r0", "r3", "r4"]
 
 
