@@ -47,7 +47,7 @@ def export_table(
         str(output),
         sessions=counts["sessions"],
         trajectories=counts["trajectories"],
-        documents=counts["rows"],
+        documents=counts["rows found"],
         calls=counts["calls"],
         bytes=size,
         files=1,

@@ -176,6 +176,7 @@ class _Making:
                 _nothing(parts.gathered.left_out)
             written.write(self._to, self._how, lines, partial(self._progress, "writing"))
             found = self._examined(parts, lines.total)
+            parts.gathered.counts["tokens"] = sum(spill.tokens[at] for at in lines.places)
         manifest = self._manifest(parts, weighing, found, len(extra))
         weighs = sum(at in weighing.weights for at in places)
         return Made(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from karl.export import atif, jsonl
-from karl.export.budget import Budget
+from karl.export.budget import Budget, Fitting
 from karl.export.clean import Cleaner
 from karl.export.forms import read_back
 from karl.export.options import DataSet
@@ -104,19 +104,20 @@ class Gatherer:
             elif how.mask and masked(row):
                 self.left_out[CORRECTED if row.karl.corrected else FAILED] += 1
             elif (fitting := self._fitted(row)) is not None:
-                self._lay(spill, turn.row.session, turn.row.advantage, msgspec.to_builtins(fitting), "rows")
+                of = turn.row
+                fields = msgspec.to_builtins(fitting.row)
+                self._lay(spill, of.session, of.advantage, fields, "rows", tokens=fitting.tokens)
 
-    def _fitted(self, row: Row) -> Row | None:
+    def _fitted(self, row: Row) -> Fitting | None:
         """Cut a row to what the model takes; count it where nothing can be cut."""
         if self._budget is None:
-            return row
+            return Fitting(row, 0, cut=False)
         fitting = self._budget.fit(row)
         if isinstance(fitting, LeftOut):
             self.left_out[fitting.reason] += fitting.number
             return None
-        self.counts["tokens"] += fitting.tokens
         self.counts["rows with less history"] += fitting.cut
-        return fitting.row
+        return fitting
 
     def _pairs(self, groups: Iterator[Group], spill: Spill) -> None:
         for pair in pairs(groups, self._how.detail, self._budget):
@@ -151,12 +152,13 @@ class Gatherer:
         what: str,
         *,
         other: str = "",
+        tokens: int = 0,
     ) -> None:
         """Lay a line aside, without a secret that only shows in what was made of the facts."""
         fields = self._cleaner.made(fields)
         says = b"".join(said(row) for row in read_back(fields, self._how))
-        spill.add(session, advantage, _encode(fields), said=says, other=other)
-        self.counts[what] += 1
+        spill.add(session, advantage, _encode(fields), said=says, other=other, tokens=tokens)
+        self.counts[f"{what} found"] += 1
 
 
 def skips(how: DataSet, held_out: frozenset[str]) -> Skip:

@@ -18,7 +18,7 @@ class Spill:
     """Lines in the order in which they came, each with its session and the advantage of its turn."""
 
     def __init__(self, path: Path) -> None:
-        self.advantages = array("d")
+        self.advantages, self.tokens = array("d"), array("L")
         self.others: dict[int, str] = {}
         self._starts, self._sizes, self._of = array("Q"), array("L"), array("L")
         self._sessions: dict[str, int] = {}
@@ -36,10 +36,20 @@ class Spill:
     def __len__(self) -> int:
         return len(self._starts)
 
-    def add(self, session: str, advantage: float, data: bytes, *, said: bytes = b"", other: str = "") -> None:
+    def add(
+        self,
+        session: str,
+        advantage: float,
+        data: bytes,
+        *,
+        said: bytes = b"",
+        other: str = "",
+        tokens: int = 0,
+    ) -> None:
         """Put a line behind the others; `other` is a second session that it is of.
 
-        `said` is what it says, 16 bytes for each of its rows (karl.learning.repeats).
+        `said` is what it says, 16 bytes for each of its rows (karl.learning.repeats); `tokens` counts those
+        of a model, where one was named.
         """
         if other and other != session:
             self.others[len(self)] = other
@@ -47,6 +57,7 @@ class Spill:
         self._sizes.append(len(data))
         self._of.append(self._sessions.setdefault(session, len(self._sessions)))
         self.advantages.append(advantage)
+        self.tokens.append(tokens)
         self._said.append(said)
         self._end += len(data)
         self._file.write(data)

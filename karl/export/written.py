@@ -37,6 +37,11 @@ class Lines(NamedTuple):
     extra: Sequence[Row]
 
     @property
+    def places(self) -> set[int]:
+        """The lines of `spill` that are in a file, each once."""
+        return {*self.weighing.order, *self.valid}
+
+    @property
     def total(self) -> int:
         """Count the lines of both files."""
         return len(self.weighing.order) + len(self.extra) + len(self.valid)

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from karl.errors import KarlError, NotFound
-from karl.export.budget import NO_ROOM, TOO_LONG, Budget, Counter, folder_of
+from karl.export.budget import NO_ROOM, TOO_LONG, Budget, Counter, Fitting, folder_of
 from karl.export.forms import texts
 from karl.export.pieces import LeftOut
 from karl.learning.row import About, Row
@@ -170,7 +171,13 @@ def test_an_export_counts_tokens_and_names_the_tokenizer_and_not_where_it_is(
     assert result.exit_code == 0, result.output + repr(result.exception)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["options"]["tokenizer"] == Counter(tiny).digest
-    assert manifest["counts"]["tokens"] > 0
+    lines = [
+        line
+        for name in ("train.jsonl", "valid.jsonl")
+        for line in (tmp_path / "out" / name).read_bytes().splitlines()
+    ]
+    fitted = [Budget(Counter(tiny), 160).fit(msgspec.json.decode(line, type=Row)) for line in lines]
+    assert manifest["counts"]["tokens"] == sum(one.tokens for one in fitted if isinstance(one, Fitting)) > 0
     assert str(tiny.parent) not in (tmp_path / "out" / "manifest.json").read_text()
 
 
