@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +21,7 @@ from karl.ledger.reader import Reader
 from karl.ledger.segments import list_segments
 from karl.ledger.verify import verify
 from karl.ledger.writer import Draft, Writer, newest_term
+from tests.conftest import ROOT
 from tests.ledger.conftest import NOON, draft, events, ids, newest, open_writer, read_all, write_some
 
 HAND_OVERS = 1000
@@ -67,7 +71,30 @@ def _append_until_replaced(folder: Path, term: int, out: int) -> int:
 def test_writers_that_are_paused_and_wake_after_a_take_over_put_nothing_stale_into_the_ledger(
     folder: Path,
 ) -> None:
-    """A thousand hand-overs: each writer is stopped at a random moment, replaced, and let go on."""
+    """A thousand hand-overs: each writer is stopped at a random moment, replaced, and let go on.
+
+    They are forked from a process of their own: one that has run other tests is large, and slow to fork.
+    """
+    module = [sys.executable, "-m", "tests.ledger.test_disasters", str(folder)]
+    done = subprocess.run(module, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    promised = {int(term): count for term, count in json.loads(done.stdout).items()}
+    seen: dict[int, int] = {}
+    last = 0
+    for line in read_all(folder):
+        assert line.term >= last, "a record of a replaced writer after its heir's"
+        last = line.term
+        if line.kind == "events":
+            seen[line.term] = seen.get(line.term, 0) + 1
+    assert len(promised) == HAND_OVERS + 1
+    for term, count in promised.items():
+        # One that was written and not promised counts too, if it was there when the heir looked.
+        assert seen[term] - count in {0, 1}, f"term {term}: {count} promised, {seen[term]} there"
+    assert verify(folder).ok
+
+
+def hand_overs(folder: Path) -> dict[int, int]:
+    """Let writers take each other's place; gives how many appends each was promised, by its term."""
     chance = random.Random(20261121)
     promised: dict[int, int] = {}
     writer = Victim(folder, 1)
@@ -86,19 +113,7 @@ def test_writers_that_are_paused_and_wake_after_a_take_over_put_nothing_stale_in
     open_writer(folder, HAND_OVERS + 2).close()
     os.kill(writer.pid, signal.SIGCONT)
     promised[writer.term] = writer.promised()
-
-    seen: dict[int, int] = {}
-    last = 0
-    for line in read_all(folder):
-        assert line.term >= last, "a record of a replaced writer after its heir's"
-        last = line.term
-        if line.kind == "events":
-            seen[line.term] = seen.get(line.term, 0) + 1
-    assert len(promised) == HAND_OVERS + 1
-    for term, count in promised.items():
-        # One that was written and not promised counts too, if it was there when the heir looked.
-        assert seen[term] - count in {0, 1}, f"term {term}: {count} promised, {seen[term]} there"
-    assert verify(folder).ok
+    return promised
 
 
 def test_a_copy_of_a_segment_under_a_free_name_is_found_and_read_by_nobody(folder: Path) -> None:
@@ -252,3 +267,7 @@ def test_opening_over_and_over_without_a_record_keeps_the_chain(folder: Path) ->
     assert ids(folder) == ["t0", "t1"]
     assert verify(folder).ok
     assert isinstance(open_writer(folder, 31), Writer)
+
+
+if __name__ == "__main__":
+    print(json.dumps(hand_overs(Path(sys.argv[1]))))

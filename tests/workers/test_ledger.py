@@ -36,7 +36,7 @@ def test_a_second_worker_stands_by_and_takes_over_at_a_clean_stop(line: Line, fe
 
 
 def test_a_writer_without_records_keeps_a_short_lease(line: Line) -> None:
-    worker = line.ledger_worker(lease_ttl_s=0.6)
+    worker = line.ledger_worker(lease_ttl_s=1.5)
     for _ in range(6):
         worker.run_once(line.stop)
     assert worker._lease.trusted()
