@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## run a scripted agent through the whole line and show its scored sessions
 	$(BIN)/karl demo
 
-train-demo: $(STAMP) ## train an adapter of a small model on real sessions, and try it (about a quarter of an hour)
+train-demo: $(STAMP) ## train an adapter of a small model, and try it (about a quarter of an hour)
 	$(BIN)/python -m karl.demo.learning train
 
 eval-lift: $(STAMP) ## train many, and say whether the reward's choice helped (more than an hour on two cores)

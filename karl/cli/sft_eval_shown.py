@@ -160,32 +160,26 @@ def _adapters(body: EvaluationBody, found: Found) -> None:
 def _share(one: Figure | None) -> str:
     if one is None:
         return "-"
-    if one.low is None or one.high is None:
-        return f"{100 * one.value:.1f} %"
-    return f"{100 * one.value:.1f} % ({100 * one.low:.0f} to {100 * one.high:.0f})"
+    return _with_interval(one, "{:.1f} %", "{:.0f}", scale=100)
 
 
 def _nats(one: Figure | None) -> str:
-    if one is None:
-        return "-"
-    if one.low is None or one.high is None:
-        return f"{one.value:.2f}"
-    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return "-" if one is None else _with_interval(one, "{:.2f}", "{:.2f}")
 
 
 def _points(one: Difference | None) -> str:
     if one is None:
         return "-"
-    figure = one.figure
-    if figure.low is None or figure.high is None:
-        return f"{100 * figure.value:+.1f} (too few sessions)"
-    return f"{100 * figure.value:+.1f} ({100 * figure.low:+.1f} to {100 * figure.high:+.1f})"
+    return _with_interval(one.figure, "{:+.1f}", "{:+.1f}", scale=100, without=" (too few sessions)")
 
 
 def _loss(one: Difference | None) -> str:
-    if one is None:
-        return "-"
-    figure = one.figure
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:+.2f}"
-    return f"{figure.value:+.2f} ({figure.low:+.2f} to {figure.high:+.2f})"
+    return "-" if one is None else _with_interval(one.figure, "{:+.2f}", "{:+.2f}")
+
+
+def _with_interval(one: Figure, value: str, bound: str, *, scale: float = 1, without: str = "") -> str:
+    """Write a figure, and its interval where it has one."""
+    said = value.format(scale * one.value)
+    if one.low is None or one.high is None:
+        return f"{said}{without}"
+    return f"{said} ({bound.format(scale * one.low)} to {bound.format(scale * one.high)})"
