@@ -69,10 +69,13 @@ class Session:
         self._worker: subprocess.Popen[bytes] | None = None
 
     def karl(self, *words: str, may_fail: bool = False) -> int:
-        """Type a command, and see what it says. Raises CalledProcessError where it fails and should not."""
+        """Type a command, and see what it says; where it fails and should not, all ends with its status."""
         print(f"\n$ karl {' '.join(words)}", flush=True)  # noqa: T201 - this is a terminal's program
         command = [sys.executable, "-P", "-m", "karl.cli", *words]
-        return subprocess.run(command, env=self._environ, check=not may_fail).returncode
+        status = subprocess.run(command, check=False, env=self._environ).returncode
+        if status and not may_fail:
+            sys.exit(status)
+        return status
 
     def work(self) -> None:
         """Start the worker of the training node; it ends with us."""
@@ -174,7 +177,8 @@ def _play(session: Session, sessions: list[tuple[str, Path]], plan: Plan, *, who
         often = ("--every", str(plan.iters), "--valid-rows", "32")  # to validate takes as long as to train
         karl("sft-launch", data, *recipe, *often, "--label", "demo", "--wait")
         karl("adapters", "try", "demo", "The parser drops the last entry of a long list. Repair it.")
-        karl("sft-eval", "demo", "--arms", "advantage", *judged)  # one seed: no result, and it says so
+        # One seed: no result, and it says so.
+        karl("sft-eval", "demo", "--data", data, "--arms", "advantage", *judged)
     karl("adapters", "list")
     karl("adapters", "promote", "demo", may_fail=True)  # only a lift earns it
 
