@@ -23,6 +23,7 @@ import msgspec
 from karl.errors import Refused
 from karl.jobs.table import Lift, Progress
 from karl.learning.arms import TRAINED, Arms, Chosen
+from karl.learning.cost import JUDGED, of_judging, of_runs, of_training
 from karl.learning.lift import pack
 from karl.learning.manifests import TRAIN, VALID
 from karl.learning.row import Row
@@ -91,8 +92,9 @@ class Runs:
     progress: Progress
     evaluation: str
     _begun_s: float = field(default_factory=time.monotonic)
-    _units: int = 0
-    _here: int = 0
+    #: What is done, in rows (karl.learning.cost): of all, and by this process.
+    _units: float = 0.0
+    _here: float = 0.0
     _at: str = ""
     _number: int = 0
     _judged: int = 0
@@ -117,7 +119,7 @@ class Runs:
         self._at = "base"
         path = self.folder / RESULTS / "base.json"
         if path.exists():
-            self._units += len(self.held.rows)
+            self._units += self._judging
             return self._read(path, "base")
         judged = self._judge(None)
         return self._kept(path, Done("base", self._run(0, judged), judged.guard, judged.seconds))
@@ -130,7 +132,7 @@ class Runs:
         digest = self._digest(chosen, recipe, given)
         path = self.folder / RESULTS / f"{digest}.json"
         if path.exists():
-            self._units += self._each
+            self._units += self._judging + (0.0 if given else self._training)
             found = self._read(path, arm)
             return found if arm == "advantage" else msgspec.structs.replace(found, training=None)
         work = self.folder / digest[:16]
@@ -153,8 +155,12 @@ class Runs:
         return self.asked.seed if self.asked.seed in seeds else seeds[0]
 
     @property
-    def _each(self) -> int:
-        return self.asked.iters + len(self.held.rows)
+    def _training(self) -> float:
+        return of_training(self.asked.recipe, valid=len(self.valid))
+
+    @property
+    def _judging(self) -> float:
+        return of_judging(len(self.held.rows))
 
     def _train(self, chosen: Chosen, recipe: Recipe, work: Path) -> Trained:
         data = work / "data"
@@ -182,8 +188,7 @@ class Runs:
                     raise
                 continue
             break
-        self._units += recipe.iters
-        self._here += recipe.iters
+        self._did(self._training)
         return trained
 
     def _judge(self, adapter: Path | None) -> Judged:
@@ -198,9 +203,12 @@ class Runs:
         )
         self._judged = 0
         judged = run(order, **self._how(self._told_judging))
-        self._units += len(self.held.rows)
-        self._here += len(self.held.rows)
+        self._did(self._judging)
         return judged
+
+    def _did(self, rows: float) -> None:
+        self._units += rows
+        self._here += rows
 
     def _how(self, progress: Any) -> dict[str, Any]:
         return {
@@ -274,7 +282,7 @@ class Runs:
     def _told_training(self, told: Told) -> None:
         self._tell(
             told,
-            told.iteration,
+            float(told.iteration * self.asked.batch),
             f"{self._at}: training",
             train_loss=told.train_loss,
             tokens_per_s=round(told.tokens_per_s, 1),
@@ -282,18 +290,21 @@ class Runs:
 
     def _told_judging(self, told: Told) -> None:
         # After the items come plain instructions, counted anew.
-        done = told.iteration if told.iterations == len(self.held.rows) else 0
-        self._judged = max(self._judged, done)
-        self._tell(told, self._judged, f"{self._at}: judging")
+        before = 0 if told.where == "judging" else len(self.held.rows)
+        self._judged = max(self._judged, before + told.iteration) if told.iterations else 0
+        self._tell(told, JUDGED * self._judged, f"{self._at}: judging")
 
-    def _tell(self, told: Told, more: int, where: str, **figures: float | None) -> None:
+    def _tell(self, told: Told, more: float, where: str, **figures: float | None) -> None:
         """Say how far all of it is."""
-        total = len(self.held.rows) + self._count * self._each
+        given = self.given is not None and self.asked.seed in self.asked.seeds
+        total = of_runs(
+            self.asked.recipe, self._count, len(self.held.rows), given=given, valid=len(self.valid)
+        )
         here, done = self._here + more, self._units + more
         left = (total - done) * (time.monotonic() - self._begun_s) / here if here else None
         self.progress(
-            done,
-            total,
+            round(done),
+            round(total),
             {
                 "where": where,
                 "run": self._number,

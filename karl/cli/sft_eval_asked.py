@@ -16,7 +16,7 @@ from karl.cli.people import user_at
 from karl.cli.render import measuring, plain
 from karl.errors import KarlError, NotFound, Refused
 from karl.jobs import table
-from karl.learning.cost import of_training
+from karl.learning.cost import of_runs
 from karl.learning.manifests import HELD, NAME, VALID
 from karl.learning.marks import mark
 from karl.learning.row import Row
@@ -141,7 +141,8 @@ def estimate(settings: Settings, plan: Plan) -> Estimate:
     items = min(asked.items, plan.rows)
     valid = plan.found.manifest.files[VALID].rows if asked.adapter else 0
     speed = speed_of(settings, asked.model)
-    rows = runs * of_training(asked.recipe, judged=items, valid=valid)
+    given = bool(asked.adapter) and asked.seed in asked.seeds
+    rows = of_runs(asked.recipe, runs, items, given=given, valid=valid)
     return Estimate(
         export=plan.found.id,
         model=asked.model,

@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 
 TRAIN = Plan(iters=40, seeds=1, items=40)
-LIFT = Plan(iters=40, seeds=5, items=100)
+LIFT = Plan(iters=40, seeds=5, items=70)
 
 
 class Session:
