@@ -1,9 +1,10 @@
-"""From stream to fsynced ledger: one sessions worker and one ledger writer, against a floor loop.
+"""From stream to fsynced ledger: one or two sessions workers and one ledger writer, against a floor loop.
 
 The floor does the least that any consumer with a durable, chained log must do, in one process:
 XREADGROUP, decode the envelope, chain and append, fdatasync, XACK. Ours folds, normalises, scores,
 hands on through a second stream and writes the ledger. Both read the same 1 KB tool events, spread
-over 64 partitions, in turns of 50 events, from a real server. Rounds are interleaved.
+over 64 partitions, in turns of 50 events, from a real server. Rounds are interleaved. A sessions worker
+computes in one process; what it can not do in one core's time, a second one does in another's.
 """
 
 from __future__ import annotations
@@ -156,15 +157,16 @@ class Took(NamedTuple):
     cpu_s: dict[str, float]
 
 
-def start_workers(url: str, folder: Path, turns: int) -> dict[str, subprocess.Popen]:
-    """Start a ledger writer and a sessions worker that wait for their go."""
+def start_workers(url: str, folder: Path, turns: int, sessions: int = 1) -> dict[str, subprocess.Popen]:
+    """Start a ledger writer and so many sessions workers that wait for their go."""
+    names = ["ledger", "sessions", *(f"sessions_{number}" for number in range(2, sessions + 1))]
     workers = {
         which: subprocess.Popen(
             [sys.executable, "-m", "benchmarks.line", which, url, str(folder), str(turns)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        for which in ("ledger", "sessions")
+        for which in names
     }
     for worker in workers.values():
         assert worker.stdout.readline() == b"ready\n"
@@ -196,9 +198,10 @@ def server_cpu_s(url: str) -> float:
     return used["used_cpu_user"] + used["used_cpu_sys"]
 
 
-def ours(url: str, folder: Path, total: int) -> Took:
-    """Consume everything with the two real workers, each in its own process."""
-    workers = start_workers(url, folder, total // TURN_EVENTS)
+def ours(url: str, folder: Path, total: int, sessions: int) -> Took:
+    """Consume everything with the real workers, each in its own process."""
+    workers = start_workers(url, folder, total // TURN_EVENTS, sessions)
+    _sign_on(url, sessions)
     before = server_cpu_s(url)
     started = time.perf_counter()
     let_go(workers)
@@ -210,14 +213,22 @@ def ours(url: str, folder: Path, total: int) -> Took:
     return Took(seconds, spent | {"server": server_cpu_s(url) - before})
 
 
+def _sign_on(url: str, sessions: int) -> None:
+    """Say who is alive, as those who work have said for long: else the first one takes all partitions."""
+    with closing(connect(url)) as client:
+        until = time.time_ns() // 1_000_000 + 5_000
+        names = ["sessions", *(f"sessions_{number}" for number in range(2, sessions + 1))]
+        client.zadd(keys.WORKERS, {f"bench-{name}": until for name in names})
+
+
 def work(which: str, url: str, folder: str, turns: str) -> None:
-    """Be one of the two workers: say ready, wait for go, run until stdin closes."""
+    """Be one of the workers: say ready, wait for go, run until stdin closes."""
     client = connect(url)
     worker = (
         LedgerWorker(client, Path(folder) / "ledger", owner="bench-l", lease_ttl_s=5.0, segment_max_bytes=64 << 20)
         if which == "ledger"
         else SessionsWorker(
-            client, Composer(DEFAULT_VERSION, VERSIONS[DEFAULT_VERSION].WEIGHTS), Limits(), owner="bench-s", lease_ttl_s=5.0,
+            client, Composer(DEFAULT_VERSION, VERSIONS[DEFAULT_VERSION].WEIGHTS), Limits(), owner=f"bench-{which}", lease_ttl_s=5.0,
             carry_ttl_ms=86_400_000, open_max_events=10_000, node="bench",
         )
     )  # fmt: skip
@@ -243,7 +254,7 @@ def work(which: str, url: str, folder: str, turns: str) -> None:
 def measure(total: int = 60_000, rounds: int = 3) -> dict[str, float]:
     """Give events a second of the floor and of ours (medians), the ratio of each round's pair, and our CPU."""
     floors: list[float] = []
-    found: list[Took] = []
+    found: dict[int, list[Took]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch))
         server.start()
@@ -253,17 +264,26 @@ def measure(total: int = 60_000, rounds: int = 3) -> dict[str, float]:
             folder.mkdir()
             load(client, total)
             floors.append(floor(client, folder, total))
-            load(client, total)
-            found.append(ours(server.url, folder, total))
+            for sessions, took in found.items():
+                load(client, total)
+                took.append(ours(server.url, folder / str(sessions), total, sessions))
         client.close()
         server.stop()
-    ratio = statistics.median(f / o.seconds for f, o in zip(floors, found, strict=True))
     return {
         "events": total,
         "floor_events_per_s": total / statistics.median(floors),
-        "ours_events_per_s": total / statistics.median(took.seconds for took in found),
-        "ratio_to_floor": ratio,
-        **cpu_us(found, total),
+        **_against(floors, found[1], total, ""),
+        **cpu_us(found[1], total),
+        **_against(floors, found[2], total, "two_workers_"),
+    }
+
+
+def _against(floors: list[float], found: list[Took], total: int, name: str) -> dict[str, float]:
+    return {
+        f"{name}events_per_s": total / statistics.median(took.seconds for took in found),
+        f"{name}ratio_to_floor": statistics.median(
+            least / took.seconds for least, took in zip(floors, found, strict=True)
+        ),
     }
 
 
@@ -280,4 +300,4 @@ if __name__ == "__main__":
         work(*sys.argv[1:])
     else:
         for name, value in measure().items():
-            print(f"{name:20} {value:12.2f}")
+            print(f"{name:28} {value:12.2f}")
