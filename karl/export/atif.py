@@ -1,7 +1,8 @@
 """Sessions in ATIF v1.8, the Agent Trajectory Interchange Format: one document a session.
 
 What it asks of a writer, and readers check:
-- steps are numbered from 1 without a gap; model, calls, metrics and reasoning are on agent steps only;
+- there is a step at least; steps are numbered from 1 without a gap;
+- model, calls, metrics and reasoning are on agent steps only;
 - a result names a call of the same step, so parallel results stand with the step that made the calls;
 - `prompt_tokens` has in it what the cache gave and took;
 - a subagent is a trajectory of its own inside its parent's, and the call's result refers to it.
@@ -23,7 +24,12 @@ from karl.schema.trajectory import Usage
 from karl.session.moments import iso
 
 VERSION = "ATIF-v1.8"
-_NOTE = {"interrupt": "[interrupted by the user]", "error": "[the turn failed]", "compaction": "[compacted]"}
+_NOTE = {
+    "interrupt": "[interrupted by the user]",
+    "error": "[the turn failed]",
+    "compaction": "[compacted]",
+    "nothing": "[nothing was recorded]",
+}
 
 
 def pieces(group: Group) -> Iterator[Piece | LeftOut]:
@@ -103,6 +109,8 @@ class _Document:
         tools: list[dict[str, Any]] | None = None,
         notes: str | None = None,
     ) -> dict[str, Any]:
+        if not steps.written:
+            steps.note("nothing")
         self.steps += len(steps.written)
         self.calls += steps.calls
         agent = {"name": kind or self._row.agent, "version": self._row.agent_version or "unknown",
@@ -168,8 +176,13 @@ class _Steps:
         self.calls = 0
         self._usage: list[Usage] = []
 
-    def system(self, text: str, time_ms: int | None = None, extra: dict[str, Any] | None = None) -> None:
-        self._step("system", text, time_ms, extra=extra)
+    def system(self, text: str) -> None:
+        """Add the system prompt."""
+        self._step("system", text, None)
+
+    def note(self, what: str, text: str = "", time_ms: int | None = None) -> None:
+        """Add what nobody said, but happened."""
+        self._step("system", text or _NOTE.get(what, ""), time_ms, extra={"karl": {"note": what}})
 
     def add(
         self, items: Sequence[Item], names: dict[str, str], session: str, opens: dict[str, Any] | None
@@ -180,8 +193,7 @@ class _Steps:
             if isinstance(item, Asked):
                 self._step("user", item.text, item.time_ms, extra={"karl": {"prompt": item.kind}})
             elif isinstance(item, Note):
-                text = item.text or _NOTE.get(item.what, "")
-                self.system(text, item.time_ms, {"karl": {"note": item.what}})
+                self.note(item.what, item.text, item.time_ms)
             else:
                 self._reply(item, names, session)
         if opens and len(self.written) > first:

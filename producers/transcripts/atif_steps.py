@@ -70,7 +70,8 @@ class Trajectory:
         elif source == "agent":
             yield from self._respond(step, key, text)
         else:
-            yield Skipped("step: system prompt" if step.get("step_id") == 1 else f"step: {source}"[:80])
+            first = step.get("step_id") == 1 and _is_prompt(step)
+            yield Skipped("step: system prompt" if first else f"step: {source}"[:80])
         observation = step.get("observation")
         results = _dicts(observation.get("results")) if isinstance(observation, dict) else []
         for result in results:
@@ -160,7 +161,7 @@ class Trajectory:
             "source": "startup",
             "agent_name": self._agent.get("name"),
             "tools": self._agent.get("tool_definitions"),
-            "system_prompt": _text_of(first.get("message")) if first.get("source") == "system" else None,
+            "system_prompt": _text_of(first.get("message")) if _is_prompt(first) else None,
             "continued_by": _text(self._given.get("continued_trajectory_ref")),
         }
         return self._tell("SessionStart", "start", first, **fields)
@@ -282,6 +283,13 @@ def _usage_of(metrics: Any) -> dict[str, int] | None:
         "cache_read_tokens": min(cached, prompt),
         "cache_write_tokens": written,
     }
+
+
+def _is_prompt(step: dict[str, Any]) -> bool:
+    """Say whether a first step is a system prompt: what our own export notes there is none."""
+    extra = step.get("extra")
+    ours = extra.get("karl") if isinstance(extra, dict) else None
+    return step.get("source") == "system" and not (isinstance(ours, dict) and "note" in ours)
 
 
 def _text_of(content: Any) -> str:

@@ -302,6 +302,24 @@ def test_a_subagent_without_a_parent_is_kept_and_noted() -> None:
     assert "subagents of which nobody said" in data["notes"]
 
 
+def test_a_session_of_which_a_subagent_alone_is_known_has_a_step_that_says_so() -> None:
+    s = Script()
+    s.pre("c1", agent_id="a1")
+    s.post("c1", agent_id="a1")
+    data = only(atif_pieces(grouped(s)))
+    assert data["steps"] == [
+        {"step_id": 1, "source": "system", "message": "[nothing was recorded]",
+         "extra": {"karl": {"note": "nothing"}}},
+    ]  # fmt: skip
+    assert data["subagent_trajectories"][0]["steps"][0]["tool_calls"]
+
+
+def without_steps(data: dict[str, Any]) -> list[str]:
+    """Trajectories without a step, which the format's own models refuse."""
+    below = [name for one in data.get("subagent_trajectories", []) for name in without_steps(one)]
+    return below if data["steps"] else [data["trajectory_id"], *below]
+
+
 # --- names of files ---
 
 
@@ -326,6 +344,8 @@ def test_whatever_was_recorded_all_formats_stay_what_they_are(
     (piece,) = atif_pieces(group)
     assert isinstance(piece, Piece)
     atif.Trajectory.model_validate_json(encode(piece.data))
+    assert isinstance(piece.data, dict)
+    assert not without_steps(piece.data)
     for piece in chatml.pieces(group, subagents=True):
         if isinstance(piece, Piece):
             expected: list[str] = []

@@ -240,3 +240,11 @@ def test_only_trajectories_are_found_among_other_json(tmp_path: Path) -> None:
     assert Atif().find(tmp_path) == [path]
     with pytest.raises(Refused, match="it is not a trajectory in ATIF as KARL knows them"):
         Atif().find(tmp_path / "package.json")
+
+
+def test_what_an_export_noted_first_is_no_system_prompt(tmp_path: Path) -> None:
+    step = {"step_id": 1, "source": "system", "message": "[nothing was recorded]"}
+    noted = {**step, "extra": {"karl": {"note": "nothing"}}}
+    for first, prompt in ((step, "[nothing was recorded]"), (noted, None)):
+        start = told_in(Atif(), write(tmp_path, trajectory(first)))[0].payload
+        assert start.get("system_prompt") == prompt
