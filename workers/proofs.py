@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from karl.errors import KarlError, LedgerError
-from karl.learning import claims, manifests
+from karl.learning import claims, lift, manifests
 from karl.learning.marks import mark
 from karl.learning.proof import Check, Files, Held, Known, Status, Used
 from karl.ledger.latest import line_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from karl.settings import Settings
-    from karl.views.lineage import ClaimRow, TrainingRow
+    from karl.views.lineage import ClaimRow, EvaluationRow, TrainingRow
     from karl.views.rows import Place
 
 T = TypeVar("T")
@@ -86,7 +86,13 @@ class Proofs:
         adapters = sorted({run.adapter for arm in body.arms for run in arm.runs if run.adapter})
         trainings = {one: self._training_of(one, missing) for one in adapters}
         known = self._with_adapters(known, [one for one in trainings.values() if one is not None])
-        return msgspec.structs.replace(known, holdouts=self._held(body.holdouts))
+        return msgspec.structs.replace(known, holdouts=self._held(body.holdouts), look=self._look(evaluation))
+
+    def _look(self, evaluation: str) -> int:
+        """Number an evaluation among those that could have said lift of sessions which it has too."""
+        rows = [row for row in reversed(self._views.evaluations(-1)) if row.seeds >= lift.SEEDS_MIN]
+        this = next((at for at, row in enumerate(rows) if row.id == evaluation), None)
+        return 1 if this is None else 1 + sum(_same_sessions(rows[this], row) for row in rows[:this])
 
     def export(self, export: str) -> ExportBody | None:
         """Give an export's record; null where there is none to read."""
@@ -219,6 +225,13 @@ class Proofs:
         except (LedgerError, msgspec.MsgspecError) as error:
             missing[f"{kind} {id_}"] = f"its record can not be read: {error}"
             return None
+
+
+def _same_sessions(one: EvaluationRow, other: EvaluationRow) -> bool:
+    """Say whether two were judged by sessions of one holdout, or by those of one validation part."""
+    if one.holdouts or other.holdouts:
+        return not set(one.holdouts).isdisjoint(other.holdouts)
+    return one.export == other.export
 
 
 def files_here(settings: Settings, body: TrainingBody) -> Files:

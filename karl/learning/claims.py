@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from karl.counted import many
 from karl.errors import Unreadable
+from karl.intervals import TAIL95
 from karl.learning import lift
 from karl.learning.manifests import PARTS, id_of
 from karl.learning.proof import Check, Files, Known, Result, Status
@@ -66,7 +67,7 @@ def of_lift(known: Known) -> Iterator[Check]:
     yield _there(known, "evaluation", body is not None)
     if body is None:
         return
-    yield from _figures(body)
+    yield from _figures(body, known.look)
     yield _seeds(body)
     yield _held_out(body, known)
     yield from _sealed(known)
@@ -161,11 +162,16 @@ _CHECKS: dict[ClaimKind, Callable[[Known], Iterator[Check]]] = {
 }
 
 
-def _figures(body: EvaluationBody) -> Iterator[Check]:
-    """Check the figures, all computed again from the runs, and what follows from them."""
+def _figures(body: EvaluationBody, look: int) -> Iterator[Check]:
+    """Check the figures, all computed again from the runs, and what follows from them.
+
+    Who judges with the same sessions again and again finds a lift by chance. So the interval of the k-th
+    evaluation leaves out a k-th of what that of the first does (Bonferroni).
+    """
     try:
         found = lift.recomputed(body)
         said = lift.differs(body, found)
+        one = lift.primary_at(body, TAIL95 / look)
     except (Unreadable, ValueError) as error:
         yield Check("figures", "broken", f"its runs make no sense: {error}")
         return
@@ -175,9 +181,11 @@ def _figures(body: EvaluationBody) -> Iterator[Check]:
         yield Check("figures", "yes", "all of them follow from the runs")
     result: Result = "yes" if found.verdict == "lift" else "no"
     yield Check("verdict", result, f"{found.verdict}: {found.why}")
-    one = found.primary
     excludes: Result = "yes" if one.low > 0 else "no"
-    yield Check("interval", excludes, f"{one.name} in {one.metric} {interval(one)}, 95 %")
+    says = f"{one.name} in {one.metric} {interval(one)}, {100 * (1 - 2 * TAIL95 / look):.3g} %"
+    if look > 1:
+        says += f": {look - 1} before it had the same held-out sessions"
+    yield Check("interval", excludes, says)
 
 
 def _seeds(body: EvaluationBody) -> Check:

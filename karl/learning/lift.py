@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from karl.errors import Unreadable
-from karl.intervals import wilson
+from karl.intervals import TAIL95, wilson
 from karl.learning.resample import Figure, Floats, Sums, interval
 from karl.schema.learning import Arm, ArmRun, Contrast, EvaluationBody, Verdict
 
@@ -120,9 +120,22 @@ def unpack(text: str, count: int) -> Floats:
 
 def recomputed(body: EvaluationBody) -> Found:
     """Compute everything again from a record's arms. Raises Unreadable where these make no sense."""
+    return found(_asked(body))
+
+
+def primary_at(body: EvaluationBody, tail: float) -> Contrast:
+    """Give the primary contrast with an interval that leaves out `tail` on each side. Raises Unreadable.
+
+    Who looks often finds a lift by chance: the more looks, the wider the interval of each must be.
+    """
+    one = _difference(_Cells(_asked(body)), *PRIMARY, "tool", tail)
+    return _contrast(one) if one is not None and one.figure.low is not None else _UNKNOWN
+
+
+def _asked(body: EvaluationBody) -> Asked:
     if sum(body.sessions) != body.items:
         raise Unreadable(f"the sessions have {sum(body.sessions)} items, and not {body.items}")
-    return found(Asked(body.arms, body.sessions, body.labels, body.guard))
+    return Asked(body.arms, body.sessions, body.labels, body.guard)
 
 
 def differs(body: EvaluationBody, again: Found | None = None) -> list[str]:
@@ -200,15 +213,16 @@ class _Cells:
             return self._by_session(bits)[:, None]
         return self._stacked([self._by_session(bits * one) for one in self._labels]) if self._labels else None
 
-    def figure(self, values: list[Floats | None], metric: str, *, one_run: bool) -> Figure | None:
+    def figure(
+        self, values: list[Floats | None], metric: str, *, one_run: bool, tail: float = TAIL95
+    ) -> Figure | None:
         """Give the figure of the runs of an arm, or of their differences."""
         if not values or any(one is None for one in values):
             return None
         sizes = self.tool_sizes if metric == "macro" else self.sizes
         bounds = (-math.inf, math.inf) if metric == "nll" else (-1.0, 1.0)
-        return interval(
-            Sums(np.stack([one for one in values if one is not None]), sizes), bounds, one_run=one_run
-        )
+        sums = Sums(np.stack([one for one in values if one is not None]), sizes)
+        return interval(sums, bounds, one_run=one_run, tail=tail)
 
     def _by_session(self, values: Floats) -> Floats:
         return np.bincount(self._place, weights=values, minlength=len(self.sizes)).astype(np.float64)
@@ -254,13 +268,15 @@ def _kept(figure: Figure, metric: str, sessions: int) -> Figure:
     return Figure(figure.value, max(0.0, figure.low), min(1.0, figure.high))
 
 
-def _difference(cells: _Cells, first: str, second: str, metric: str) -> Difference | None:
+def _difference(
+    cells: _Cells, first: str, second: str, metric: str, tail: float = TAIL95
+) -> Difference | None:
     pairs = cells.pairs(first, second)
     values: list[Floats | None] = []
     for one, other in pairs:
         this, that = cells.of(one, metric), cells.of(other, metric)
         values.append(None if this is None or that is None else this - that)
-    figure = cells.figure(values, metric, one_run=first in FIXED and second in FIXED)
+    figure = cells.figure(values, metric, one_run=first in FIXED and second in FIXED, tail=tail)
     if figure is None or len(pairs) < 2:
         return None
     sign = -1 if metric == "nll" else 1

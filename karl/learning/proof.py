@@ -58,6 +58,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     `trainings` are those of the adapters that an evaluation names, by adapter, or the one that is claimed.
     `names` has for each training's adapter the id that follows from its files. `line` is the hash of the
     ledger's line that the export ends with, empty where the ledger has none. `used` are all trainings so far.
+    `look` numbers the evaluation among those that could have said lift of the same held-out sessions, from 1.
     """
 
     of: Mapping[str, str] = {}
@@ -71,3 +72,4 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     files: Mapping[str, Files] = {}
     holdouts: Mapping[str, Held] = {}
     used: Sequence[Used] = ()
+    look: int = 1

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from karl.intervals import TAIL95, Z95, t_of
+from karl.intervals import TAIL95, t_of, z_of
 
 #: How often seeds and sessions are drawn anew.
 DRAWS = 10_000
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 class Figure(NamedTuple):
-    """A figure with its interval of 95 %; none where there are too few seeds or sessions for one."""
+    """A figure with its interval, of 95 % by default; none where there are too few seeds or sessions."""
 
     value: float
     low: float | None
@@ -49,10 +49,13 @@ class Sums(NamedTuple):
     sizes: Floats
 
 
-def interval(sums: Sums, bounds: tuple[float, float], *, one_run: bool = False) -> Figure:
+def interval(
+    sums: Sums, bounds: tuple[float, float], *, one_run: bool = False, tail: float = TAIL95
+) -> Figure:
     """Give a figure with its interval, kept in `bounds`. With `one_run` it has no chance but in its items.
 
-    No interval of fewer than two sessions; nor of fewer than two seeds, unless `one_run`.
+    No interval of fewer than two sessions; nor of fewer than two seeds, unless `one_run`. `tail` is the
+    chance that it leaves out on each side.
     """
     seeds, sessions, _ = sums.values.shape
     by_seed = _by_seed(sums, np.ones((1, sessions)))
@@ -66,8 +69,9 @@ def interval(sums: Sums, bounds: tuple[float, float], *, one_run: bool = False) 
         float(both.var()),
         (float((by_seed * of_seeds).sum(axis=1).var()), seeds - 1),
         (float(drawn.mean(axis=1).var()), sessions - 1),
+        tail,
     )
-    low, high = (value + (float(one) - value) * scale for one in np.quantile(both, (TAIL95, 1 - TAIL95)))
+    low, high = (value + (float(one) - value) * scale for one in np.quantile(both, (tail, 1 - tail)))
     return Figure(value, max(bounds[0], low), min(bounds[1], high))
 
 
@@ -89,7 +93,7 @@ def _product(one: Floats, other: Floats) -> Floats:
     return made
 
 
-def _scale(drawn: float, of_seeds: tuple[float, int], of_sessions: tuple[float, int]) -> float:
+def _scale(drawn: float, of_seeds: tuple[float, int], of_sessions: tuple[float, int], tail: float) -> float:
     """Say by how far percentiles are to be moved; of each its variance and degrees of freedom."""
     parts = [part for part in (of_seeds, of_sessions) if part[1] > 0 and part[0] > 0]
     known = math.fsum(variance for variance, _ in parts)
@@ -97,8 +101,8 @@ def _scale(drawn: float, of_seeds: tuple[float, int], of_sessions: tuple[float, 
         return 1.0
     shared = max(0.0, drawn - known)
     right = max(known - shared, *(variance for variance, _ in parts))
-    t = math.fsum(variance * t_of(freedom, TAIL95) for variance, freedom in parts) / known
-    return math.sqrt(right / drawn) * t / Z95
+    t = math.fsum(variance * t_of(freedom, tail) for variance, freedom in parts) / known
+    return math.sqrt(right / drawn) * t / z_of(tail)
 
 
 @lru_cache(maxsize=32)

@@ -83,6 +83,25 @@ def test_how_often_it_was_asked_before_a_lift_came_stands_beside_the_lift(scene:
     assert asked.says == "by ev2, the newest that judged it; 1 before it said no lift"
 
 
+def test_each_look_at_the_same_sessions_asks_more_of_a_lift(scene: Scene) -> None:
+    made = scene.earned(effect=0.0)
+    for number in range(2, 8):
+        scene.evaluation(made.export, made.adapter, 0.0, name=f"ev{number}", holdouts=("hold1",))
+    # What needs no more than 95 % is a lift by itself, and is none as the eighth that was tried.
+    scene.evaluation(made.export, made.adapter, 0.2, name="ev8", holdouts=("hold1",))
+    with pytest.raises(Refused) as refused:
+        promote(scene, made.adapter)
+    assert "verdict" not in str(refused.value)
+    assert "99.4 %: 7 before it had the same held-out sessions" in str(refused.value)
+    # Judged by others it is the first; a large effect is one however often it was looked for.
+    scene.holdout("elsewhere", name="hold2")
+    scene.evaluation(made.export, made.adapter, 0.2, name="ev9", holdouts=("hold2",))
+    with scene.views as views:
+        assert [scene.proofs(views).of_evaluation(name).look for name in ("ev1", "ev8", "ev9")] == [1, 8, 1]
+    scene.evaluation(made.export, made.adapter, 0.35, name="ev10", holdouts=("hold1",))
+    assert promote(scene, made.adapter).body is not None
+
+
 def test_a_verdict_that_its_runs_do_not_give_is_refused_however_it_was_recorded(scene: Scene) -> None:
     scene.sessions(*TRAIN, *VALID)
     scene.holdout(*HELD)
