@@ -33,7 +33,7 @@ def recorded(settings: Settings, name: str) -> EvaluationBody:
         if name == LATEST:
             rows = views.evaluations(1)
             if not rows:
-                raise NotFound("there is no evaluation yet; `karl sft-eval --data DIR` makes one")
+                raise NotFound("there is no evaluation yet; `karl sft-eval DIR` makes one")
             row = rows[0]
         else:
             row = views.evaluation(name)

@@ -171,7 +171,7 @@ def _play(session: Session, sessions: list[tuple[str, Path]], plan: Plan, *, who
     recipe = ("--iters", str(plan.iters), "--max-tokens", "256")
     judged = ("--seeds", str(plan.seeds), "--items", str(plan.items), "--wait")
     if whole:
-        karl("sft-eval", "--data", data, *recipe, *judged, "--label", "demo")
+        karl("sft-eval", data, *recipe, *judged, "--label", "demo")
         karl("sft-eval", "--recompute", "latest")
     else:
         often = ("--every", str(plan.iters), "--valid-rows", "32")  # to validate takes as long as to train
