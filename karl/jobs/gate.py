@@ -119,6 +119,14 @@ def told(name: str, raw: Mapping[bytes, bytes]) -> Told:
     )
 
 
+def arguments(data: bytes) -> dict[str, Any]:
+    """Read what a job was called with, for people; nothing where that makes no sense."""
+    try:
+        return _called(data)[2]
+    except Denied:
+        return {}
+
+
 def harmless(text: str) -> str:
     """Give a stranger's text as it may be shown anywhere: short, with a `?` for whatever is not plain."""
     return _PLAIN.sub("?", text[:200])

@@ -135,6 +135,12 @@ def one(redis: Redis, name: str) -> tuple[gate.Told, Given]:
     return told, last_given(redis, name)
 
 
+def arguments(redis: Redis, name: str) -> dict[str, Any]:
+    """Give what a job was called with; nothing where it is gone, or makes no sense."""
+    data: Any = redis.hget(keys.job_key(name), "data")
+    return gate.arguments(data or b"")
+
+
 def last_given(redis: Redis, name: str) -> Given:
     """Give what the last run of a job gave; nothing when none has ended, or it makes no sense."""
     replies: Any = redis.xrevrange(keys.results_key(name), count=1)

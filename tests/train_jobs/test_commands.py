@@ -158,6 +158,12 @@ def test_what_to_start_where_is_said_as_long_as_nobody_trains(machine: Machine) 
     assert "no trajector" not in machine.do("train", "--status").output
 
 
+def test_a_training_that_waits_is_known_by_its_label(machine: Machine) -> None:
+    job = machine.training.ask(label="tonight")
+    assert machine.said("sft-status", "tonight")["id"] == job
+    assert isinstance(machine.do("sft-status", "tonigh").exception, NotFound)  # a label is whole
+
+
 def test_preflight_of_the_node_trains_a_little_and_says_what_is_missing(machine: Machine) -> None:
     redis = machine.training.redis
     machine.training.workers.start("train")
