@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from karl.errors import Refused
 from karl.training.base_models import Model, find
-from karl.training.order import Fuse, Fused, Generate, Generated, Told
+from karl.training.order import Fuse, Fused, Generate, Generated, Notice
 from karl.training.process import run
 from karl.views.lineage import Lineage
 from workers.adapters import named, whole_folder
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from karl.schema.learning import TrainingBody
     from karl.settings import Settings
 
-Progress = Callable[[Told], object]
+Progress = Callable[[Notice], object]
 
 
 def fuse(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from karl.settings import Settings
-    from karl.training.order import Told
+    from karl.training.order import Notice
 
 #: Bytes of a checkpoint that is shared, at most.
 MAX_BYTES = 64 << 20
@@ -36,7 +36,7 @@ TTL_S = 7 * 86_400
 _log = logging.getLogger("karl")
 
 
-def share(settings: Settings, run: str, out: Path, told: Told) -> None:
+def share(settings: Settings, run: str, out: Path, told: Notice) -> None:
     """Put a checkpoint that was just saved into Redis; one that is too large, or Redis away, is no error."""
     folder = Path(told.where)
     try:

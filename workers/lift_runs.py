@@ -30,7 +30,7 @@ from karl.learning.row import Row
 from karl.schema.learning import ArmRun, Recipe, TrainingBody
 from karl.settings import Settings
 from karl.training.base_models import Model
-from karl.training.order import Judge, Judged, Told, Train, Trained
+from karl.training.order import Judge, Judged, Notice, Train, Trained
 from karl.training.process import Died, run
 from workers.adapter_files import keep
 from workers.capability import device_of
@@ -44,7 +44,7 @@ _TRIES = 3
 _decode = msgspec.json.Decoder(Row).decode
 
 
-class Held(NamedTuple):
+class Items(NamedTuple):
     """The steps that are judged, session by session, and how many there are of each.
 
     `repeated` counts those that were left out because a row that is trained with says the same.
@@ -87,7 +87,7 @@ class Runs:
     train: list[Row]
     #: What a checkpoint is chosen by; nothing where the last one counts.
     valid: list[Row]
-    held: Held
+    held: Items
     arms: Arms
     progress: Progress
     evaluation: str
@@ -279,7 +279,7 @@ class Runs:
     def _write(self, path: Path, rows: Sequence[Row]) -> None:
         write_whole(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 
-    def _told_training(self, told: Told) -> None:
+    def _told_training(self, told: Notice) -> None:
         self._tell(
             told,
             float(told.iteration * self.asked.batch),
@@ -288,13 +288,13 @@ class Runs:
             tokens_per_s=round(told.tokens_per_s, 1),
         )
 
-    def _told_judging(self, told: Told) -> None:
+    def _told_judging(self, told: Notice) -> None:
         # After the items come plain instructions, counted anew.
         before = 0 if told.where == "judging" else len(self.held.rows)
         self._judged = max(self._judged, before + told.iteration) if told.iterations else 0
         self._tell(told, JUDGED * self._judged, f"{self._at}: judging")
 
-    def _tell(self, told: Told, more: float, where: str, **figures: float | None) -> None:
+    def _tell(self, told: Notice, more: float, where: str, **figures: float | None) -> None:
         """Say how far all of it is."""
         given = self.given is not None and self.asked.seed in self.asked.seeds
         total = of_runs(

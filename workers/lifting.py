@@ -34,7 +34,7 @@ from karl.stream import bundles
 from karl.training.base_models import Model, find
 from workers.adapter_files import folder_of
 from workers.adapter_files import send as send_adapter
-from workers.lift_runs import RESULTS, Done, Held, Runs, rows_of
+from workers.lift_runs import RESULTS, Done, Items, Runs, rows_of
 from workers.line import on_line
 from workers.records import LEARNING, Outgoing, send
 from workers.run_folders import began, clean
@@ -123,7 +123,7 @@ def _evaluated(found: _Found, progress: Progress) -> tuple[EvaluationBody, list[
     return _body(found, runs, made, guard, sum(one.seconds for one in done)), done
 
 
-def _held(rows: list[Row], asked: Lift, train: list[Row]) -> Held:
+def _held(rows: list[Row], asked: Lift, train: list[Row]) -> Items:
     """Choose the steps that are judged. Raises Refused where there are none, or they can not be judged by."""
     sessions, seen = {row.karl.session for row in train}, {said(row) for row in train}
     if any(row.karl.session in sessions for row in rows):
@@ -138,10 +138,10 @@ def _held(rows: list[Row], asked: Lift, train: list[Row]) -> Held:
     if any(counts.action_of(row.messages[-1]) is None for row in chosen):
         raise Refused("held-out steps are no actions in brief; export with --detail brief")
     of = Counter(row.karl.session for row in chosen)
-    return Held(chosen, tuple(of.values()), len(rows) - len(new))
+    return Items(chosen, tuple(of.values()), len(rows) - len(new))
 
 
-def _tables(train: list[Row], held: Held) -> list[Arm]:
+def _tables(train: list[Row], held: Items) -> list[Arm]:
     """Judge the tables that only count."""
     made = []
     for name, table in zip(COUNTED, (counts.bigram(train), counts.majority(train)), strict=True):

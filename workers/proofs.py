@@ -14,7 +14,7 @@ import msgspec
 from karl.errors import KarlError, LedgerError
 from karl.learning import claims, lift, manifests
 from karl.learning.marks import mark
-from karl.learning.proof import Check, Files, Held, Known, Status, Used
+from karl.learning.proof import Check, Files, HoldoutFacts, Known, Status, Used
 from karl.ledger.latest import line_of
 from karl.schema.learning import ClaimKind, EvaluationBody, ExportBody, TrainingBody
 from karl.stream.bundles import digest_of
@@ -171,12 +171,12 @@ class Proofs:
         same = manifests.id_of(manifest) == export
         return Files(here=True, wrong="" if same else f"{folder} has the manifest of another export")
 
-    def _held(self, names: Iterable[str]) -> dict[str, Held]:
+    def _held(self, names: Iterable[str]) -> dict[str, HoldoutFacts]:
         found = {}
         for name in names:
             if (row := self._row(self._views.holdout, name)) is not None:
                 sessions = self._views.sessions_held_by(row.id)
-                found[row.id] = Held(frozenset(map(mark, sessions)), row.released_by)
+                found[row.id] = HoldoutFacts(frozenset(map(mark, sessions)), row.released_by)
         return found
 
     def _training_of(self, adapter: str, missing: dict[str, str]) -> TrainingBody | None:

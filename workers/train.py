@@ -32,7 +32,7 @@ from karl.schema.learning import Measured, Recipe, TrainingBody, TrainingEnd
 from karl.stream import bundles
 from karl.training import checkpoint
 from karl.training.base_models import find
-from karl.training.order import Told, Train, Trained
+from karl.training.order import Notice, Train, Trained
 from karl.training.process import Died, run
 from workers import adapter_files, capability
 from workers.checkpoints import forget, restore, share
@@ -129,9 +129,9 @@ class Watch:
         self._settings = settings
         self._progress = progress
         self._began = time.monotonic() - state.seconds
-        self._last = Told("progress")
+        self._last = Notice("progress")
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: Notice) -> None:
         """Hear one line."""
         self._state.seconds = time.monotonic() - self._began
         if told.valid_loss is not None or told.train_loss is not None:
@@ -155,7 +155,7 @@ class Watch:
         }
         self._progress(last.iteration, last.iterations or self._run.asked.iters, figures)
 
-    def _measured(self, told: Told) -> None:
+    def _measured(self, told: Notice) -> None:
         curve = self._state.curve
         while curve and curve[-1].iteration >= told.iteration:  # it went on from an earlier checkpoint
             before = curve.pop()

@@ -15,7 +15,7 @@ from karl.cli.render import measuring, plain, print_json
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from karl.training.order import Told
+    from karl.training.order import Notice
     from workers.doors import Doors
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything.")
@@ -176,10 +176,10 @@ def _doors(settings: Settings) -> Iterator[Doors]:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[Callable[[Told], None]]:
+def _told(what: str) -> Iterator[Callable[[Notice], None]]:
     with measuring(what) as progress:
 
-        def tell(told: Told) -> None:
+        def tell(told: Notice) -> None:
             if progress is not None:
                 progress(told.iteration, max(1, told.iterations), told.where)
 

@@ -18,7 +18,7 @@ from karl.settings import Settings
 if TYPE_CHECKING:
     from karl.export.budget import Budget
     from karl.export.dataset import Made
-    from karl.export.options import DataSet
+    from karl.export.options import DataSetOptions
     from karl.export.selection import Choice
     from karl.views.queries import Views
 
@@ -170,8 +170,8 @@ def _budget(settings: Settings, given: dict[str, Any]) -> Budget | None:
     return Budget(Counter(folder_of(settings.models, given["model"])), given["max_tokens"])
 
 
-def _options(settings: Settings, form: str, given: dict[str, Any], budget: Budget | None) -> DataSet:
-    from karl.export.options import ROWS, DataSet  # noqa: PLC0415
+def _options(settings: Settings, form: str, given: dict[str, Any], budget: Budget | None) -> DataSetOptions:
+    from karl.export.options import ROWS, DataSetOptions  # noqa: PLC0415
     from karl.learning.split import Split  # noqa: PLC0415
     from karl.views.queries import Views  # noqa: PLC0415
 
@@ -183,7 +183,7 @@ def _options(settings: Settings, form: str, given: dict[str, Any], budget: Budge
             f"--weights is for rows that are learned from one by one, which {form} has none of"
         )
     name = Path(given["model"]).name if given["model"] else ""
-    return DataSet(
+    return DataSetOptions(
         format=form,  # type: ignore[arg-type] # click has checked it
         choice=choice,
         reward_version=given["reward_version"] or settings.reward_version,

@@ -14,7 +14,7 @@ from karl.errors import KarlError
 from karl.jobs import table
 
 if TYPE_CHECKING:
-    from karl.jobs.gate import Asked, Told
+    from karl.jobs.gate import Asked, JobFacts
     from karl.jobs.listing import Given
     from karl.settings import Settings
 
@@ -83,8 +83,8 @@ def awaited(
     name: str,
     *,
     otherwise: str = "",
-    heard: Callable[[Told], object] | None = None,
-) -> tuple[Told, Given]:
+    heard: Callable[[JobFacts], object] | None = None,
+) -> tuple[JobFacts, Given]:
     """Look at a job until it has ended; a terminal shows how far it is, elsewhere `otherwise` is said.
 
     `heard` is given each look where there is no terminal. Raises NotFound, and the client's error.
@@ -105,7 +105,7 @@ def awaited(
             time.sleep(_LOOK_S)
 
 
-def how_far(told: Told) -> tuple[int, int, str] | None:
+def how_far(told: JobFacts) -> tuple[int, int, str] | None:
     """Give how far a job says that it is: done, of how much, and where; null where it says nothing."""
     far, total = told.meta.get("done"), told.meta.get("total")
     if isinstance(far, int) and isinstance(total, int):
@@ -114,7 +114,7 @@ def how_far(told: Told) -> tuple[int, int, str] | None:
     return None
 
 
-def figures_of(told: Told) -> dict[str, Any]:
+def figures_of(told: JobFacts) -> dict[str, Any]:
     """Give the figures that a job tells of itself, by name; none where it tells of none."""
     found = told.meta.get("progress")
     return found if isinstance(found, dict) else {}

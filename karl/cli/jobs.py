@@ -18,7 +18,7 @@ from karl.jobs import table
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from karl.jobs.gate import Told
+    from karl.jobs.gate import JobFacts
     from karl.jobs.listing import Given
 
 _STATES = ("waiting", "running", "scheduled", "failed", "canceled", "finished")
@@ -174,7 +174,7 @@ def _given(arguments: tuple[str, ...]) -> dict[str, Any]:
     return given
 
 
-def _print_one(told: Told, given: Given, *, as_json: bool) -> None:
+def _print_one(told: JobFacts, given: Given, *, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(told, given))
         return
@@ -199,17 +199,17 @@ def _print_one(told: Told, given: Given, *, as_json: bool) -> None:
         click.echo(plain(given.failure))
 
 
-def _far(told: Told) -> str:
+def _far(told: JobFacts) -> str:
     far, total, where = (told.meta.get(name) for name in ("done", "total", "where"))
     counted = isinstance(far, int) and isinstance(total, int) and told.status not in {"queued", "finished"}
     return f"{far:,} of {total:,} {where or ''}".rstrip() if counted else ""
 
 
-def _as_json(told: Told, given: Given) -> dict[str, Any]:
+def _as_json(told: JobFacts, given: Given) -> dict[str, Any]:
     return {**told._asdict(), "result": given.result, "failure": given.failure}
 
 
-def _about(told: Told, given: Given) -> str:
+def _about(told: JobFacts, given: Given) -> str:
     """Say what matters most of a job in its state."""
     if told.status == "started":
         far = how_far(told)

@@ -13,7 +13,7 @@ from karl.cli.moments import moment
 from karl.cli.render import one_line, plain, print_table
 
 if TYPE_CHECKING:
-    from karl.jobs.gate import Told
+    from karl.jobs.gate import JobFacts
     from karl.learning.findings import Finding
     from karl.schema.learning import TrainingBody
     from karl.views.lineage import TrainingRow
@@ -38,7 +38,7 @@ class Heard:
         self._said: object = None
         self._said_s = 0.0
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: JobFacts) -> None:
         """Hear a look at the job."""
         figures = figures_of(told)
         validated = sum(point[2] is not None for point in curve_of(figures))
@@ -106,7 +106,7 @@ def print_runs(rows: Sequence[TrainingRow], here: frozenset[str]) -> None:
     )
 
 
-def print_job(told: Told) -> None:
+def print_job(told: JobFacts) -> None:
     """Show a training that waits, runs or has failed in a line or two."""
     far = how_far(told)
     said = one_line(far[2], 160) if far else one_line(told.description, 160)

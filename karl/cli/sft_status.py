@@ -16,18 +16,11 @@ from karl.errors import KarlError, NotFound
 from karl.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from redis import Redis
-
     from karl.cli.sft import Nodes
-    from karl.jobs.gate import Told
+    from karl.jobs.gate import JobFacts
     from karl.jobs.listing import Given
     from karl.schema.learning import TrainingBody
     from karl.views.lineage import TrainingRow
-
-#: States of jobs that have not ended.
-_UNDER_WAY = ("running", "waiting", "scheduled")
 
 
 @click.command(name="sft-status")
@@ -96,22 +89,22 @@ def show_one(settings: Settings, run: str, *, as_json: bool = False) -> None:
         print_body(body)
 
 
-def _jobs(settings: Settings) -> tuple[Nodes, list[tuple[Told, Given]]]:
+def _jobs(settings: Settings) -> tuple[Nodes, list[tuple[JobFacts, Given]]]:
     from karl.jobs import listing  # noqa: PLC0415 - Redis loads when it is asked
     from workers.line import on_jobs  # noqa: PLC0415
 
     with on_jobs(settings, "karl-sft") as rq:
-        told = [one for one in _listed(rq, (*_UNDER_WAY, "failed")) if one.name in {"train", "lift"}]
-        return nodes_of(rq), [(one, listing.last_given(rq, one.id)) for one in told]
+        nodes = nodes_of(rq)
+        told = [
+            one
+            for state in (*listing.UNDER_WAY, "failed")
+            for one in listing.listed(rq, "train", state, 20)
+            if one.name in {"train", "lift"}
+        ]
+        return nodes, [(one, listing.last_given(rq, one.id)) for one in told]
 
 
-def _listed(rq: Redis, states: Sequence[str]) -> list[Told]:
-    from karl.jobs import listing  # noqa: PLC0415
-
-    return [one for state in states for one in listing.listed(rq, "train", state, 20)]
-
-
-def _job(settings: Settings, name: str) -> tuple[Told, Given] | None:
+def _job(settings: Settings, name: str) -> tuple[JobFacts, Given] | None:
     from karl.jobs import listing  # noqa: PLC0415
     from workers.line import on_jobs  # noqa: PLC0415
 
@@ -119,23 +112,11 @@ def _job(settings: Settings, name: str) -> tuple[Told, Given] | None:
         try:
             found = listing.one(rq, name)
         except NotFound:
-            return _under_way(rq, name)
+            under_way = listing.under_way(rq, "train", "train", name)
+            return (under_way, listing.last_given(rq, under_way.id)) if under_way else None
     if found[0].name != "train":
         raise KarlError(f"{name} is a job {plain(found[0].name)}, and no training; `karl jobs show` shows it")
     return found
-
-
-def _under_way(rq: Redis, name: str) -> tuple[Told, Given] | None:
-    """Find a training that waits or runs by its label, or by its run's beginning as it tells it."""
-    from karl.jobs import listing  # noqa: PLC0415
-
-    for one in _listed(rq, _UNDER_WAY):
-        if one.name != "train":
-            continue
-        run = str(figures_of(one).get("run") or "")
-        if run.startswith(name) or listing.arguments(rq, one.id).get("label") == name:
-            return one, listing.last_given(rq, one.id)
-    return None
 
 
 def _rows(settings: Settings, limit: int) -> list[TrainingRow]:

@@ -23,7 +23,7 @@ from karl.settings import Settings
 if TYPE_CHECKING:
     from karl.export.budget import Budget
     from karl.export.dataset import Made
-    from karl.export.options import DataSet
+    from karl.export.options import DataSetOptions
 
 #: The longest row, where the recipe says nothing else.
 _MAX_TOKENS = 512
@@ -78,17 +78,17 @@ def train(
     say_fetched(adapter, place, Path(made.output))
 
 
-def _how(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[DataSet, Budget | None]:
+def _how(settings: Settings, model: str = "", max_tokens: int = 0) -> tuple[DataSetOptions, Budget | None]:
     """Give the data set that `karl train` makes: a row a step, weighted, cut to what the model takes.
 
     Where the model is not on this machine, rows are not cut here: the training cuts their history.
     """
     from karl.errors import NotFound  # noqa: PLC0415
     from karl.export.budget import Budget, Counter  # noqa: PLC0415 - the tokenizer loads when it is asked
-    from karl.export.options import DataSet  # noqa: PLC0415
+    from karl.export.options import DataSetOptions  # noqa: PLC0415
     from karl.training.base_models import find  # noqa: PLC0415
 
-    plain_set = DataSet(
+    plain_set = DataSetOptions(
         format="chatml", detail="brief", weights="awr", reward_version=settings.reward_version
     )
     most, name = max_tokens or _MAX_TOKENS, model or settings.train_model

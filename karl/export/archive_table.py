@@ -12,7 +12,7 @@ from karl.export.archive import Report
 from karl.export.clean import Cleaner
 from karl.export.forms import row_of
 from karl.export.gather import Gatherer
-from karl.export.options import DataSet
+from karl.export.options import DataSetOptions
 from karl.export.output import whole_file
 from karl.export.selection import Progress, Selection, without
 from karl.export.spill import Spill
@@ -23,7 +23,7 @@ from producers.redact import Redactor
 def export_table(
     views: Path,
     ledger: Path,
-    how: DataSet,
+    how: DataSetOptions,
     output: Path,
     progress: Progress,
     *,
@@ -56,6 +56,6 @@ def export_table(
     )
 
 
-def archived(how: DataSet) -> DataSet:
+def archived(how: DataSetOptions) -> DataSetOptions:
     """Give the options of such a file: all steps, nothing weighted."""
     return msgspec.structs.replace(how, format="parquet", weights="none", mask=False)

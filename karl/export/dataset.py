@@ -29,14 +29,14 @@ from karl.export.budget import Budget
 from karl.export.clean import Cleaner
 from karl.export.gather import MASKED, Gathered, Gatherer, skips
 from karl.export.moment import Moment, as_of
-from karl.export.options import DataSet
+from karl.export.options import DataSetOptions
 from karl.export.output import is_same_set, whole_set
 from karl.export.selection import DAMAGED, Selection
 from karl.export.spill import Spill
 from karl.export.synthetic import synthetic_rows
 from karl.export.weighing import Weighing, weigh
 from karl.learning import manifests
-from karl.learning.contamination import Held
+from karl.learning.contamination import HeldOut
 from karl.learning.groups import Item
 from karl.learning.marks import mark
 from karl.learning.split import Side, Sides, split
@@ -106,7 +106,7 @@ class Parts(NamedTuple):
 def make(
     views: Path,
     ledger: Path,
-    how: DataSet,
+    how: DataSetOptions,
     output: Path | None,
     progress: Progress,
     *,
@@ -148,7 +148,7 @@ class _Making:
         self,
         moment: Moment,
         ledger: Path,
-        how: DataSet,
+        how: DataSetOptions,
         to: Path,
         *,
         progress: Progress,
@@ -217,7 +217,7 @@ class _Making:
         return parts
 
     def _examined(self, parts: Parts, total: int) -> written.Examined:
-        held = Held(self._held_out, parts.held_prompts())
+        held = HeldOut(self._held_out, parts.held_prompts())
         return written.examine(
             self._to, self._how, held, self._cleaner, lambda number: self._progress("checking", number, total)
         )

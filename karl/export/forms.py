@@ -15,7 +15,7 @@ from karl.export.answers import as_json
 from karl.learning.row import About, Row
 
 if TYPE_CHECKING:
-    from karl.export.options import DataSet
+    from karl.export.options import DataSetOptions
 
 #: A message in a prompt that is one text.
 _SAID = re.compile(r"^(system|user|assistant): (.*?)(?=\n(?:user|assistant): |\Z)", re.DOTALL | re.MULTILINE)
@@ -199,7 +199,7 @@ FORMS: dict[str, Form] = {
 }
 
 
-def read_back(fields: dict[str, Any], how: DataSet) -> Iterator[Row]:
+def read_back(fields: dict[str, Any], how: DataSetOptions) -> Iterator[Row]:
     """Give what was laid aside as rows: a row itself, what another form says, results told from prompts."""
     form = "chatml" if how.has_rows else how.format
     for row in FORMS[form].rows(fields):

@@ -15,7 +15,7 @@ from karl.export import atif, jsonl
 from karl.export.budget import Budget, Fitting
 from karl.export.clean import Cleaner
 from karl.export.forms import read_back
-from karl.export.options import DataSet
+from karl.export.options import DataSetOptions
 from karl.export.pairs import pairs
 from karl.export.pieces import LeftOut, Piece
 from karl.export.rows import rows
@@ -51,7 +51,9 @@ class Gathered(NamedTuple):
 class Gatherer:
     """Lays aside what a data set can have."""
 
-    def __init__(self, how: DataSet, selection: Selection, cleaner: Cleaner, budget: Budget | None) -> None:
+    def __init__(
+        self, how: DataSetOptions, selection: Selection, cleaner: Cleaner, budget: Budget | None
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
         self._how = how
@@ -161,7 +163,7 @@ class Gatherer:
         self.counts[f"{what} found"] += 1
 
 
-def skips(how: DataSet, held_out: frozenset[str]) -> Skip:
+def skips(how: DataSetOptions, held_out: frozenset[str]) -> Skip:
     """Leave out what is held out, before the span, or scored by another version."""
     held = without(held_out)
 

@@ -27,7 +27,7 @@ _OF_ROWS = ("mask", "weights", "beta", "w_max", "copies", "batch", "synthetic")
 _OF_DETAIL = ("detail", "subagents", "max_tokens", "model")
 
 
-class DataSet(msgspec.Struct, frozen=True, kw_only=True):
+class DataSetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a data set is made. `model` names the model that counts tokens, `digest` its tokenizer.
 
     `to_seq` 0 stands for all there is. `copies` writes rows as often as they weigh, for trainers without
@@ -106,7 +106,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
         return shlex.join(words)
 
 
-def of_manifest(manifest: Manifest) -> DataSet:
+def of_manifest(manifest: Manifest) -> DataSetOptions:
     """Give the options that a manifest was made with; the model is known by its name alone."""
     said, chosen = dict(manifest.options), dict(manifest.filters)
     way: SplitWay = said.pop("split")
@@ -128,7 +128,7 @@ def of_manifest(manifest: Manifest) -> DataSet:
             "from_seq": manifest.ledger.from_seq,
             "to_seq": manifest.ledger.to_seq,
         },
-        DataSet,
+        DataSetOptions,
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from karl.errors import LedgerRewound
-from karl.export.options import DataSet
+from karl.export.options import DataSetOptions
 from karl.learning.groups import Item
 from karl.learning.row import Row
 from karl.learning.synthetic.questions import Worked, apart, rows
@@ -17,7 +17,7 @@ from karl.views.routing import body_at
 
 
 def synthetic_rows(
-    lineage: Lineage, ledger: Path, how: DataSet, away: Sequence[Item], of_rows: int
+    lineage: Lineage, ledger: Path, how: DataSetOptions, away: Sequence[Item], of_rows: int
 ) -> list[Row]:
     """Give the synthetic rows for so many others. `away` are the sessions that are not trained with.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from karl.export.options import DataSet
+from karl.export.options import DataSetOptions
 from karl.learning.weights import awr, copies, ess, positive, tiers
 from karl.schema.learning import Weighed
 
@@ -30,7 +30,7 @@ class Weighing(NamedTuple):
     padding: int
 
 
-def weigh(how: DataSet, places: Sequence[int], advantages: Sequence[float], masked: int) -> Weighing:
+def weigh(how: DataSetOptions, places: Sequence[int], advantages: Sequence[float], masked: int) -> Weighing:
     """Weigh rows, copy them where that was asked for, and shuffle them by the seed; unweighted for `none`."""
     each = _weights(how, advantages)
     times = _times(how, each)
@@ -55,7 +55,7 @@ def weigh(how: DataSet, places: Sequence[int], advantages: Sequence[float], mask
     return Weighing(shuffled, weights, weighed, _classes(each), padding)
 
 
-def _weights(how: DataSet, advantages: Sequence[float]) -> list[float]:
+def _weights(how: DataSetOptions, advantages: Sequence[float]) -> list[float]:
     """Give the weight of each row, of mean 1 over those that weigh anything where none has copies."""
     if how.weights == "awr":
         return awr(advantages, how.beta, how.w_max)
@@ -69,7 +69,7 @@ def _weights(how: DataSet, advantages: Sequence[float]) -> list[float]:
     return [one / mean for one in raw]
 
 
-def _times(how: DataSet, weights: Sequence[float]) -> list[int]:
+def _times(how: DataSetOptions, weights: Sequence[float]) -> list[int]:
     if not how.copies:
         return [int(weight > 0) for weight in weights]
     return copies(weights, how.split.seed)

@@ -15,10 +15,10 @@ from karl.errors import Refused
 from karl.export import parquet
 from karl.export.clean import Cleaner
 from karl.export.forms import FORMS, object_of, of_parquet, row_of, with_results
-from karl.export.options import DataSet
+from karl.export.options import DataSetOptions
 from karl.export.spill import Spill
 from karl.export.weighing import Weighing
-from karl.learning.contamination import Held, find
+from karl.learning.contamination import HeldOut, find
 from karl.learning.row import Row
 from karl.schema.learning import FileMade
 
@@ -59,13 +59,13 @@ class Examined(NamedTuple):
         return len(self.sizes) - bisect_right(self.sizes, size)
 
 
-def names(how: DataSet) -> tuple[str, str]:
+def names(how: DataSetOptions) -> tuple[str, str]:
     """Give the names of the two files."""
     ending = "parquet" if how.format == "parquet" else "jsonl"
     return f"train.{ending}", f"valid.{ending}"
 
 
-def write(to: Path, how: DataSet, lines: Lines, progress: Progress) -> None:
+def write(to: Path, how: DataSetOptions, lines: Lines, progress: Progress) -> None:
     """Write both files. Synthetic rows stand evenly between the others of train."""
     done = 0
     for name, part in zip(names(how), (_train(how, lines), _valid(how, lines)), strict=True):
@@ -86,7 +86,7 @@ def _counted(lines: Iterator[bytes], done: int, total: int, progress: Progress) 
         yield line
 
 
-def _train(how: DataSet, lines: Lines) -> Iterator[bytes]:
+def _train(how: DataSetOptions, lines: Lines) -> Iterator[bytes]:
     """Give the lines in their shuffled order; one of so many is a synthetic one, evenly."""
     spill, weighing, _, extra = lines
     before = _spread(len(weighing.order), extra)
@@ -109,18 +109,18 @@ def _spread(number: int, extra: Sequence[Row]) -> dict[int, list[Row]]:
     return found
 
 
-def _valid(how: DataSet, lines: Lines) -> Iterator[bytes]:
+def _valid(how: DataSetOptions, lines: Lines) -> Iterator[bytes]:
     for place in lines.valid:
         data = lines.spill.read(place)
         yield _line(how, row_of(data)) if how.has_rows else data
 
 
-def _line(how: DataSet, row: Row) -> bytes:
+def _line(how: DataSetOptions, row: Row) -> bytes:
     return FORMS[how.format].line(row)
 
 
 def examine(
-    to: Path, how: DataSet, held: Held, cleaner: Cleaner, progress: Callable[[int], object]
+    to: Path, how: DataSetOptions, held: HeldOut, cleaner: Cleaner, progress: Callable[[int], object]
 ) -> Examined:
     """Read the files again. Raises Refused where one is not clean, or something is on both sides."""
     reading = _Reading(how, cleaner, progress)
@@ -141,7 +141,7 @@ def examine(
 class _Reading:
     """Reads files once, for all that is asked of them."""
 
-    def __init__(self, how: DataSet, cleaner: Cleaner, progress: Callable[[int], object]) -> None:
+    def __init__(self, how: DataSetOptions, cleaner: Cleaner, progress: Callable[[int], object]) -> None:
         self.files: dict[str, FileMade] = {}
         self.sizes: list[int] = []
         self._how = how

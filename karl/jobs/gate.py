@@ -58,7 +58,7 @@ class Asked(NamedTuple):
     arguments: table.Arguments
 
 
-class Told(NamedTuple):
+class JobFacts(NamedTuple):
     """What a job says of itself, for people; every text as it stands there, cut. Times are ISO 8601."""
 
     id: str
@@ -95,14 +95,14 @@ def asked(raw: Mapping[bytes, bytes], queue: str) -> Asked:
         raise Denied(str(error)) from None
 
 
-def told(name: str, raw: Mapping[bytes, bytes]) -> Told:
+def told(name: str, raw: Mapping[bytes, bytes]) -> JobFacts:
     """Read what a job says of itself; what makes no sense is left out."""
 
     def text(field: str) -> str:
         return raw.get(field.encode(), b"")[:_TEXT_MAX].decode("utf-8", "replace")
 
     retries = text("retries_left")
-    return Told(
+    return JobFacts(
         id=name,
         name=_name(raw),
         queue=text("origin"),

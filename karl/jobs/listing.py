@@ -23,6 +23,8 @@ _SETS = (
     ("finished", keys.FINISHED),
 )
 STATES = ("waiting", *(word for word, _ in _SETS))
+#: States of what has not ended, and of each so many among which one is looked for by its label.
+UNDER_WAY, _LOOKED_AT = ("running", "waiting", "scheduled"), 20
 _FIELDS = (
     "data", "origin", "status", "description", "created_at", "enqueued_at", "started_at", "ended_at",
     "worker_name", "retries_left", "meta", keys.STOP,
@@ -115,7 +117,7 @@ def _object(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def listed(redis: Redis, queue: str, state: str, limit: int) -> list[gate.Told]:
+def listed(redis: Redis, queue: str, state: str, limit: int) -> list[gate.JobFacts]:
     """Give the jobs of a queue in one of STATES: those that come next, else the newest first."""
     names: Any
     if state == "waiting":
@@ -127,7 +129,7 @@ def listed(redis: Redis, queue: str, state: str, limit: int) -> list[gate.Told]:
     return [told for name in shown if gate.ID.fullmatch(name) and (told := _told(redis, name))]
 
 
-def one(redis: Redis, name: str) -> tuple[gate.Told, Given]:
+def one(redis: Redis, name: str) -> tuple[gate.JobFacts, Given]:
     """Give one job and what its last run gave. Raises NotFound."""
     told = _told(redis, name) if gate.ID.fullmatch(name) else None
     if not told:
@@ -135,10 +137,16 @@ def one(redis: Redis, name: str) -> tuple[gate.Told, Given]:
     return told, last_given(redis, name)
 
 
-def arguments(redis: Redis, name: str) -> dict[str, Any]:
-    """Give what a job was called with; nothing where it is gone, or makes no sense."""
-    data: Any = redis.hget(keys.job_key(name), "data")
-    return gate.arguments(data or b"")
+def under_way(redis: Redis, queue: str, kind: str, name: str) -> gate.JobFacts | None:
+    """Find a job of a kind that has not ended, by its label or the beginning of the run that it tells of."""
+    for one in (told for state in UNDER_WAY for told in listed(redis, queue, state, _LOOKED_AT)):
+        figures = one.meta.get("progress")
+        run = figures.get("run") if isinstance(figures, dict) else None
+        data: Any = redis.hget(keys.job_key(one.id), "data")
+        is_named = gate.arguments(data or b"").get("label") == name
+        if one.name == kind and (is_named or (isinstance(run, str) and run.startswith(name))):
+            return one
+    return None
 
 
 def last_given(redis: Redis, name: str) -> Given:
@@ -154,7 +162,7 @@ def last_given(redis: Redis, name: str) -> Given:
     return Given(found, text)
 
 
-def _told(redis: Redis, name: str) -> gate.Told | None:
+def _told(redis: Redis, name: str) -> gate.JobFacts | None:
     kind: Any = redis.type(keys.job_key(name))
     if kind != b"hash":
         return None

@@ -134,7 +134,7 @@ def failed(
     pipe.expire(made.key, ttl_s)
 
 
-def denied(redis: Redis, pipe: Pipeline, queue: str, told: gate.Told, reason: str) -> None:
+def denied(redis: Redis, pipe: Pipeline, queue: str, told: gate.JobFacts, reason: str) -> None:
     """Write, in a transaction, that a job was refused; of what it would call, only the name is left."""
     made = Job(told.id, connection=redis, serializer=JSONSerializer)
     made.origin = queue
@@ -145,7 +145,7 @@ def denied(redis: Redis, pipe: Pipeline, queue: str, told: gate.Told, reason: st
     failed(pipe, made, f"refused: {reason}", "")
 
 
-def canceled(pipe: Pipeline, told: gate.Told) -> None:
+def canceled(pipe: Pipeline, told: gate.JobFacts) -> None:
     """Write, in a transaction, that a job which waited shall not run."""
     key = keys.job_key(told.id)
     pipe.lrem(keys.queue_key(told.queue), 0, told.id)
@@ -155,7 +155,9 @@ def canceled(pipe: Pipeline, told: gate.Told) -> None:
     pipe.expire(key, DENIED_TTL_S)
 
 
-def make(redis: Redis, name: str | None, asked: gate.Asked, queue: str, told: gate.Told | None = None) -> Job:
+def make(
+    redis: Redis, name: str | None, asked: gate.Asked, queue: str, told: gate.JobFacts | None = None
+) -> Job:
     """Make RQ's form of a job from the table; of what it said of itself, dates, attempts and meta stay."""
     job = asked.job
     made = Job(name, connection=redis, serializer=JSONSerializer)

@@ -86,7 +86,7 @@ class Sweeper:
 
         return queues.changed(self._redis, keys.job_key(name), take)
 
-    def _taken(self, pipe: Pipeline, raw: dict[bytes, bytes], told: gate.Told) -> None:
+    def _taken(self, pipe: Pipeline, raw: dict[bytes, bytes], told: gate.JobFacts) -> None:
         reason = f"its worker, {told.worker or 'unknown'}, went away while it ran"
         try:
             asked = gate.asked(raw, self._queue)

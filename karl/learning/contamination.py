@@ -34,7 +34,7 @@ _NOBODYS = Payload()
 T = TypeVar("T")
 
 
-class Held(NamedTuple):
+class HeldOut(NamedTuple):
     """What was held out: ids of sessions, and what was asked in them."""
 
     sessions: frozenset[str] = frozenset()
@@ -51,15 +51,15 @@ class Found(NamedTuple):
     examples: tuple[tuple[str, str, str], ...] = ()
 
 
-NOTHING_HELD = Held()
+NOTHING_HELD = HeldOut()
 
 
-def check(train: Iterable[Row], valid: Iterable[Row], held: Held = NOTHING_HELD) -> dict[str, int]:
+def check(train: Iterable[Row], valid: Iterable[Row], held: HeldOut = NOTHING_HELD) -> dict[str, int]:
     """Count the rows that are on both sides, by check."""
     return find(train, valid, held).counts
 
 
-def find(train: Iterable[Row], valid: Iterable[Row], held: Held = NOTHING_HELD) -> Found:
+def find(train: Iterable[Row], valid: Iterable[Row], held: HeldOut = NOTHING_HELD) -> Found:
     """Find the rows that are on both sides; each side is read once, train first. Memory: 200 bytes a row."""
     texts = _Texts()
     sides = one, other = _Side(train, texts), _Side(valid, texts)

@@ -44,7 +44,7 @@ class Used(msgspec.Struct, frozen=True):
     sessions: frozenset[str] | None
 
 
-class Held(msgspec.Struct, frozen=True):
+class HoldoutFacts(msgspec.Struct, frozen=True):
     """A holdout: the marks of its sessions, and the record that released it, empty where it is in force."""
 
     sessions: frozenset[str]
@@ -70,6 +70,6 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     trainings: Mapping[str, TrainingBody] = {}
     names: Mapping[str, str] = {}
     files: Mapping[str, Files] = {}
-    holdouts: Mapping[str, Held] = {}
+    holdouts: Mapping[str, HoldoutFacts] = {}
     used: Sequence[Used] = ()
     look: int = 1

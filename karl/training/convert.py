@@ -19,7 +19,7 @@ from karl.errors import KarlError, NotFound, Refused
 from karl.training import checkpoint
 from karl.training.adapter import save
 from karl.training.loaded import choose
-from karl.training.order import Convert, Converted, Told
+from karl.training.order import Convert, Converted, Notice
 from karl.training.telling import Teller
 
 #: A llama's tensors, in GGUF and here.
@@ -76,7 +76,7 @@ def _write(arrays: dict[str, mx.array], facts: dict[str, Any], folder: Path, tel
     for number, name in enumerate(names):
         weights[_name(name)] = _tensor(arrays, name, facts)
         mx.eval(weights[_name(name)])
-        teller.progress(Told(kind="progress", where=name, iteration=number, iterations=len(names)))
+        teller.progress(Notice(kind="progress", where=name, iteration=number, iterations=len(names)))
     teller.where("writing the folder")
     save(folder / "model.safetensors", weights)
     _write_json(folder / "config.json", _config(facts, tied="lm_head.weight" not in weights))

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from karl.errors import KarlError, NotFound
 from karl.training.base_models import digest, size, unchanged
-from karl.training.order import Convert, Generate, Told
+from karl.training.order import Convert, Generate, Notice
 from karl.training.process import run
 
 #: Who is told how far it is: done, of how much, and where.
@@ -102,7 +102,7 @@ def _check(out: Path, progress: Progress | None) -> None:
 def convert(gguf: Path, out: Path, *, cache: Path, progress: Progress | None = None) -> str:
     """Write a GGUF file as a model's folder; gives what it answers to `QUESTION`. Raises KarlError."""
 
-    def say(told: Told) -> None:
+    def say(told: Notice) -> None:
         if progress is not None:
             progress(told.iteration, told.iterations, told.where)
 

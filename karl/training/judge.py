@@ -24,7 +24,7 @@ from karl.training import loss
 from karl.training.batches import padded
 from karl.training.chat import Chat, Example, Line, read_lines
 from karl.training.loaded import choose, load
-from karl.training.order import Judge, Judged, Told
+from karl.training.order import Judge, Judged, Notice
 from karl.training.parts import Parts, parts_of
 from karl.training.telling import Teller
 from karl.training.validate import mean_loss
@@ -72,7 +72,9 @@ def judge(order: Judge, teller: Teller) -> Judged:
     for batch in _batches(items, order.batch):
         said = _answers(loaded.model, parts, [items[index] for index in batch])
         answers.update(zip(batch, said, strict=True))
-        teller.progress(Told(kind="progress", where="judging", iteration=len(answers), iterations=len(items)))
+        teller.progress(
+            Notice(kind="progress", where="judging", iteration=len(answers), iterations=len(items))
+        )
     guard = _guard(chat, loaded.model, parts, order, teller) if order.guard else None
     told = [answers[index] for index in range(len(items))]
     return Judged(
@@ -179,7 +181,7 @@ def _guard(chat: Chat, model: Any, parts: Parts, order: Judge, teller: Teller) -
 
     def say(done: int, total: int) -> None:
         teller.progress(
-            Told(kind="progress", where="judging plain answers", iteration=done, iterations=total)
+            Notice(kind="progress", where="judging plain answers", iteration=done, iterations=total)
         )
 
     return mean_loss(model, loss.of(parts), examples, order.batch, say)

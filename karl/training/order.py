@@ -1,6 +1,6 @@
 """What a process of `python -m karl.training` is asked to do, and what it says.
 
-One order goes in as one line of JSON; lines come out, each a Told, the last of kind `done` or `failed`.
+One order goes in as one line of JSON; lines come out, each a Notice, the last of kind `done` or `failed`.
 Nothing here imports mlx: whoever gives orders stays small.
 """
 
@@ -194,7 +194,7 @@ RESULTS: dict[type[Ask[Result]], type[Result]] = {
 }
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the process: how far it is, that a checkpoint is on disk, or what came of it.
 
     `iteration` of `iterations` counts items where rows are judged. Losses are nats a token. `peak_mb` is the
@@ -214,7 +214,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def encode(what: Ask[Result] | Result | Told) -> bytes:
+def encode(what: Ask[Result] | Result | Notice) -> bytes:
     """Give an order, a result or a line as JSON."""
     return msgspec.json.encode(what, enc_hook=str)
 

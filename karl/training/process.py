@@ -23,7 +23,7 @@ import msgspec
 
 from karl.errors import KarlError
 from karl.training import blas
-from karl.training.order import Ask, R_co, Told, decode_result, encode
+from karl.training.order import Ask, Notice, R_co, decode_result, encode
 
 
 class Died(KarlError):
@@ -31,7 +31,7 @@ class Died(KarlError):
 
 
 #: Who is told how far it is; what it raises ends the process.
-Progress = Callable[[Told], object]
+Progress = Callable[[Notice], object]
 
 #: Lines of stderr that an error shows, and bytes that are read for them.
 _TAIL_LINES, _TAIL_BYTES = 15, 20_000
@@ -98,7 +98,7 @@ def _listen(
     order: bytes,
     progress: Progress | None,
     stop: threading.Event | None,
-) -> Told | None:
+) -> Notice | None:
     """Give the order and hear what comes of it; the last word, or null where there was none."""
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it has ended already; how it ended says why
@@ -112,7 +112,7 @@ def _listen(
     return None
 
 
-def _lines(process: subprocess.Popen[bytes], stop: threading.Event | None) -> Iterator[Told]:
+def _lines(process: subprocess.Popen[bytes], stop: threading.Event | None) -> Iterator[Notice]:
     """Give what the process says, until it says no more."""
     assert process.stdout is not None
     out = process.stdout.fileno()
@@ -125,7 +125,7 @@ def _lines(process: subprocess.Popen[bytes], stop: threading.Event | None) -> It
         data = os.read(out, _READ)
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            yield msgspec.json.decode(line, type=Told)
+            yield msgspec.json.decode(line, type=Notice)
         if not data:
             return
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from karl.training.order import Result, Told, encode
+from karl.training.order import Notice, Result, encode
 
 #: Seconds between two words on how far it is.
 _TOLD_EVERY_S = 1.0
@@ -23,14 +23,14 @@ class Out(Protocol):
 
 
 class Teller:
-    """Writes lines, each a Told."""
+    """Writes lines, each a Notice."""
 
     def __init__(self, out: Out) -> None:
         self._out = out
         self._told_s = float("-inf")
         self._lock = threading.Lock()
 
-    def progress(self, told: Told) -> None:
+    def progress(self, told: Notice) -> None:
         """Say how far it is, if nobody was told for a second."""
         now = time.monotonic()
         if now - self._told_s >= _TOLD_EVERY_S:
@@ -39,24 +39,24 @@ class Teller:
 
     def where(self, where: str) -> None:
         """Say what is being done."""
-        self.say(Told(kind="progress", where=where))
+        self.say(Notice(kind="progress", where=where))
 
     def done(self, result: Result) -> None:
         """Say what came of it."""
-        self.say(Told(kind="done", result=msgspec.Raw(encode(result))))
+        self.say(Notice(kind="done", result=msgspec.Raw(encode(result))))
 
     def failed(self, reason: str) -> None:
         """Say why nothing came of it."""
-        self.say(Told(kind="failed", reason=reason))
+        self.say(Notice(kind="failed", reason=reason))
 
-    def say(self, told: Told) -> None:
+    def say(self, told: Notice) -> None:
         """Write one line, and one for people to stderr, which is the log."""
         sys.stderr.write(f"{_in_words(told)}\n")
         with self._lock:
             self._out.write(encode(told) + b"\n")
 
 
-def _in_words(told: Told) -> str:
+def _in_words(told: Notice) -> str:
     """Give a line for the log."""
     words = [told.kind if told.kind != "progress" else "", told.where, told.reason]
     if told.iterations:

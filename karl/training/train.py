@@ -33,7 +33,7 @@ from karl.training.chat import Chat
 from karl.training.checkpoint import BEST, LAST, OPTIMIZER, State
 from karl.training.dataset import Examples
 from karl.training.loaded import choose, load, peak_mb, versions
-from karl.training.order import ADAPTER, Told, Train, Trained
+from karl.training.order import ADAPTER, Notice, Train, Trained
 from karl.training.pace import Pace
 from karl.training.parts import parts_of
 from karl.training.telling import Teller
@@ -171,7 +171,7 @@ class _Training:
         self._best = made / BEST
         point = self._state.curve[-1]
         self._teller.say(
-            Told(
+            Notice(
                 kind="saved",
                 where=str(made),
                 iteration=point.iteration,
@@ -198,7 +198,7 @@ class _Training:
     def _validate(self, iteration: int) -> float | None:
         def say(done: int, total: int) -> None:
             self._teller.progress(
-                Told(
+                Notice(
                     kind="progress",
                     where=f"validating, row {done} of {total}",
                     iteration=iteration,
@@ -211,7 +211,7 @@ class _Training:
     def _say(self, iteration: int, train_loss: float, seconds: float) -> None:
         """Say how far it is after an iteration."""
         self._teller.progress(
-            Told(
+            Notice(
                 kind="progress",
                 where="training",
                 iteration=iteration,

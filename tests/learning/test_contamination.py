@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karl.learning import contamination, overlap, repeats
-from karl.learning.contamination import CHECKS, Held, check, find
+from karl.learning.contamination import CHECKS, HeldOut, check, find
 from karl.learning.overlap import TEMPLATE_TEXTS
 from karl.learning.repeats import said
 from karl.learning.row import Row
@@ -138,7 +138,7 @@ def test_a_template_that_many_prompts_have_is_not_compared_but_a_task_within_it_
 
 def test_what_was_held_out_is_found_on_either_side() -> None:
     train, valid = some("a", 0), some("b", 100)
-    held = Held(
+    held = HeldOut(
         frozenset({"a3", "b101", "elsewhere"}), (prompt(5).upper(), reworded(prompt(102)), prompt(300))
     )
     found = find(train, valid, held)

@@ -45,7 +45,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         made.close()
 
 
-def told(fleet: Fleet, name: str) -> gate.Told:
+def told(fleet: Fleet, name: str) -> gate.JobFacts:
     return gate.told(name, fleet.redis.hgetall(keys.job_key(name)))
 
 
@@ -55,7 +55,7 @@ def jobs(fleet: Fleet) -> list[str]:
     ]
 
 
-def in_a_batch(fleet: Fleet, node: str) -> gate.Told | None:
+def in_a_batch(fleet: Fleet, node: str) -> gate.JobFacts | None:
     """A job that runs on a machine and has done a part of its texts."""
     for name in jobs(fleet):
         job = told(fleet, name)

@@ -47,7 +47,7 @@ def test_an_adapter_comes_home_though_the_machine_that_trained_it_died_in_the_mi
     recipe = {**RECIPE, "iters": 150, "every": 10}
     job = launching.launch(line, rq, found, None, model=MODEL, **recipe).job
 
-    def told() -> gate.Told:
+    def told() -> gate.JobFacts:
         return gate.told(job, fleet.redis.hgetall(keys.job_key(job)))
 
     def iteration() -> int:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from karl.errors import KarlError
-from karl.training.order import Judge, Smoke, Told, Train, Trained, encode
+from karl.training.order import Judge, Notice, Smoke, Train, Trained, encode
 from karl.training.process import Died
 from karl.training.telling import Teller
 from tests.conftest import wait_until
@@ -32,14 +32,14 @@ class Whole(NamedTuple):
     """A training from its start to its end, where it was done, and what it said."""
 
     done: Trained
-    told: list[Told]
+    told: list[Notice]
     out: Path
 
 
 @pytest.fixture(scope="module")
 def whole(do: Do, data: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """What others are held against: a process takes as long to start as hundreds of iterations."""
-    out, told = tmp_path_factory.mktemp("whole"), list[Told]()
+    out, told = tmp_path_factory.mktemp("whole"), list[Notice]()
     return Whole(do(training(data, tiny, out, dropout=0.2), progress=told.append), told, out)
 
 
@@ -84,7 +84,7 @@ def test_a_training_learns_and_leaves_an_adapter_that_says_nothing_of_the_machin
 def test_a_training_killed_in_the_middle_and_resumed_makes_the_very_same_adapter(
     do: Do, whole: Whole, data: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    def kill(told: Told) -> None:
+    def kill(told: Notice) -> None:
         if told.kind == "saved" and told.iteration == 8:
             for child in children():
                 os.kill(child, signal.SIGKILL)
@@ -258,7 +258,7 @@ def test_a_training_that_is_stopped_ends_with_its_process_and_can_go_on(
 ) -> None:
     stop = threading.Event()
 
-    def see(told: Told) -> None:
+    def see(told: Notice) -> None:
         if told.kind == "saved":
             stop.set()
 
@@ -272,7 +272,7 @@ def test_what_a_listener_raises_ends_the_process(do: Do, data: Path, tiny: Path)
     class Lost(Exception):
         pass
 
-    def lose(_told: Told) -> None:
+    def lose(_told: Notice) -> None:
         raise Lost
 
     with pytest.raises(Lost):
