@@ -22,10 +22,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## run a scripted agent through the whole line and show its scored sessions
 	$(BIN)/karl demo
 
-train-demo: $(STAMP) ## train an adapter of a small model, and try it (about a quarter of an hour)
+train-demo: $(STAMP) ## train an adapter of a small model, and try it (six minutes on two cores)
 	$(BIN)/python -m karl.demo.learning train
 
-eval-lift: $(STAMP) ## train many, and say whether the reward's choice helped (more than an hour on two cores)
+eval-lift: $(STAMP) ## train many, and say whether the reward's choice helped (84 minutes on two cores)
 	$(BIN)/python -m karl.demo.learning lift
 
 # Tests start processes by the hundred, and four that collect tests: each compiles every module that it loads,

@@ -170,11 +170,11 @@ def _nats(one: Figure | None) -> str:
 def _points(one: Difference | None) -> str:
     if one is None:
         return "-"
-    return _with_interval(one.figure, "{:+.1f}", "{:+.1f}", scale=100, without=" (too few sessions)")
+    return _with_interval(one.figure, "{:+z.1f}", "{:+z.1f}", scale=100, without=" (too few sessions)")
 
 
 def _loss(one: Difference | None) -> str:
-    return "-" if one is None else _with_interval(one.figure, "{:+.2f}", "{:+.2f}")
+    return "-" if one is None else _with_interval(one.figure, "{:+z.2f}", "{:+z.2f}")
 
 
 def _with_interval(one: Figure, value: str, bound: str, *, scale: float = 1, without: str = "") -> str:

@@ -313,7 +313,7 @@ def _judged(asked: Asked, differences: Sequence[Difference], primary: Contrast) 
         return "no lift", f"the loss on plain instructions was not measured; {told}{table}"
     if not arm - base <= GUARD_MARGIN:  # also where it is no number
         return "harm", (
-            f"on plain instructions the arm loses {arm - base:+.2f} nats a token against the base, and "
+            f"on plain instructions the arm loses {arm - base:+z.2f} nats a token against the base, and "
             f"{GUARD_MARGIN:g} are allowed; {told}{table}"
         )
     if decides.figure.low > 0:
@@ -367,8 +367,8 @@ def _against_table(one: Difference | None) -> str:
 def _signed(one: Contrast) -> str:
     """Give a difference with its interval, as people read it: points, or nats."""
     if one.metric == "nll":
-        return f"{one.difference:+.3f} nats ({one.low:+.3f} to {one.high:+.3f})"
-    return f"{100 * one.difference:+.1f} points ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+        return f"{one.difference:+z.3f} nats ({one.low:+z.3f} to {one.high:+z.3f})"
+    return f"{100 * one.difference:+z.1f} points ({100 * one.low:+z.1f} to {100 * one.high:+z.1f})"
 
 
 def _same(one: Contrast, other: Contrast) -> bool:

@@ -6,7 +6,8 @@ replacement, one fewer than there are, which makes the variance of few unbiased 
 Applied Statistics 1:386), and the percentiles of a handful of seeds are too near. So the percentiles are
 moved away from the estimate, or towards it, by two factors: the root of what the variance should be by what
 it is among the draws, and Student's t by the normal's, the mean of those for seeds and for sessions by what
-each adds to the variance (Cochran and Cox 1950).
+each adds to the variance (Cochran and Cox 1950). Where a figure hangs on one seed or session the draws have
+hardly any values, and their percentiles say too much: no interval is narrower than t spreads either way.
 
 Chance comes from the raw numbers of PCG64, whose order numpy guarantees: the same figures everywhere, always.
 """
@@ -65,14 +66,16 @@ def interval(
     drawn = _by_seed(sums, _weights(sessions, 1))
     of_seeds = _weights(seeds, 2) / (seeds - 1) if seeds > 1 else np.ones((1, 1))
     both = (drawn * of_seeds).sum(axis=1)
-    scale = _scale(
-        float(both.var()),
+    spread = _spread(
         (float((by_seed * of_seeds).sum(axis=1).var()), seeds - 1),
         (float(drawn.mean(axis=1).var()), sessions - 1),
+        float(both.var()),
         tail,
     )
+    half = spread.t * spread.sd
+    scale = half / (z_of(tail) * spread.drawn) if spread.drawn > 0 else 1.0
     low, high = (value + (float(one) - value) * scale for one in np.quantile(both, (tail, 1 - tail)))
-    return Figure(value, max(bounds[0], low), min(bounds[1], high))
+    return Figure(value, max(bounds[0], min(low, value - half)), min(bounds[1], max(high, value + half)))
 
 
 def _by_seed(sums: Sums, weights: Floats) -> Floats:
@@ -93,16 +96,26 @@ def _product(one: Floats, other: Floats) -> Floats:
     return made
 
 
-def _scale(drawn: float, of_seeds: tuple[float, int], of_sessions: tuple[float, int], tail: float) -> float:
-    """Say by how far percentiles are to be moved; of each its variance and degrees of freedom."""
+class _Spread(NamedTuple):
+    """What the standard deviation of a figure should be, Student's t for it, and what it is of the draws."""
+
+    sd: float
+    t: float
+    drawn: float
+
+
+def _spread(
+    of_seeds: tuple[float, int], of_sessions: tuple[float, int], drawn: float, tail: float
+) -> _Spread:
+    """Put together what seeds and sessions add to the variance; of each it and its degrees of freedom."""
     parts = [part for part in (of_seeds, of_sessions) if part[1] > 0 and part[0] > 0]
     known = math.fsum(variance for variance, _ in parts)
     if drawn <= 0 or known <= 0:
-        return 1.0
+        return _Spread(0.0, 0.0, 0.0)
     shared = max(0.0, drawn - known)
     right = max(known - shared, *(variance for variance, _ in parts))
     t = math.fsum(variance * t_of(freedom, tail) for variance, freedom in parts) / known
-    return math.sqrt(right / drawn) * t / z_of(tail)
+    return _Spread(math.sqrt(right), t, math.sqrt(drawn))
 
 
 @lru_cache(maxsize=32)

@@ -213,6 +213,16 @@ def test_seeds_are_compared_with_their_own() -> None:
     assert (same.low, same.high) == (pytest.approx(0.1), pytest.approx(0.1))
 
 
+@pytest.mark.parametrize("runs", [1, 5])
+def test_one_answer_of_one_session_is_no_difference_however_many_seeds_have_it(runs: int) -> None:
+    values, sizes = np.zeros((5, 34, 1)), np.full((34, 1), 2.0)
+    values[:runs, 3, 0] = 1.0
+    figure = interval(Sums(values, sizes), (-1, 1))
+    assert figure.value > 0
+    assert figure.low is not None
+    assert figure.low < 0
+
+
 def test_an_interval_says_the_same_each_time() -> None:
     values = np.random.default_rng(0).random((5, 30, 1))
     sums = Sums(values, np.ones((30, 1)))
