@@ -9,6 +9,7 @@ A run that fails prints the seed that repeats its choices, and keeps the line's 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import random
 import secrets
@@ -82,7 +83,13 @@ class _Agents:
         """Put an old file back into the spool: the same name, time and bytes are the same event."""
         copy = self._copies.pop(0)
         hidden = self._line.spool / ".incoming"
-        shutil.copy2(copy, hidden)
+        try:
+            shutil.copy2(copy, hidden)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            hidden.unlink()  # the spool is full just now, and what is not whole there has no name
+            return
         hidden.rename(self._line.spool / copy.name)
 
 
